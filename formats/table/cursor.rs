@@ -1,0 +1,189 @@
+//! [`TableCursor`] and [`Run`]: ordered iteration with one dynamic call per run of entries.
+//!
+//! A cursor stands around a *run*: the entries it filled last, which lie next to each other in the table and in one
+//! block. The caller walks inside the run without any call; at its end it asks for the next run, at its front for
+//! the previous one. Changing direction inside a run therefore costs nothing.
+//!
+//! ```text
+//!   table   a a b c d | e f g h | i j k          | = block boundary
+//!                       ▲─────▲
+//!                       run after seek(e)        next() → i j k       prev() → a a b c d
+//! ```
+
+use crate::{Result, SeqNo, Slice, Trailer};
+
+/// Ordered iteration over a table's entries.
+///
+/// Every method fills `run` (cleared first) with at most `want` entries (at least one where there is one) in ascending
+/// internal order, whatever the direction. An empty run means that there is no entry on that side. `want` is a
+/// hint of how many the caller may use: small after a seek, larger as a scan goes on.
+///
+/// After an error the cursor has no position: only the positioning methods may be called.
+pub trait TableCursor: Send {
+    /// Fills with the first entries at or after `(user_key, trailer)`.
+    ///
+    /// # Errors
+    /// `Corruption` or `Io`, here and below.
+    fn seek(&mut self, user_key: &[u8], trailer: Trailer, run: &mut Run, want: usize) -> Result<()>;
+
+    /// Fills with the last entries strictly before `(user_key, trailer)`.
+    ///
+    /// # Errors
+    /// As [`seek`](TableCursor::seek).
+    fn seek_before(&mut self, user_key: &[u8], trailer: Trailer, run: &mut Run, want: usize) -> Result<()>;
+
+    /// Fills with the first entries of the table.
+    ///
+    /// # Errors
+    /// As [`seek`](TableCursor::seek).
+    fn first(&mut self, run: &mut Run, want: usize) -> Result<()>;
+
+    /// Fills with the last entries of the table.
+    ///
+    /// # Errors
+    /// As [`seek`](TableCursor::seek).
+    fn last(&mut self, run: &mut Run, want: usize) -> Result<()>;
+
+    /// Fills with the entries after the last run. If that was empty because the table ended, it stays empty.
+    ///
+    /// # Errors
+    /// As [`seek`](TableCursor::seek).
+    fn next(&mut self, run: &mut Run, want: usize) -> Result<()>;
+
+    /// Fills with the entries before the last run. If that was empty because the table began, it stays empty.
+    ///
+    /// # Errors
+    /// As [`seek`](TableCursor::seek).
+    fn prev(&mut self, run: &mut Run, want: usize) -> Result<()>;
+}
+
+/// Entries that lie next to each other in one block: keys joined together, values borrowed from the block.
+///
+/// Owned by the caller and filled by the format; its memory is reused from run to run, so that iterating allocates
+/// nothing once the buffers have grown.
+#[derive(Debug, Default)]
+pub struct Run {
+    keys: Vec<u8>,
+    entries: Vec<RunEntry>,
+    block: Slice,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct RunEntry {
+    trailer: Trailer,
+    key_start: u32,
+    key_len: u32,
+    value_start: u32,
+    value_len: u32,
+}
+
+impl Run {
+    /// A run without entries.
+    pub fn new() -> Run {
+        Run::default()
+    }
+
+    /// The number of entries.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no entries.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The user key of entry `i`.
+    #[inline]
+    pub fn key(&self, i: usize) -> &[u8] {
+        let e = &self.entries[i];
+        &self.keys[e.key_start as usize..][..e.key_len as usize]
+    }
+
+    /// The trailer of entry `i`.
+    #[inline]
+    pub fn trailer(&self, i: usize) -> Trailer {
+        self.entries[i].trailer
+    }
+
+    /// The value of entry `i`.
+    #[inline]
+    pub fn value(&self, i: usize) -> &[u8] {
+        let e = &self.entries[i];
+        &self.block[e.value_start as usize..][..e.value_len as usize]
+    }
+
+    /// The value of entry `i`, sharing the block.
+    #[inline]
+    pub fn value_slice(&self, i: usize) -> Slice {
+        let e = &self.entries[i];
+        self.block.slice(e.value_start as usize..e.value_start as usize + e.value_len as usize)
+    }
+
+    /// Removes all entries and lets go of the block.
+    pub fn clear(&mut self) {
+        self.keys.clear();
+        self.entries.clear();
+        self.block = Slice::new();
+    }
+
+    /// For formats: starts a run over `block`, which every value of the run lies in.
+    pub fn begin(&mut self, block: Slice) {
+        self.keys.clear();
+        self.entries.clear();
+        self.block = block;
+    }
+
+    /// For formats: adds an entry after those that are there. Its key is the concatenation of `key_parts`, its value
+    /// the given range of the block.
+    ///
+    /// # Panics
+    /// If the value's range does not lie within the block.
+    #[inline]
+    pub fn push<const N: usize>(&mut self, key_parts: [&[u8]; N], trailer: Trailer, value_start: usize, value_len: usize) {
+        assert!(value_start.checked_add(value_len).is_some_and(|end| end <= self.block.len()));
+        let key_start = self.keys.len();
+        for part in key_parts {
+            self.keys.extend_from_slice(part);
+        }
+        self.entries.push(RunEntry {
+            trailer,
+            key_start: key_start as u32,
+            key_len: (self.keys.len() - key_start) as u32,
+            value_start: value_start as u32,
+            value_len: value_len as u32,
+        });
+    }
+
+    /// Gives every entry this sequence number: for tables whose sequence number the MANIFEST overrides.
+    pub fn override_seqno(&mut self, seqno: SeqNo) {
+        for entry in &mut self.entries {
+            entry.trailer = entry.trailer.with_seqno(seqno);
+        }
+    }
+
+    /// Keeps the entries `from..to` and drops the others.
+    ///
+    /// # Panics
+    /// If the range does not lie within the run.
+    pub fn keep(&mut self, from: usize, to: usize) {
+        self.entries.truncate(to);
+        self.entries.drain(..from);
+    }
+
+    /// The first entry at or after `(user_key, trailer)`, or the number of entries.
+    pub fn lower_bound(&self, user_key: &[u8], trailer: Trailer) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let mid = low + (high - low) / 2;
+            if crate::key::compare(self.key(mid), self.trailer(mid), user_key, trailer).is_lt() {
+                low = mid + 1;
+            } else {
+                high = mid;
+            }
+        }
+        low
+    }
+}

@@ -1,0 +1,198 @@
+//! Where a table reader's bytes come from.
+//!
+//! A [`ByteSource`] is a file of fixed length: mapped, read by position, or in memory. A [`BlockSource`] joins it with
+//! the block cache and is what a format is given to read its table from.
+
+use crate::{Result, Slice, TableError};
+use std::io;
+use std::sync::Arc;
+
+/// A hint about how a part of a file will be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Advice {
+    /// Single places in no order: reading around them would be waste.
+    Random,
+    /// From front to back, once.
+    Sequential,
+    /// Soon: start reading now.
+    WillNeed,
+    /// Not again: the memory may be given back.
+    DontNeed,
+}
+
+/// The bytes of one file, whose length and content never change.
+pub trait ByteSource: Send + Sync {
+    /// The length in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether there are no bytes at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The `len` bytes at `offset`. A source that is [mapped](ByteSource::is_mapped) copies nothing.
+    ///
+    /// # Errors
+    /// What the device says; `UnexpectedEof` if the range does not lie within the file.
+    fn read(&self, offset: u64, len: usize) -> io::Result<Slice>;
+
+    /// Whether [`read`](ByteSource::read) hands out the file's own memory, so that uncompressed blocks need no cache.
+    fn is_mapped(&self) -> bool;
+
+    /// Brings a range into memory and reports a device failure as an error. A mapped source must do so before
+    /// the range is first touched; others need not do anything.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn populate(&self, offset: u64, len: usize) -> io::Result<()> {
+        let _ = (offset, len);
+        Ok(())
+    }
+
+    /// Says how a range will be read. Only a hint; may do nothing.
+    fn advise(&self, advice: Advice, offset: u64, len: u64) {
+        let _ = (advice, offset, len);
+    }
+}
+
+/// A cache of decoded blocks, shared by many tables and kept within a budget by the engine.
+pub trait BlockCache: Send + Sync {
+    /// The block of table `table` that starts at `offset`, if it is cached.
+    fn get(&self, table: u64, offset: u64) -> Option<Slice>;
+
+    /// Offers a decoded block. The cache may keep it or not.
+    fn insert(&self, table: u64, offset: u64, block: Slice);
+}
+
+/// The bytes of one table, with the cache that its decoded blocks may live in.
+#[derive(Clone)]
+pub struct BlockSource {
+    bytes: Arc<dyn ByteSource>,
+    cache: Option<Arc<dyn BlockCache>>,
+    table: u64,
+}
+
+impl BlockSource {
+    /// Reads from `bytes` without a cache.
+    pub fn new(bytes: Arc<dyn ByteSource>) -> BlockSource {
+        BlockSource { bytes, cache: None, table: 0 }
+    }
+
+    /// Reads from `bytes`, and keeps decoded blocks in `cache` under the number `table`, which no other table
+    /// may use for as long as the cache exists.
+    pub fn with_cache(bytes: Arc<dyn ByteSource>, cache: Arc<dyn BlockCache>, table: u64) -> BlockSource {
+        BlockSource { bytes, cache: Some(cache), table }
+    }
+
+    /// Reads from a copy in memory.
+    pub fn from_memory(bytes: impl Into<Slice>) -> BlockSource {
+        BlockSource::new(Arc::new(Memory(bytes.into())))
+    }
+
+    /// The length of the table in bytes.
+    pub fn len(&self) -> u64 {
+        self.bytes.len()
+    }
+
+    /// Whether the file has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Whether reads hand out the file's own memory.
+    pub fn is_mapped(&self) -> bool {
+        self.bytes.is_mapped()
+    }
+
+    /// The underlying bytes.
+    pub fn bytes(&self) -> &Arc<dyn ByteSource> {
+        &self.bytes
+    }
+
+    /// The `len` bytes at `offset`, as they are in the file.
+    ///
+    /// # Errors
+    /// `Corruption` if the range does not lie within the file (a handle that points outside is damage, not a failing
+    /// device); `Io` if the device failed.
+    pub fn read(&self, offset: u64, len: usize) -> Result<Slice> {
+        if offset.checked_add(len as u64).is_none_or(|end| end > self.len()) {
+            return Err(TableError::corruption(
+                offset,
+                format!("{len} bytes expected, but the file ends at {}", self.len()),
+            ));
+        }
+        self.bytes.read(offset, len).map_err(TableError::Io)
+    }
+
+    /// See [`ByteSource::populate`].
+    ///
+    /// # Errors
+    /// `Io` if the device failed.
+    pub fn populate(&self, offset: u64, len: usize) -> Result<()> {
+        self.bytes.populate(offset, len).map_err(TableError::Io)
+    }
+
+    /// See [`ByteSource::advise`].
+    pub fn advise(&self, advice: Advice, offset: u64, len: u64) {
+        self.bytes.advise(advice, offset, len);
+    }
+
+    /// The decoded block that starts at `offset`, if the cache has it.
+    #[inline]
+    pub fn cached(&self, offset: u64) -> Option<Slice> {
+        self.cache.as_ref()?.get(self.table, offset)
+    }
+
+    /// Offers a decoded block to the cache.
+    pub fn keep(&self, offset: u64, block: &Slice) {
+        if let Some(cache) = &self.cache {
+            cache.insert(self.table, offset, block.clone());
+        }
+    }
+}
+
+impl std::fmt::Debug for BlockSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockSource")
+            .field("table", &self.table)
+            .field("len", &self.len())
+            .field("mapped", &self.is_mapped())
+            .field("cached", &self.cache.is_some())
+            .finish()
+    }
+}
+
+/// A file in memory. It counts as mapped: reading copies nothing.
+struct Memory(Slice);
+
+impl ByteSource for Memory {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Slice> {
+        let start = usize::try_from(offset).ok().filter(|&s| s.checked_add(len).is_some_and(|e| e <= self.0.len()));
+        match start {
+            Some(start) => Ok(self.0.slice(start..start + len)),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    fn is_mapped(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_outside_is_corruption() {
+        let source = BlockSource::from_memory(vec![1u8, 2, 3]);
+        assert_eq!(source.read(1, 2).unwrap(), [2u8, 3]);
+        assert!(source.read(2, 2).unwrap_err().is_corruption());
+        assert!(source.read(u64::MAX, 2).unwrap_err().is_corruption());
+    }
+}
