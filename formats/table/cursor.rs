@@ -142,7 +142,13 @@ impl Run {
     /// # Panics
     /// If the value's range does not lie within the block.
     #[inline]
-    pub fn push<const N: usize>(&mut self, key_parts: [&[u8]; N], trailer: Trailer, value_start: usize, value_len: usize) {
+    pub fn push<const N: usize>(
+        &mut self,
+        key_parts: [&[u8]; N],
+        trailer: Trailer,
+        value_start: usize,
+        value_len: usize,
+    ) {
         assert!(value_start.checked_add(value_len).is_some_and(|end| end <= self.block.len()));
         let key_start = self.keys.len();
         for part in key_parts {

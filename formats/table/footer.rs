@@ -95,11 +95,17 @@ impl Footer {
     /// `Corruption` if they are no footer.
     pub fn decode(tail: &[u8], file_len: u64) -> Result<Footer> {
         let Some(bytes) = tail.last_chunk::<FOOTER_LEN>() else {
-            return Err(TableError::corruption(0, format!("a file of {file_len} bytes is too short for a table")));
+            return Err(TableError::corruption(
+                0,
+                format!("a file of {file_len} bytes is too short for a table"),
+            ));
         };
         let at = file_len.saturating_sub(FOOTER_LEN as u64);
         if bytes[MAGIC_AT..] != MAGIC {
-            return Err(TableError::corruption(at + MAGIC_AT as u64, "the file does not end like an Esker table"));
+            return Err(TableError::corruption(
+                at + MAGIC_AT as u64,
+                "the file does not end like an Esker table",
+            ));
         }
         let word = |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
         if word(CRC_AT) != crc32c(&bytes[..CRC_AT]) {

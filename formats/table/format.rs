@@ -127,7 +127,12 @@ pub struct WriteOptions {
 
 impl Default for WriteOptions {
     fn default() -> WriteOptions {
-        WriteOptions { compression: Compression::None, block_size: 4096, filter_bits: 10, index_block_size: 4096 }
+        WriteOptions {
+            compression: Compression::None,
+            block_size: 4096,
+            filter_bits: 10,
+            index_block_size: 4096,
+        }
     }
 }
 

@@ -183,8 +183,16 @@ mod tests {
 
     #[test]
     fn heads_never_contradict_the_order() {
-        let keys: [&[u8]; 8] =
-            [b"", b"\0", b"\0\0", b"a", b"aaaaaaaa", b"aaaaaaaab", b"aaaaaaab", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff"];
+        let keys: [&[u8]; 8] = [
+            b"",
+            b"\0",
+            b"\0\0",
+            b"a",
+            b"aaaaaaaa",
+            b"aaaaaaaab",
+            b"aaaaaaab",
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        ];
         for a in keys {
             for b in keys {
                 if head(a) != head(b) {

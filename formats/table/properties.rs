@@ -108,7 +108,8 @@ impl Properties {
 
     /// For writers: makes the bounds include `smallest` to `largest`. Call before counting what lies there.
     pub fn widen(&mut self, smallest: &[u8], largest: &[u8], exclusive: bool) {
-        let unbounded = self.smallest.is_empty() && self.largest.is_empty() && !self.largest_exclusive && self.is_empty();
+        let unbounded =
+            self.smallest.is_empty() && self.largest.is_empty() && !self.largest_exclusive && self.is_empty();
         if unbounded || smallest < self.smallest.as_slice() {
             self.smallest = smallest.to_vec();
         }
@@ -205,7 +206,10 @@ mod tests {
         p.count(b"k", Trailer::new(3, Kind::Delete), b"", true);
         p.count_range_tombstone(&RangeTombstone { start: b"a".to_vec(), end: b"k".to_vec(), seqno: 12 });
         p.collected.push(("digest".into(), vec![1, 2, 3]));
-        assert_eq!((p.smallest.as_slice(), p.largest.as_slice(), p.largest_exclusive), (&b"a"[..], &b"k"[..], false));
+        assert_eq!(
+            (p.smallest.as_slice(), p.largest.as_slice(), p.largest_exclusive),
+            (&b"a"[..], &b"k"[..], false)
+        );
         assert_eq!((p.min_seqno, p.max_seqno), (3, 12));
         let mut bytes = Vec::new();
         p.encode(&mut bytes);

@@ -68,7 +68,8 @@ impl Fragments {
     pub fn new(tombstones: impl IntoIterator<Item = RangeTombstone>) -> Fragments {
         let mut sorted: Vec<RangeTombstone> = tombstones.into_iter().filter(|t| t.start < t.end).collect();
         sorted.sort_unstable();
-        let mut bounds: Vec<&[u8]> = sorted.iter().flat_map(|t| [t.start.as_slice(), t.end.as_slice()]).collect();
+        let mut bounds: Vec<&[u8]> =
+            sorted.iter().flat_map(|t| [t.start.as_slice(), t.end.as_slice()]).collect();
         bounds.sort_unstable();
         bounds.dedup();
         let mut fragments: Vec<Fragment> = Vec::with_capacity(bounds.len());
@@ -150,7 +151,11 @@ impl Fragments {
             .filter_map(|f| {
                 let from = start.map_or(f.start.as_slice(), |s| f.start.as_slice().max(s));
                 let to = end.map_or(f.end.as_slice(), |e| f.end.as_slice().min(e));
-                (from < to).then(|| Fragment { start: from.to_vec(), end: to.to_vec(), seqnos: f.seqnos.clone() })
+                (from < to).then(|| Fragment {
+                    start: from.to_vec(),
+                    end: to.to_vec(),
+                    seqnos: f.seqnos.clone(),
+                })
             })
             .collect();
         Fragments { fragments }
@@ -212,7 +217,9 @@ mod tests {
                     assert_eq!(f.covering(&[key], snapshot), expected);
                 }
                 let span = f.span_at(&[key]);
-                assert!(span.start.is_none_or(|s| s <= &[key][..]) && span.end.is_none_or(|e| e > &[key][..]));
+                assert!(
+                    span.start.is_none_or(|s| s <= &[key][..]) && span.end.is_none_or(|e| e > &[key][..])
+                );
             }
             let clipped = f.clip(Some(&[5]), Some(&[9]));
             for key in 0..22u8 {

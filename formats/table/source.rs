@@ -172,7 +172,8 @@ impl ByteSource for Memory {
     }
 
     fn read(&self, offset: u64, len: usize) -> io::Result<Slice> {
-        let start = usize::try_from(offset).ok().filter(|&s| s.checked_add(len).is_some_and(|e| e <= self.0.len()));
+        let start =
+            usize::try_from(offset).ok().filter(|&s| s.checked_add(len).is_some_and(|e| e <= self.0.len()));
         match start {
             Some(start) => Ok(self.0.slice(start..start + len)),
             None => Err(io::ErrorKind::UnexpectedEof.into()),

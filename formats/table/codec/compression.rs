@@ -108,7 +108,9 @@ pub fn decompress(tag: u8, stored: &[u8]) -> Result<Vec<u8>, DecompressError> {
     }
     let mut plain = vec![0; plain_len];
     let written = match tag {
-        TAG_LZ4 => lz4_flex::block::decompress_into(body, &mut plain).map_err(|e| damaged(format!("lz4: {e}")))?,
+        TAG_LZ4 => {
+            lz4_flex::block::decompress_into(body, &mut plain).map_err(|e| damaged(format!("lz4: {e}")))?
+        }
         TAG_ZSTD => decompress_zstd(body, &mut plain)?,
         _ => return Err(DecompressError::Unavailable(format!("compression {tag} is not known"))),
     };
@@ -181,7 +183,8 @@ mod tests {
 
     #[test]
     fn what_does_not_shrink_stays_plain() {
-        let noise: Vec<u8> = (0..4096u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+        let noise: Vec<u8> =
+            (0..4096u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
         let mut out = Vec::new();
         let tag = Compression::Lz4.compress(&noise[..64], &mut out);
         assert_eq!((tag, out.len()), (TAG_NONE, 0));

@@ -49,7 +49,11 @@ impl BloomBuilder {
 
     /// The length that [`build`](BloomBuilder::build) will return.
     pub fn built_len(&self, bits_per_key: u32) -> usize {
-        if self.hashes.is_empty() || bits_per_key == 0 { 0 } else { lines(self.hashes.len(), bits_per_key) * LINE + 1 }
+        if self.hashes.is_empty() || bits_per_key == 0 {
+            0
+        } else {
+            lines(self.hashes.len(), bits_per_key) * LINE + 1
+        }
     }
 
     /// The filter's bytes.
@@ -141,6 +145,13 @@ mod tests {
         assert!(may_contain(&[], 1));
         assert!(may_contain(&[0; 64], 1));
         assert!(may_contain(&[255; 65], 1));
-        assert!(!may_contain(&{ let mut f = [0u8; 65]; f[64] = 6; f }, 1));
+        assert!(!may_contain(
+            &{
+                let mut f = [0u8; 65];
+                f[64] = 6;
+                f
+            },
+            1
+        ));
     }
 }

@@ -1,0 +1,101 @@
+//! What layers above the engine may hang into flush and compaction: filters, folds and collectors.
+
+use std::fmt;
+
+/// What a [`CompactionFilter`] decides about an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FilterDecision {
+    /// The entry stays as it is.
+    Keep,
+    /// The entry is removed: to readers it is as if it had been deleted.
+    Remove,
+    /// The entry stays under another value.
+    Replace(Vec<u8>),
+}
+
+/// Looks at each value that compaction writes and may drop or change it: expiry, redaction, counters that went stale.
+///
+/// Called for the newest version of a key that no snapshot needs in an older one, at most once for each compaction that
+/// the entry passes through. A filter must be a pure function of its arguments and of time.
+pub trait CompactionFilter: Send + Sync {
+    /// A name that changes when the meaning does; recorded with the keyspace.
+    fn name(&self) -> &str;
+
+    /// What shall become of this entry.
+    fn filter(&self, user_key: &[u8], value: &[u8]) -> FilterDecision;
+}
+
+/// A newer and an older value of one key, and where they meet.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Shadow<'a> {
+    /// The key.
+    pub user_key: &'a [u8],
+    /// The newer value; `None` if the newer entry is a delete.
+    pub newer: Option<&'a [u8]>,
+    /// The older value, which the newer one hides and no snapshot needs; `None` if it is a delete.
+    pub older: Option<&'a [u8]>,
+}
+
+/// What a [`Fold`] makes of two versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Folded {
+    /// The newer entry stays as it is; the older one goes.
+    Newer,
+    /// The newer entry stays under this value; the older one goes.
+    Value(Vec<u8>),
+}
+
+/// Called at flush and compaction when a newer version of a key shadows an older one that no snapshot needs: what the
+/// older one carried can be folded into the newer. Counters, digests and provenance are built on it.
+///
+/// Versions are folded pairwise from the newest to the oldest. A fold must be deterministic and associative: which
+/// versions meet in one compaction depends on when it runs.
+pub trait Fold: Send + Sync {
+    /// A name that changes when the meaning does; recorded with the keyspace, which then cannot be opened for
+    /// writing without a fold of this name.
+    fn name(&self) -> &str;
+
+    /// What becomes of the newer version. A delete (`newer: None`) can be given a value only by turning it into a put.
+    fn fold(&self, shadow: &Shadow<'_>) -> Folded;
+
+    /// Asked when an entry reaches the bottom, where nothing older can exist: whether it may be dropped. Deletes are
+    /// asked too; the default drops them and keeps everything else.
+    fn drop_at_bottom(&self, user_key: &[u8], value: Option<&[u8]>) -> bool {
+        let _ = user_key;
+        value.is_none()
+    }
+}
+
+/// Sees every entry that is written into one table, and leaves bytes in the table's properties.
+pub trait Collector: Send {
+    /// An entry, in the table's order. `value` is `None` for a delete.
+    fn add(&mut self, user_key: &[u8], seqno: u64, value: Option<&[u8]>);
+
+    /// The bytes to leave.
+    fn finish(self: Box<Self>) -> Vec<u8>;
+}
+
+/// Makes a [`Collector`] for each table of a keyspace.
+pub trait CollectorFactory: Send + Sync {
+    /// A name that changes when the meaning does; recorded with the keyspace, which then cannot be opened for
+    /// writing without a collector of this name.
+    fn name(&self) -> &str;
+
+    /// A collector for one table.
+    fn collector(&self) -> Box<dyn Collector>;
+}
+
+macro_rules! debug_by_name {
+    ($($hook:ident)*) => {$(
+        impl fmt::Debug for dyn $hook {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($hook), "({})"), self.name())
+            }
+        }
+    )*};
+}
+
+debug_by_name!(CompactionFilter Fold CollectorFactory);

@@ -1,0 +1,227 @@
+//! What users choose: for the store, and for each keyspace.
+
+use crate::hooks::{CollectorFactory, CompactionFilter, Fold};
+use esker_table::codec::Compression;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a write has survived when it is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Handed to the operating system: survives a killed process, not a power loss.
+    #[default]
+    Buffered,
+    /// On the device: survives a power loss.
+    Synced,
+}
+
+/// How tables are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TableIo {
+    /// Memory-mapped: uncompressed blocks are served without a copy.
+    #[default]
+    Mmap,
+    /// By positioned reads into the block cache: for network file systems, and for those who want no maps.
+    Pread,
+}
+
+/// What opening does about a log that does not end as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// A torn tail, which a crash leaves in what was never synced, is cut off and reported. Damage before it is an
+    /// error.
+    #[default]
+    TolerateTornTail,
+    /// Any damage is an error.
+    Absolute,
+}
+
+/// Which tables are merged when.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CompactionStrategy {
+    /// Each level is one sorted run, ten times the size of the one above: few places to look, little space wasted. The
+    /// default.
+    Leveled {
+        /// L0 tables that start a compaction. Default 4.
+        l0_trigger: usize,
+        /// How many times larger each level is. Default 10.
+        ratio: u64,
+        /// The target size of a table, in bytes. Default 32 MiB.
+        table_bytes: u64,
+    },
+    /// Runs of similar size are merged together: fewer bytes written, more places to look.
+    Tiered {
+        /// Runs of similar size that start a compaction. Default 4.
+        runs: usize,
+        /// Space beyond the live data, in percent, at which everything is merged. Default 200.
+        max_space_amp_percent: u64,
+    },
+    /// Tables are never merged; the oldest are dropped when they are too old or too many. For caches and
+    /// time series.
+    Fifo {
+        /// The total size above which the oldest tables are dropped, in bytes.
+        max_bytes: u64,
+        /// The age at which a table is dropped.
+        ttl: Option<Duration>,
+    },
+}
+
+impl Default for CompactionStrategy {
+    fn default() -> CompactionStrategy {
+        CompactionStrategy::Leveled { l0_trigger: 4, ratio: 10, table_bytes: 32 << 20 }
+    }
+}
+
+impl CompactionStrategy {
+    /// Tiered with its defaults.
+    pub fn tiered() -> CompactionStrategy {
+        CompactionStrategy::Tiered { runs: 4, max_space_amp_percent: 200 }
+    }
+}
+
+/// A choice for each level: the last one counts for all below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByLevel<T>(Vec<T>);
+
+impl<T> ByLevel<T> {
+    /// The same at every level.
+    pub fn all(choice: T) -> ByLevel<T> {
+        ByLevel(vec![choice])
+    }
+
+    /// One choice for each level from 0; the last counts for all below.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn levels(choices: impl IntoIterator<Item = T>) -> ByLevel<T> {
+        let choices: Vec<T> = choices.into_iter().collect();
+        assert!(!choices.is_empty(), "a choice by level needs at least one level");
+        ByLevel(choices)
+    }
+
+    /// The choice for this level.
+    pub fn at(&self, level: usize) -> &T {
+        &self.0[level.min(self.0.len() - 1)]
+    }
+
+    /// All the choices, from level 0.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+}
+
+/// How a keyspace is stored. What is recorded in the store is said for each option.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct KeyspaceOptions {
+    /// The name of the table format, by level. Default `block`. Not recorded; readers take what each file says.
+    pub format: ByLevel<String>,
+    /// Compression of data blocks, by level. Default: none on levels 0 and 1, lz4 below.
+    pub compression: ByLevel<Compression>,
+    /// Filter bits per key, by level; 0 for none. Default 10.
+    pub filter_bits: ByLevel<u32>,
+    /// The size that data blocks are closed at, in bytes before compression. Default 4096.
+    pub block_bytes: usize,
+    /// Which tables are merged when.
+    pub compaction: CompactionStrategy,
+    /// Whether writes go to the log. Without it a crash loses what was not flushed; for bulk loads and caches. Default
+    /// true. Recorded.
+    pub log: bool,
+    /// See [`CompactionFilter`]. Recorded by name.
+    pub filter: Option<Arc<dyn CompactionFilter>>,
+    /// See [`Fold`]. Recorded by name.
+    pub fold: Option<Arc<dyn Fold>>,
+    /// See [`CollectorFactory`]. Recorded by name.
+    pub collector: Option<Arc<dyn CollectorFactory>>,
+}
+
+impl Default for KeyspaceOptions {
+    fn default() -> KeyspaceOptions {
+        KeyspaceOptions {
+            format: ByLevel::all("block".to_owned()),
+            compression: ByLevel::levels([Compression::None, Compression::None, Compression::Lz4]),
+            filter_bits: ByLevel::all(10),
+            block_bytes: 4096,
+            compaction: CompactionStrategy::default(),
+            log: true,
+            filter: None,
+            fold: None,
+            collector: None,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $kind:ty),* $(,)?) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, $name: $kind) -> Self {
+            self.$name = $name;
+            self
+        }
+    )*};
+}
+
+impl KeyspaceOptions {
+    /// The defaults.
+    pub fn new() -> KeyspaceOptions {
+        KeyspaceOptions::default()
+    }
+
+    setters! {
+        /// Sets the table format by level.
+        format: ByLevel<String>,
+        /// Sets the compression by level.
+        compression: ByLevel<Compression>,
+        /// Sets the filter bits per key by level.
+        filter_bits: ByLevel<u32>,
+        /// Sets the size that data blocks are closed at.
+        block_bytes: usize,
+        /// Sets the compaction strategy.
+        compaction: CompactionStrategy,
+        /// Sets whether writes go to the log.
+        log: bool,
+    }
+
+    /// Sets the compaction filter.
+    #[must_use]
+    pub fn filter(mut self, filter: Arc<dyn CompactionFilter>) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Sets the fold.
+    #[must_use]
+    pub fn fold(mut self, fold: Arc<dyn Fold>) -> Self {
+        self.fold = Some(fold);
+        self
+    }
+
+    /// Sets the collector.
+    #[must_use]
+    pub fn collector(mut self, collector: Arc<dyn CollectorFactory>) -> Self {
+        self.collector = Some(collector);
+        self
+    }
+}
+
+impl fmt::Debug for KeyspaceOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyspaceOptions")
+            .field("format", &self.format)
+            .field("compression", &self.compression)
+            .field("filter_bits", &self.filter_bits)
+            .field("block_bytes", &self.block_bytes)
+            .field("compaction", &self.compaction)
+            .field("log", &self.log)
+            .field("filter", &self.filter)
+            .field("fold", &self.fold)
+            .field("collector", &self.collector)
+            .finish()
+    }
+}

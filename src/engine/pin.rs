@@ -1,0 +1,1 @@
+//! [`Pinned`]: a value that many read without a lock and few replace.
