@@ -1,0 +1,141 @@
+//! Keys and values of the workloads. A value can be checked against its key alone, whoever wrote it and when:
+//!
+//! ```text
+//!   key    16 decimal digits of the record's number; a missing key has a letter after them
+//!   value  ┌──────────┬───────────────────────────┬──────────────────────────┐
+//!          │ stamp 8  │ from stamp, key, length   │ the last 8 of it, again  │
+//!          └──────────┴───────────────────────────┴──────────────────────────┘
+//!          up to half of the value does not compress, the rest does; a value below 8 bytes has no stamp
+//! ```
+
+use super::choice::mix;
+
+/// Length of a key.
+pub(crate) const KEY_LEN: usize = 16;
+
+/// The key of record `number`.
+pub(crate) fn key(number: u64) -> [u8; KEY_LEN] {
+    let mut key = [b'0'; KEY_LEN];
+    let mut rest = number;
+    for digit in key.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    key
+}
+
+/// A key that no workload writes, right behind the key of record `number`.
+pub(crate) fn missing_key(number: u64) -> [u8; KEY_LEN + 1] {
+    let mut missing = [b'm'; KEY_LEN + 1];
+    missing[..KEY_LEN].copy_from_slice(&key(number));
+    missing
+}
+
+/// The number of the record that has this key.
+pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
+    if key.len() != KEY_LEN || !key.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(key.iter().fold(0, |n, d| n * 10 + u64::from(d - b'0')))
+}
+
+/// Writes the value of record `number` with this stamp over `out`, in `len` bytes.
+pub(crate) fn fill_value(number: u64, stamp: u64, len: usize, out: &mut Vec<u8>) {
+    out.clear();
+    let mut words = Words::new(number, if len < 8 { 0 } else { stamp }, len);
+    if len >= 8 {
+        out.extend_from_slice(&stamp.to_le_bytes());
+    }
+    while out.len() < len {
+        let word = words.next(out.len()).to_le_bytes();
+        out.extend_from_slice(&word[..word.len().min(len - out.len())]);
+    }
+}
+
+/// Whether `value` is one that a workload wrote for record `number`.
+pub(crate) fn is_value_of(number: u64, value: &[u8]) -> bool {
+    let (stamp, mut at) = match value.first_chunk::<8>() {
+        Some(stamp) => (u64::from_le_bytes(*stamp), 8),
+        None => (0, 0),
+    };
+    let mut words = Words::new(number, stamp, value.len());
+    for part in value[at..].chunks(8) {
+        if part != &words.next(at).to_le_bytes()[..part.len()] {
+            return false;
+        }
+        at += part.len();
+    }
+    true
+}
+
+/// The eight-byte words that a value is made of.
+struct Words {
+    state: u64,
+    word: u64,
+    /// From here on the last word is repeated.
+    repeat_from: usize,
+}
+
+impl Words {
+    fn new(number: u64, stamp: u64, len: usize) -> Words {
+        let state = mix(number ^ mix(stamp ^ ((len as u64) << 32)));
+        Words { state, word: state, repeat_from: len / 2 }
+    }
+
+    fn next(&mut self, at: usize) -> u64 {
+        if at < self.repeat_from || at <= 8 {
+            self.state =
+                self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.word = self.state ^ (self.state >> 29);
+        }
+        self.word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_ordered_as_their_numbers() {
+        assert_eq!(&key(42), b"0000000000000042");
+        for n in [0, 1, 9, 10, 99, 123_456_789, 9_999_999_999_999_999] {
+            assert_eq!(number_of(&key(n)), Some(n));
+            assert_eq!(number_of(&missing_key(n)), None);
+            assert!(missing_key(n).as_slice() > key(n).as_slice());
+            assert!(missing_key(n)[..] < key(n + 1)[..] || n == 9_999_999_999_999_999);
+        }
+        assert_eq!(number_of(b"000000000000004x"), None);
+    }
+
+    #[test]
+    fn a_value_belongs_to_its_key_and_to_no_other() {
+        let mut value = Vec::new();
+        for len in [0, 1, 7, 8, 9, 15, 16, 17, 100, 1000, 4096] {
+            for (number, stamp) in [(0, 0), (1, 5), (77, u64::MAX)] {
+                fill_value(number, stamp, len, &mut value);
+                assert_eq!(value.len(), len);
+                assert!(is_value_of(number, &value), "{len} {number}");
+                if len > 8 {
+                    assert!(!is_value_of(number + 1, &value), "{len} {number}");
+                    for at in 0..len {
+                        value[at] ^= 1;
+                        assert!(!is_value_of(number, &value), "{len} {number} at {at}");
+                        value[at] ^= 1;
+                    }
+                }
+                if len > 17 {
+                    assert!(!is_value_of(number, &value[..len - 1]), "cut by a byte: {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn half_of_a_value_repeats() {
+        let mut value = Vec::new();
+        fill_value(3, 4, 1000, &mut value);
+        let distinct: std::collections::HashSet<&[u8]> = value.chunks_exact(8).collect();
+        assert!((60..=66).contains(&distinct.len()), "{}", distinct.len());
+    }
+}
