@@ -1,0 +1,180 @@
+//! Reading the log back.
+
+use crate::fs::Env;
+use crate::fs::filename::FileName;
+use crate::record::{End, Expect, LogKind, LogReader};
+use crate::{Error, Recovery, Result};
+use std::path::{Path, PathBuf};
+
+/// What a power loss left of writes that were never synced: bytes after the last record that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TornTail {
+    pub(crate) path: PathBuf,
+    /// Where it begins: the file is to be cut here before the log is continued.
+    pub(crate) offset: u64,
+    /// How many bytes it has.
+    pub(crate) bytes: u64,
+    /// Intact records in it, lost with what is before them.
+    pub(crate) records: u64,
+}
+
+/// What a replay found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Replay {
+    pub(crate) torn: Option<TornTail>,
+    /// Records handed on.
+    pub(crate) records: u64,
+    /// The bytes of their payloads.
+    pub(crate) bytes: u64,
+    /// The last segment that was ever usable, and where its records end: what the next segment follows.
+    pub(crate) last: Option<(u64, u64)>,
+    /// Segments that nothing proves synced, and where their records end; see [`settle`].
+    pub(crate) unsettled: Vec<(u64, u64)>,
+    /// Segments whose creation was interrupted. They never held a record; they may be removed, or stay.
+    pub(crate) unborn: Vec<u64>,
+    /// Whether a segment has a feature that this version may read but not write beside.
+    pub(crate) read_only: bool,
+}
+
+/// What is known of a segment before its records are read.
+struct Link {
+    number: u64,
+    path: PathBuf,
+    /// Where its successor says that it ends; `u64::MAX` if a successor took records, so that it was synced whole.
+    synced: u64,
+}
+
+/// Hands every record of `segments` (ascending) that is not empty to `each`, in order, with the number of its segment.
+///
+/// # Errors
+/// `Corruption` for damage in what was synced, for any damage if `mode` says so; `MissingFile` for a gap in the chain of
+/// segments; `Unsupported`; `Io`; whatever `each` returns. Nothing is changed on disk.
+pub(crate) fn replay(
+    env: &dyn Env,
+    dir: &Path,
+    segments: &[u64],
+    mode: Recovery,
+    each: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<Replay> {
+    let mut report = Replay::default();
+    let links = follow(env, dir, segments, mode, &mut report)?;
+    for link in links {
+        let mut reader = open(env, &link, mode)?;
+        while let Some(record) = reader.next()? {
+            if record.payload.is_empty() {
+                continue;
+            }
+            each(link.number, &record.payload)?;
+            report.records += 1;
+            report.bytes += record.payload.len() as u64;
+        }
+        report.last = Some((link.number, reader.offset()));
+        if link.synced == 0 {
+            report.unsettled.push((link.number, reader.offset()));
+        }
+        if let End::Torn { offset, bytes, records } = reader.outcome() {
+            report.torn = Some(TornTail { path: link.path, offset, bytes, records });
+        }
+    }
+    Ok(report)
+}
+
+/// Cuts the torn tail off, and makes what was replayed durable. To be done before a further segment takes a record.
+///
+/// After a killed process the records may have come out of the page cache. Were the new segment synced and they not, a
+/// power loss would leave later writes without earlier ones.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn settle(env: &dyn Env, dir: &Path, replay: &Replay) -> Result<()> {
+    for &(number, end) in &replay.unsettled {
+        let path = FileName::Wal(number).path(dir);
+        env.truncate(&path, end).map_err(|e| Error::io(&path, "truncate", e))?;
+    }
+    Ok(())
+}
+
+/// Checks that the segments form one chain, and finds what each is known to hold.
+///
+/// At most the last segment that took records, and those after it, can be torn: that is what the chain proves.
+fn follow(
+    env: &dyn Env,
+    dir: &Path,
+    segments: &[u64],
+    mode: Recovery,
+    report: &mut Replay,
+) -> Result<Vec<Link>> {
+    let mut links: Vec<Link> = Vec::new();
+    for &number in segments {
+        let link = Link { number, path: FileName::Wal(number).path(dir), synced: 0 };
+        let mut reader = open(env, &link, mode)?;
+        report.read_only |= reader.is_read_only();
+        let Some(header) = reader.header().copied() else {
+            report.unborn.push(number);
+            continue;
+        };
+        if let Some(before) = links.last_mut() {
+            if header.previous > before.number {
+                return Err(lost(dir, header.previous, number, report));
+            }
+            if header.previous != before.number {
+                return Err(Error::corruption(
+                    &link.path,
+                    40,
+                    format!("it follows segment {}, not segment {}", header.previous, before.number),
+                ));
+            }
+            before.synced = header.previous_end;
+        } else if let Some(&unborn) = report.unborn.last()
+            && header.previous == unborn
+        {
+            return Err(lost(dir, unborn, number, report));
+        }
+        // A record here proves that all segments before were synced whole, wherever they end.
+        if holds_record(&mut reader)? {
+            for before in links.iter_mut().filter(|l| l.synced == 0) {
+                before.synced = u64::MAX;
+            }
+        }
+        links.push(link);
+    }
+    Ok(links)
+}
+
+/// The error for a segment that another names as its predecessor and that cannot be read.
+fn lost(dir: &Path, number: u64, follower: u64, report: &Replay) -> Error {
+    let path = FileName::Wal(number).path(dir);
+    if report.unborn.contains(&number) {
+        return Error::corruption(
+            &path,
+            0,
+            format!("its header is damaged, and segment {follower} follows it"),
+        );
+    }
+    Error::MissingFile { path, what: format!("segment {follower} of the log follows it") }
+}
+
+/// Whether a record was ever written to the segment, as far as can be seen: an intact one, or what is left of one.
+fn holds_record(reader: &mut LogReader) -> Result<bool> {
+    match reader.next() {
+        Ok(Some(_)) => Ok(true),
+        Ok(None) => Ok(matches!(reader.outcome(), End::Torn { .. })),
+        // Reported when the segment's turn comes, unless an earlier segment has something worse to say.
+        Err(error) if error.is_corruption() => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn open(env: &dyn Env, link: &Link, recovery: Recovery) -> Result<LogReader> {
+    let source = env.open(&link.path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::MissingFile { path: link.path.clone(), what: "a segment of the log".to_owned() }
+        }
+        _ => Error::io(&link.path, "open", e),
+    })?;
+    let expect = Expect { kind: LogKind::Wal, number: link.number, recovery, synced: link.synced };
+    LogReader::open(source, &link.path, expect)
+}
+
+#[cfg(test)]
+mod tests;

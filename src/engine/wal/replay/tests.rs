@@ -1,0 +1,212 @@
+use super::*;
+use crate::fs::LocalEnv;
+use crate::record::{HEADER_LEN, RECORD_HEADER_LEN, append_record};
+use crate::wal::{Segment, list};
+use std::fs;
+
+struct Log {
+    dir: tempfile::TempDir,
+}
+
+impl Log {
+    fn new() -> Log {
+        Log { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        FileName::Wal(number).path(self.dir.path())
+    }
+
+    /// Writes a segment of these payloads, synced after each if `synced`.
+    fn write(&self, number: u64, previous: u64, payloads: &[&str], synced: bool) -> Segment {
+        let segment = Segment::create(&LocalEnv, self.dir.path(), number, previous).unwrap();
+        fill(&segment, payloads, synced);
+        segment
+    }
+
+    fn replay(&self, mode: Recovery) -> Result<(Vec<(u64, String)>, Replay)> {
+        let mut seen = Vec::new();
+        let numbers = list(&LocalEnv, self.dir.path())?;
+        let report = replay(&LocalEnv, self.dir.path(), &numbers, mode, &mut |segment, payload| {
+            seen.push((segment, String::from_utf8(payload.to_vec()).unwrap()));
+            Ok(())
+        })?;
+        Ok((seen, report))
+    }
+
+    fn payloads(&self) -> Vec<String> {
+        self.replay(Recovery::TolerateTornTail).unwrap().0.into_iter().map(|(_, p)| p).collect()
+    }
+
+    fn edit(&self, number: u64, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = fs::read(self.path(number)).unwrap();
+        change(&mut bytes);
+        fs::write(self.path(number), bytes).unwrap();
+    }
+
+    fn corrupt_at(&self) -> (PathBuf, u64) {
+        match self.replay(Recovery::TolerateTornTail) {
+            Err(Error::Corruption { path, offset, .. }) => (path, offset),
+            other => panic!("corruption expected, not {other:?}"),
+        }
+    }
+}
+
+fn fill(segment: &Segment, payloads: &[&str], synced: bool) {
+    for payload in payloads {
+        let mut record = Vec::new();
+        append_record(&mut record, segment.number(), segment.len(), segment.synced(), &[payload.as_bytes()]);
+        segment.append(&record).unwrap();
+        if synced {
+            segment.sync().unwrap();
+            assert_eq!(segment.synced(), segment.len());
+        }
+    }
+}
+
+fn record_len(payload: &str) -> u64 {
+    (RECORD_HEADER_LEN + payload.len()) as u64
+}
+
+#[test]
+fn segments_are_replayed_in_order_without_empty_records() {
+    let log = Log::new();
+    log.write(10, 0, &["a", "", "b"], true);
+    log.write(12, 10, &[], true);
+    let last = log.write(15, 12, &["c", ""], true);
+    for mode in [Recovery::TolerateTornTail, Recovery::Absolute] {
+        let (seen, report) = log.replay(mode).unwrap();
+        assert_eq!(seen, [(10, "a".into()), (10, "b".into()), (15, "c".into())]);
+        assert_eq!((report.records, report.bytes, &report.torn), (3, 3, &None));
+        assert_eq!(report.last, Some((15, last.len())));
+        assert_eq!(report.unsettled, [(15, last.len())]);
+    }
+}
+
+#[test]
+fn an_error_of_the_receiver_ends_the_replay() {
+    let log = Log::new();
+    log.write(1, 0, &["a", "b"], true);
+    let mut calls = 0;
+    let result = replay(&LocalEnv, log.dir.path(), &[1], Recovery::Absolute, &mut |_, _| {
+        calls += 1;
+        Err(Error::Closed)
+    });
+    assert!(matches!(result, Err(Error::Closed)));
+    assert_eq!(calls, 1);
+}
+
+#[test]
+fn a_torn_tail_is_reported_cut_and_then_gone() {
+    let log = Log::new();
+    log.write(1, 0, &["kept", "dropped", "intact but after the hole"], false);
+    let offset = HEADER_LEN as u64 + record_len("kept");
+    log.edit(1, |bytes| bytes[offset as usize + 3] ^= 1);
+    assert!(log.replay(Recovery::Absolute).unwrap_err().is_corruption());
+    let (seen, report) = log.replay(Recovery::TolerateTornTail).unwrap();
+    assert_eq!(seen, [(1, "kept".into())]);
+    let bytes = record_len("dropped") + record_len("intact but after the hole");
+    assert_eq!(report.torn, Some(TornTail { path: log.path(1), offset, bytes, records: 1 }));
+    settle(&LocalEnv, log.dir.path(), &report).unwrap();
+    let (_, report) = log.replay(Recovery::Absolute).unwrap();
+    assert_eq!(report.torn, None);
+    // The log goes on, and knows from now on where segment 1 ends.
+    let (previous, end) = report.last.unwrap();
+    let next = Segment::create_after(&LocalEnv, log.dir.path(), 2, previous, end).unwrap();
+    fill(&next, &["next"], true);
+    assert_eq!(log.payloads(), ["kept", "next"]);
+    log.edit(1, |bytes| bytes.truncate(HEADER_LEN));
+    assert_eq!(log.corrupt_at(), (log.path(1), HEADER_LEN as u64));
+}
+
+#[test]
+fn a_torn_tail_before_a_successor_with_records_is_corruption() {
+    for damage_header in [false, true] {
+        let log = Log::new();
+        log.write(1, 0, &["a", "b"], false);
+        let next = log.write(2, 1, &[], true);
+        let at = if damage_header { 0 } else { HEADER_LEN as u64 + record_len("a") };
+        log.edit(1, |bytes| bytes[at as usize + 5] ^= 1);
+        if !damage_header {
+            let (seen, report) = log.replay(Recovery::TolerateTornTail).unwrap();
+            assert_eq!(seen.len(), 1);
+            assert_eq!(report.torn.unwrap().offset, at);
+            assert_eq!(report.last, Some((2, HEADER_LEN as u64)));
+            assert_eq!(report.unsettled.len(), 2);
+        }
+        fill(&next, &["c"], true);
+        assert_eq!(log.corrupt_at(), (log.path(1), at), "header {damage_header}");
+        // What is left of a record proves as much as a whole one.
+        log.edit(2, |bytes| *bytes.last_mut().unwrap() ^= 1);
+        assert_eq!(log.corrupt_at(), (log.path(1), at), "header {damage_header}");
+    }
+}
+
+#[test]
+fn a_missing_segment_is_noticed() {
+    let log = Log::new();
+    log.write(1, 0, &["a"], true);
+    log.write(2, 1, &["b"], true);
+    log.write(3, 2, &[], true);
+    fs::remove_file(log.path(2)).unwrap();
+    let error = log.replay(Recovery::TolerateTornTail).unwrap_err();
+    assert!(matches!(&error, Error::MissingFile { path, .. } if *path == log.path(2)), "{error}");
+    // The oldest may have gone: that is how the log is shortened.
+    fs::remove_file(log.path(1)).unwrap();
+    assert!(log.payloads().is_empty());
+    // Named, but gone.
+    let error =
+        replay(&LocalEnv, log.dir.path(), &[2, 3], Recovery::Absolute, &mut |_, _| Ok(())).unwrap_err();
+    assert!(matches!(error, Error::MissingFile { .. }));
+}
+
+#[test]
+fn a_stranger_in_the_chain_is_corruption() {
+    let log = Log::new();
+    log.write(1, 0, &["a"], true);
+    log.write(2, 0, &["b"], true);
+    assert_eq!(log.corrupt_at().0, log.path(2));
+}
+
+#[test]
+fn an_interrupted_creation_is_passed_over() {
+    for content in [&b""[..], b"ESKER", &[0; 64], &[0x5a; 64]] {
+        let log = Log::new();
+        log.write(1, 0, &["a"], false);
+        fs::write(log.path(2), content).unwrap();
+        let (seen, report) = log.replay(Recovery::TolerateTornTail).unwrap();
+        assert_eq!(seen.len(), 1);
+        assert_eq!((report.last.unwrap().0, &report.unborn[..]), (1, &[2][..]));
+        // Left where it is, it is no obstacle later.
+        settle(&LocalEnv, log.dir.path(), &report).unwrap();
+        log.write(3, 1, &["b"], true);
+        assert_eq!(log.payloads(), ["a", "b"]);
+        // But it was no interrupted creation if another segment follows it.
+        log.write(4, 2, &["c"], true);
+        log.edit(3, |bytes| bytes.clear());
+        assert!(log.replay(Recovery::TolerateTornTail).unwrap_err().is_corruption());
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_found() {
+    let log = Log::new();
+    log.write(1, 0, &["first", "second", ""], true);
+    log.write(2, 1, &["third", ""], true);
+    let want = log.payloads();
+    for number in [1, 2] {
+        let whole = fs::read(log.path(number)).unwrap();
+        for at in 0..whole.len() {
+            log.edit(number, |bytes| bytes[at] ^= 0x10);
+            match log.replay(Recovery::TolerateTornTail) {
+                Err(error) => assert!(error.is_corruption(), "{error}"),
+                Ok((seen, report)) => {
+                    // Only in the last record, which nothing proves synced and which says nothing.
+                    assert!(number == 2 && report.torn.is_some(), "byte {at} of segment {number}");
+                    assert!(seen.iter().map(|(_, p)| p).eq(&want));
+                }
+            }
+            fs::write(log.path(number), &whole).unwrap();
+        }
+    }
+}
