@@ -14,7 +14,9 @@
 
 #![allow(unsafe_code)]
 
-use esker_table::{Advice, ByteSource, Slice};
+#[cfg(unix)]
+use esker_table::Advice;
+use esker_table::{ByteSource, Slice};
 use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
