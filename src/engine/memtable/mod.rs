@@ -1,1 +1,144 @@
-//! The memtable room.
+//! The memtable room: writes that are in the log and not yet in a table.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`Memtable`] | one keyspace's entries of one stretch of sequence numbers, in one arena |
+//! | `arena` | the memory, and the nodes that lie in it |
+//! | `skiplist` | the order of the entries |
+//! | `tombstones` | the range deletions |
+//! | [`MemtableCursor`] | iteration, both ways |
+//!
+//! Any number of threads insert and read at the same time; nobody waits for anybody. An entry is seen by every
+//! lookup that begins after its insert has returned. A memtable never gives memory back and never grows: writers
+//! reserve room before they write to the log, and when there is none the memtable is sealed.
+
+mod arena;
+mod cursor;
+mod skiplist;
+mod tombstones;
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub(crate) use arena::entry_bound;
+pub(crate) use cursor::MemtableCursor;
+
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use arena::Arena;
+use esker_table::reader::Found;
+use esker_table::{Fragments, Kind, LookupKey, SeqNo, Trailer};
+use skiplist::SkipList;
+use std::sync::Arc;
+use tombstones::Tombstones;
+
+/// One keyspace's entries of one stretch of sequence numbers. See the head of this file.
+pub(crate) struct Memtable {
+    arena: Arc<Arena>,
+    list: SkipList,
+    tombstones: Tombstones,
+    /// Bytes promised to writers that are not done.
+    promised: AtomicUsize,
+    max_seqno: AtomicU64,
+    /// The bytes and nodes that the arena held before the first entry.
+    empty: (usize, u64),
+    /// The bytes that the arena may hold.
+    capacity: usize,
+}
+
+impl Memtable {
+    /// An empty memtable whose entries' [`entry_bound`]s may sum up to `capacity`. The memory is taken from the
+    /// operating system as it is filled.
+    pub(crate) fn new(capacity: usize) -> Memtable {
+        let arena = Arc::new(Arena::new(capacity));
+        let list = SkipList::new(arena.clone());
+        let tombstones = Tombstones::new(arena.clone());
+        let empty = (arena.used(), arena.nodes());
+        let capacity = capacity.saturating_add(empty.0).min(arena.capacity());
+        let (promised, max_seqno) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Memtable { arena, list, tombstones, promised, max_seqno, empty, capacity }
+    }
+
+    /// Promises room for entries whose [`entry_bound`]s sum up to `bound`, until [`release`](Self::release) is called
+    /// with the same number after they were inserted (or given up). `false` if there is none: the memtable is full.
+    pub(crate) fn try_reserve(&self, bound: usize) -> bool {
+        // What is promised is counted before what is used is read: another writer's entries are then seen in the one
+        // or in the other, and while it inserts in both.
+        let promised = self.promised.fetch_add(bound, Ordering::AcqRel).saturating_add(bound);
+        if self.arena.used().saturating_add(promised) <= self.capacity {
+            return true;
+        }
+        self.promised.fetch_sub(bound, Ordering::AcqRel);
+        false
+    }
+
+    /// Ends a promise.
+    pub(crate) fn release(&self, bound: usize) {
+        self.promised.fetch_sub(bound, Ordering::AcqRel);
+    }
+
+    /// The bytes promised to writers that are not done; zero when nobody is inserting.
+    pub(crate) fn promised(&self) -> usize {
+        self.promised.load(Ordering::Acquire)
+    }
+
+    /// Adds an entry for which room is reserved. Of a range deletion the key is the start and the value the end.
+    #[inline]
+    pub(crate) fn insert(&self, user_key: &[u8], trailer: Trailer, value: &[u8]) {
+        if trailer.kind_number() == Kind::RangeDelete as u8 {
+            self.tombstones.insert(user_key, trailer.seqno(), value);
+        } else {
+            self.list.insert(user_key, trailer, value);
+        }
+        self.max_seqno.fetch_max(trailer.seqno(), Ordering::Relaxed);
+    }
+
+    /// The newest entry of the key that the lookup's snapshot can see, a delete among them. Range deletions are not
+    /// applied. The value shares the memtable's memory.
+    #[inline]
+    pub(crate) fn get(&self, key: &LookupKey<'_>) -> Option<Found> {
+        let node = self.list.find(key.user_key, key.trailer())?;
+        Some(Found { trailer: self.arena.trailer(node), value: self.arena.value_slice(node) })
+    }
+
+    /// The newest sequence number at or below `snapshot` whose range deletion covers the key.
+    #[inline]
+    pub(crate) fn covering_tombstone(&self, user_key: &[u8], snapshot: SeqNo) -> Option<SeqNo> {
+        self.tombstones.covering(user_key, snapshot)
+    }
+
+    /// All range deletions, those that a snapshot cannot see among them.
+    pub(crate) fn fragments(&self) -> Arc<Fragments> {
+        self.tombstones.fragments()
+    }
+
+    /// Whether there are range deletions.
+    #[inline]
+    pub(crate) fn has_range_tombstones(&self) -> bool {
+        !self.tombstones.is_empty()
+    }
+
+    /// A cursor over the entries other than range deletions, standing nowhere.
+    pub(crate) fn cursor(self: &Arc<Self>) -> MemtableCursor {
+        MemtableCursor::new(self.clone())
+    }
+
+    /// The bytes that its entries take.
+    pub(crate) fn bytes_used(&self) -> usize {
+        self.arena.used() - self.empty.0
+    }
+
+    /// The number of entries, range deletions among them.
+    pub(crate) fn entries(&self) -> u64 {
+        self.arena.nodes() - self.empty.1
+    }
+
+    /// Whether nothing was inserted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries() == 0
+    }
+
+    /// The newest sequence number of its entries; zero if there are none.
+    pub(crate) fn max_seqno(&self) -> SeqNo {
+        self.max_seqno.load(Ordering::Relaxed)
+    }
+}
