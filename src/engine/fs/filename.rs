@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   LOCK              held by whoever has the store open
-//!   CURRENT           the name of the MANIFEST in force, and a newline
+//!   CURRENT           the name of the MANIFEST in force, and its checksum
 //!   CURRENT.tmp       the next CURRENT, about to be renamed
 //!   MANIFEST-000005   which tables and keyspaces exist
 //!   000012.wal        a segment of the write-ahead log
@@ -19,7 +19,7 @@ pub(crate) const CURRENT: &str = "CURRENT";
 pub(crate) const CURRENT_TMP: &str = "CURRENT.tmp";
 
 /// What a name in a store's directory stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FileName {
     Lock,
     Current,
@@ -53,6 +53,14 @@ impl FileName {
                 }
             }
         })
+    }
+
+    /// The number in the name.
+    pub(crate) fn number(self) -> Option<u64> {
+        match self {
+            FileName::Lock | FileName::Current | FileName::CurrentTmp => None,
+            FileName::Manifest(n) | FileName::Wal(n) | FileName::Table(n) | FileName::TableTmp(n) => Some(n),
+        }
     }
 
     /// The path of this file in the store's directory.

@@ -1,7 +1,10 @@
 //! [`VersionEdit`]: the difference between two states of the store, as one record of the MANIFEST.
+//!
+//! How its bytes lie is said in `FORMAT.md`, see [the room](super); encoding and decoding are in [`super::encoding`].
 
 use super::file_meta::FileMeta;
 use esker_table::SeqNo;
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// The number of a keyspace: never used again after it is dropped.
@@ -61,4 +64,100 @@ pub(crate) struct VersionEdit {
     /// Files that no version names but that may still be on disk: known not to be lost. Only in snapshots of the state.
     pub(crate) obsolete: Vec<u64>,
     pub(crate) keyspaces: Vec<KeyspaceEdit>,
+}
+
+impl VersionEdit {
+    /// The edit as text for people, one line for each thing it says.
+    pub(crate) fn describe(&self, line: &mut dyn FnMut(String)) {
+        let numbers = [
+            ("next file", self.next_file),
+            ("last sequence number", self.last_seqno),
+            ("oldest WAL", self.oldest_wal),
+            ("newest WAL", self.newest_wal),
+            ("next keyspace", self.next_keyspace.map(u64::from)),
+        ];
+        let said: Vec<String> =
+            numbers.iter().filter_map(|(name, n)| n.map(|n| format!("{name} {n}"))).collect();
+        if !said.is_empty() {
+            line(said.join(", "));
+        }
+        if !self.obsolete.is_empty() {
+            let numbers: Vec<String> = self.obsolete.iter().map(u64::to_string).collect();
+            line(format!("obsolete tables {}", numbers.join(" ")));
+        }
+        for keyspace in &self.keyspaces {
+            keyspace.describe(line);
+        }
+    }
+}
+
+impl KeyspaceEdit {
+    fn describe(&self, line: &mut dyn FnMut(String)) {
+        let id = self.id;
+        if let Some(record) = &self.record {
+            let mut text = format!("keyspace {id}: record name {:?}", record.name);
+            if !record.log {
+                text.push_str(", no log");
+            }
+            let hooks =
+                [("filter", &record.filter), ("fold", &record.fold), ("collector", &record.collector)];
+            for (what, name) in hooks {
+                if let Some(name) = name {
+                    // Writing to a string cannot fail.
+                    let _ = write!(text, ", {what} {name:?}");
+                }
+            }
+            if !record.kind.is_empty() {
+                let _ = write!(text, ", kind {:?}", record.kind);
+            }
+            line(text);
+        }
+        if self.dropped {
+            line(format!("keyspace {id}: dropped"));
+        }
+        if let Some(seqno) = self.flushed_seqno {
+            line(format!("keyspace {id}: flushed up to sequence number {seqno}"));
+        }
+        for (level, number) in &self.removed {
+            line(format!("keyspace {id}: - table {number} from level {level}"));
+        }
+        for added in &self.added {
+            line(format!("keyspace {id}: + {added}"));
+        }
+    }
+}
+
+impl std::fmt::Display for AddedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let m = &self.meta;
+        let to = if m.largest_exclusive { ".." } else { "..=" };
+        write!(
+            f,
+            "table {} at level {} run {}: format {}, {} bytes, {} entries, keys \"{}\"{to}\"{}\", seqnos {}..={}",
+            m.number,
+            self.level,
+            self.run,
+            m.format,
+            m.size,
+            m.entries,
+            m.smallest.escape_ascii(),
+            m.largest.escape_ascii(),
+            m.min_seqno,
+            m.max_seqno,
+        )?;
+        for (what, n) in [("deletes", m.deletes), ("range tombstones", m.range_tombstones)] {
+            if n > 0 {
+                write!(f, ", {n} {what}")?;
+            }
+        }
+        if let Some(seqno) = m.seqno_override {
+            write!(f, ", every entry counts as {seqno}")?;
+        }
+        for (what, yes) in [("clipped", m.clipped), ("foreign", !m.own)] {
+            if yes {
+                write!(f, ", {what}")?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -109,3 +109,56 @@ impl Drop for FileGuard {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A table of ten puts between two keys, whose sequence numbers begin at a hundred times its number.
+    pub(in crate::manifest) fn table(number: u64, smallest: &str, largest: &str) -> FileMeta {
+        guarded(number, smallest, largest, &Arc::default())
+    }
+
+    pub(in crate::manifest) fn guarded(
+        number: u64,
+        smallest: &str,
+        largest: &str,
+        reclaim: &Arc<Reclaim>,
+    ) -> FileMeta {
+        FileMeta {
+            number,
+            format: FormatId::BLOCK,
+            size: 1000 + number,
+            smallest: smallest.into(),
+            largest: largest.into(),
+            largest_exclusive: false,
+            clipped: false,
+            min_seqno: number * 100,
+            max_seqno: number * 100 + 9,
+            seqno_override: None,
+            entries: 10,
+            deletes: 0,
+            range_tombstones: 0,
+            created_millis: 1_700_000_000_000,
+            own: true,
+            kept_tombstones: Vec::new(),
+            kept_collected: Vec::new(),
+            guard: FileGuard::new(number, Arc::clone(reclaim)),
+        }
+    }
+
+    #[test]
+    fn a_file_is_reclaimed_when_it_is_obsolete_and_its_last_record_goes() {
+        let reclaim = Arc::default();
+        let kept = guarded(1, "a", "b", &reclaim);
+        let gone = Arc::new(guarded(2, "a", "b", &reclaim));
+        let reader = Arc::clone(&gone);
+        drop(kept);
+        gone.guard.mark_obsolete();
+        drop(gone);
+        assert_eq!(reclaim.take(), []);
+        drop(reader);
+        assert_eq!(reclaim.take(), [2]);
+        assert_eq!(reclaim.take(), []);
+    }
+}
