@@ -1,0 +1,175 @@
+//! Pacing: how much each written byte has to wait, as a function of how far background work is behind.
+//!
+//! Writers are slowed down gently and early instead of being stopped hard and late. Every resource that can run out
+//! has a *soft* and a *hard* limit; between them the delay rises, at the hard limit writers wait for background work.
+//! The curve is such that half way between the limits a writer is as fast as background work drains:
+//!
+//! ```text
+//!   delay per byte
+//!        │                        ┊  stop
+//!     4d │                      ⟋ ┊
+//!        │                   ⟋    ┊           d = the time background work needs for a byte
+//!      d │              ⟋         ┊
+//!        │_________⟋              ┊
+//!        └─────────┴────┴─────────┴──────► L0 runs, debt, sealed memtables
+//!                 soft half      hard
+//! ```
+//!
+//! Pure arithmetic: whoever accepts writes measures, asks and waits.
+
+use crate::options::CompactionStrategy;
+
+/// How far background work is behind, for one keyspace.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Pressure {
+    /// Runs at L0.
+    pub(crate) l0_runs: usize,
+    /// What [`super::picker::debt`] says.
+    pub(crate) debt: u64,
+    /// Bytes of memtables that are sealed and not yet flushed.
+    pub(crate) sealed_bytes: u64,
+    /// How many bytes of them the memory budget allows.
+    pub(crate) sealed_limit: u64,
+    /// How many bytes a second background work has lately brought out of the way; 0 if that is not known.
+    pub(crate) drain_bytes_per_second: u64,
+}
+
+/// What a writer has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Write.
+    Free,
+    /// Write, and take this many nanoseconds for each byte.
+    Slow { nanos_per_byte: u64 },
+    /// Wait until background work has caught up.
+    Stop { why: &'static str },
+}
+
+/// When slowing begins and ends, of one strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    l0_runs: (usize, usize),
+    debt: (u64, u64),
+}
+
+/// The slowest that writers are made before they are stopped: one megabyte a second.
+const MAX_NANOS_PER_BYTE: u64 = 1000;
+/// What background work is taken to drain before it has been measured.
+const ASSUMED_DRAIN: u64 = 64 << 20;
+
+impl Limits {
+    /// The limits that suit a strategy.
+    pub(crate) fn of(strategy: &CompactionStrategy) -> Limits {
+        match *strategy {
+            CompactionStrategy::Leveled { l0_trigger, table_bytes, .. } => {
+                let trigger = l0_trigger.max(1);
+                let base = table_bytes.max(1).saturating_mul(trigger as u64);
+                Limits {
+                    l0_runs: (trigger.saturating_mul(3), trigger.saturating_mul(9)),
+                    debt: (base.saturating_mul(32).max(2 << 30), base.saturating_mul(256).max(16 << 30)),
+                }
+            }
+            // All runs count at L0 and most of them are large: the picker itself bounds their number.
+            CompactionStrategy::Tiered { runs, .. } => {
+                let runs = runs.max(2);
+                Limits {
+                    l0_runs: (runs.saturating_mul(5), runs.saturating_mul(12)),
+                    debt: (u64::MAX - 1, u64::MAX),
+                }
+            }
+            CompactionStrategy::Fifo { .. } => {
+                Limits { l0_runs: (usize::MAX - 1, usize::MAX), debt: (u64::MAX - 1, u64::MAX) }
+            }
+        }
+    }
+}
+
+/// What writers have to do under this pressure.
+pub(crate) fn pace(pressure: &Pressure, limits: &Limits) -> Pace {
+    let part = |now: u64, (soft, hard): (u64, u64)| -> f64 {
+        if now <= soft { 0.0 } else { (now - soft) as f64 / (hard.saturating_sub(soft).max(1)) as f64 }
+    };
+    let (soft, hard) = limits.l0_runs;
+    let parts = [
+        (part(pressure.l0_runs as u64, (soft as u64, hard as u64)), "L0 has too many runs"),
+        (part(pressure.debt, limits.debt), "compaction is too far behind"),
+        (
+            part(pressure.sealed_bytes, (pressure.sealed_limit / 2, pressure.sealed_limit)),
+            "memtables wait to be flushed",
+        ),
+    ];
+    let (most, why) = parts.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, ""));
+    if most >= 1.0 {
+        return Pace::Stop { why };
+    }
+    let drain = match pressure.drain_bytes_per_second {
+        0 => ASSUMED_DRAIN,
+        measured => measured,
+    };
+    let nanos = (most * most * 4.0 * 1e9 / drain as f64) as u64;
+    match nanos.min(MAX_NANOS_PER_BYTE) {
+        0 => Pace::Free,
+        nanos_per_byte => Pace::Slow { nanos_per_byte },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits::of(&CompactionStrategy::default())
+    }
+
+    #[test]
+    fn an_idle_store_is_free_and_an_overrun_one_stops() {
+        let at = |pressure| pace(&pressure, &limits());
+        let calm = Pressure { sealed_limit: 100, ..Pressure::default() };
+        assert_eq!(at(calm), Pace::Free);
+        assert_eq!(at(Pressure { sealed_bytes: 50, ..calm }), Pace::Free);
+        assert_eq!(at(Pressure { l0_runs: 12, ..calm }), Pace::Free);
+        assert!(matches!(at(Pressure { l0_runs: 13, ..calm }), Pace::Slow { .. } | Pace::Free));
+        assert!(matches!(at(Pressure { l0_runs: 36, ..calm }), Pace::Stop { .. }));
+        assert!(matches!(at(Pressure { sealed_bytes: 100, ..calm }), Pace::Stop { .. }));
+        assert!(matches!(at(Pressure { debt: u64::MAX, ..calm }), Pace::Stop { .. }));
+    }
+
+    #[test]
+    fn half_way_writers_are_as_fast_as_the_drain() {
+        let pressure = Pressure {
+            l0_runs: 24,
+            sealed_limit: 100,
+            drain_bytes_per_second: 10_000_000,
+            ..Pressure::default()
+        };
+        assert_eq!(pace(&pressure, &limits()), Pace::Slow { nanos_per_byte: 100 });
+    }
+
+    #[test]
+    fn the_delay_rises_and_stays_bounded() {
+        let mut last = 0;
+        for l0_runs in 0..36 {
+            let pressure = Pressure {
+                l0_runs,
+                sealed_limit: 100,
+                drain_bytes_per_second: 1_000_000,
+                ..Pressure::default()
+            };
+            let now = match pace(&pressure, &limits()) {
+                Pace::Free => 0,
+                Pace::Slow { nanos_per_byte } => nanos_per_byte,
+                Pace::Stop { why } => panic!("stopped at {l0_runs}: {why}"),
+            };
+            assert!(now >= last && now <= MAX_NANOS_PER_BYTE);
+            last = now;
+        }
+        assert!(last > 0);
+    }
+
+    #[test]
+    fn fifo_never_waits_for_a_compaction_that_does_not_come() {
+        let limits = Limits::of(&CompactionStrategy::Fifo { max_bytes: 1, ttl: None });
+        let pressure = Pressure { l0_runs: 100_000, sealed_limit: 100, ..Pressure::default() };
+        assert_eq!(pace(&pressure, &limits), Pace::Free);
+    }
+}
