@@ -207,7 +207,7 @@ fn level(reader: &mut Reader<'_>) -> Option<usize> {
     usize::try_from(reader.varint()?).ok()
 }
 
-fn encode_record(record: &KeyspaceRecord, out: &mut Vec<u8>) {
+pub(super) fn encode_record(record: &KeyspaceRecord, out: &mut Vec<u8>) {
     put_bytes(out, record_tag::NAME, record.name.as_bytes());
     put_flag(out, record_tag::NO_LOG, !record.log);
     let hooks = [
@@ -225,7 +225,7 @@ fn encode_record(record: &KeyspaceRecord, out: &mut Vec<u8>) {
     }
 }
 
-fn decode_record(bytes: &[u8]) -> Result<KeyspaceRecord, DecodeError> {
+pub(super) fn decode_record(bytes: &[u8]) -> Result<KeyspaceRecord, DecodeError> {
     let mut record = KeyspaceRecord::default();
     let (mut name, mut kind, mut no_log) = (None, None, false);
     let mut fields = Fields::new("keyspace record", bytes);

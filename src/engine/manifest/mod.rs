@@ -15,12 +15,14 @@ mod encoding;
 mod file_meta;
 mod log;
 mod set;
+mod stamp;
 mod state;
 mod version;
 
 pub(crate) use edit::{AddedFile, KeyspaceEdit, KeyspaceId, KeyspaceRecord, VersionEdit};
 pub(crate) use file_meta::{FileGuard, FileMeta, Reclaim};
 pub(crate) use log::{decode_current, exists, read_current, replay};
-pub(crate) use set::{Applied, LoadReport, VersionSet, write_store};
+pub(crate) use set::{LoadReport, VersionSet, write_store};
+pub(crate) use stamp::{STAMP, Stamp};
 pub(crate) use state::{KeyspaceState, StoreState};
 pub(crate) use version::{Level, MAX_LEVELS, SortedRun, Version};

@@ -47,13 +47,6 @@ pub(crate) struct LoadReport {
     pub(crate) debris: Vec<FileName>,
 }
 
-/// What an edit changed.
-#[derive(Debug)]
-pub(crate) struct Applied {
-    /// The version of every keyspace that the edit names and does not drop.
-    pub(crate) versions: Vec<(KeyspaceId, Arc<Version>)>,
-}
-
 /// The state of the store, and the one way to change it.
 #[derive(Debug)]
 pub(crate) struct VersionSet {
@@ -184,10 +177,17 @@ impl VersionSet {
     /// under its temporary name (or its own), and its name synced. A segment of the log that the edit names must
     /// exist, and its name be synced.
     ///
+    /// `install` gets the new version of every keyspace that the edit names and does not drop, before the next edit can
+    /// be applied: so readers see versions in the order of the edits.
+    ///
     /// # Errors
     /// `Invalid` if the edit breaks an invariant, `MissingFile` or `Corruption` if a table that it adds is not there
     /// as it says: nothing has happened then. `Io` if writing failed, and from then on always `ReadOnly`.
-    pub(crate) fn log_and_apply(&self, mut edit: VersionEdit) -> Result<Applied> {
+    pub(crate) fn log_and_apply(
+        &self,
+        mut edit: VersionEdit,
+        install: impl FnOnce(&[(KeyspaceId, Arc<Version>)]),
+    ) -> Result<()> {
         let mut log = std_lock(&self.log);
         match &*log {
             Log::Open(_) => {}
@@ -222,7 +222,8 @@ impl VersionSet {
             }
         }
         std_lock(&self.state).take(&edit, checked);
-        Ok(Applied { versions })
+        install(&versions);
+        Ok(())
     }
 
     fn write(&self, log: &mut Log, edit: &VersionEdit, unpublished: &[u64]) -> Result<()> {
@@ -274,9 +275,13 @@ impl VersionSet {
         look(&std_lock(&self.state))
     }
 
-    /// The version of a keyspace; `None` if it does not exist.
-    pub(crate) fn version(&self, id: KeyspaceId) -> Option<Arc<Version>> {
-        self.with_state(|state| state.keyspaces.get(&id).map(|k| Arc::clone(&k.version)))
+    /// The version of a keyspace.
+    ///
+    /// # Errors
+    /// `NoSuchKeyspace` if it was dropped.
+    pub(crate) fn version(&self, id: KeyspaceId) -> Result<Arc<Version>> {
+        let version = self.with_state(|state| state.keyspaces.get(&id).map(|k| Arc::clone(&k.version)));
+        version.ok_or_else(|| Error::NoSuchKeyspace { name: format!("number {id}") })
     }
 
     /// Every entry of the keyspace up to this sequence number is in tables.
@@ -330,17 +335,14 @@ impl VersionSet {
     }
 
     /// Takes the numbers of the tables whose last reader is gone since the last call. Their files are to be removed, and
-    /// then [forgotten](VersionSet::forget).
+    /// then said to be [removed](VersionSet::removed).
     pub(crate) fn reclaim(&self) -> Vec<u64> {
         self.reclaim.take()
     }
 
-    /// Says that the files of obsolete tables have been removed, so that snapshots need not know them any more.
-    pub(crate) fn forget(&self, numbers: &[u64]) {
-        let mut state = std_lock(&self.state);
-        for number in numbers {
-            state.obsolete.remove(number);
-        }
+    /// Says that the file of an obsolete table is gone, so that snapshots need not know it any more.
+    pub(crate) fn removed(&self, number: u64) {
+        std_lock(&self.state).obsolete.remove(&number);
     }
 
     /// Removes what [`load`](VersionSet::load) found to be debris. Only after
@@ -358,7 +360,7 @@ impl VersionSet {
                 _ => {}
             }
             if let FileName::Table(number) = name {
-                self.forget(&[number]);
+                self.removed(number);
             }
         }
         Ok(())

@@ -42,8 +42,14 @@ fn write_table(dir: &Path, set: &VersionSet) -> AddedFile {
 fn add_table(dir: &Path, set: &VersionSet) -> u64 {
     let added = write_table(dir, set);
     let number = added.meta.number;
-    set.log_and_apply(keyspace(&[], vec![added])).unwrap();
+    apply(set, keyspace(&[], vec![added])).unwrap();
     number
+}
+
+fn apply(set: &VersionSet, edit: VersionEdit) -> Result<Vec<(KeyspaceId, Arc<Version>)>> {
+    let mut installed = Vec::new();
+    set.log_and_apply(edit, |versions| installed.extend_from_slice(versions))?;
+    Ok(installed)
 }
 
 fn files(dir: &Path) -> BTreeSet<FileName> {
@@ -65,7 +71,7 @@ fn tables_are_named_when_the_edit_is_durable_and_found_again() {
     drop(set);
     let (set, report) = load(dir.path(), false).unwrap();
     assert_eq!((tables(&set), report.end, report.debris.len()), (vec![number], End::Clean, 0));
-    assert!(matches!(set.log_and_apply(VersionEdit::default()), Err(Error::ReadOnly { .. })));
+    assert!(matches!(apply(&set, VersionEdit::default()), Err(Error::ReadOnly { .. })));
     set.start_writing().unwrap();
     assert!(!files(dir.path()).contains(&FileName::Manifest(1)), "the loaded MANIFEST was replaced");
     let second = add_table(dir.path(), &set);
@@ -83,19 +89,16 @@ fn an_edit_that_is_refused_changes_nothing() {
     let mut again = added.clone();
     again.level = 3;
     again.run = 0;
-    assert!(matches!(
-        set.log_and_apply(keyspace(&[], vec![added.clone(), again])),
-        Err(Error::Invalid { .. })
-    ));
+    assert!(matches!(apply(&set, keyspace(&[], vec![added.clone(), again])), Err(Error::Invalid { .. })));
     let tmp = FileName::TableTmp(added.meta.number).path(dir.path());
     let bytes = fs::read(&tmp).unwrap();
     fs::write(&tmp, &bytes[1..]).unwrap();
-    assert!(matches!(set.log_and_apply(keyspace(&[], vec![added.clone()])), Err(Error::Corruption { .. })));
+    assert!(matches!(apply(&set, keyspace(&[], vec![added.clone()])), Err(Error::Corruption { .. })));
     fs::remove_file(&tmp).unwrap();
-    assert!(matches!(set.log_and_apply(keyspace(&[], vec![added.clone()])), Err(Error::MissingFile { .. })));
+    assert!(matches!(apply(&set, keyspace(&[], vec![added.clone()])), Err(Error::MissingFile { .. })));
     assert_eq!((set.manifest_len(), tables(&set).len()), (manifest, 0));
     fs::write(&tmp, &bytes).unwrap();
-    set.log_and_apply(keyspace(&[], vec![added])).unwrap();
+    apply(&set, keyspace(&[], vec![added])).unwrap();
 }
 
 #[test]
@@ -122,14 +125,14 @@ fn debris_is_what_nothing_names() {
     let (dir, set) = create();
     let kept = add_table(dir.path(), &set);
     let removed = add_table(dir.path(), &set);
-    set.log_and_apply(keyspace(&[(0, removed)], vec![])).unwrap();
+    apply(&set, keyspace(&[(0, removed)], vec![])).unwrap();
     assert_eq!(set.reclaim(), [removed], "no reader was left");
     let wal = set.new_file_number();
     let strays = [FileName::CurrentTmp, FileName::Manifest(90), FileName::TableTmp(91), FileName::Wal(2)];
     for name in strays.iter().chain(&[FileName::Wal(wal), FileName::TableTmp(kept)]) {
         fs::write(name.path(dir.path()), "").unwrap();
     }
-    set.log_and_apply(VersionEdit { oldest_wal: Some(wal), newest_wal: Some(wal), ..VersionEdit::default() })
+    apply(&set, VersionEdit { oldest_wal: Some(wal), newest_wal: Some(wal), ..VersionEdit::default() })
         .unwrap();
     drop(set);
     let (set, report) = load(dir.path(), false).unwrap();
@@ -157,12 +160,12 @@ fn a_pinned_version_keeps_its_files() {
     let (dir, set) = create();
     let number = add_table(dir.path(), &set);
     let pinned = set.version(0).unwrap();
-    set.log_and_apply(keyspace(&[(0, number)], vec![])).unwrap();
+    apply(&set, keyspace(&[(0, number)], vec![])).unwrap();
     assert_eq!(set.reclaim(), []);
     drop(pinned);
     assert_eq!(set.reclaim(), [number]);
     fs::remove_file(FileName::Table(number).path(dir.path())).unwrap();
-    set.forget(&[number]);
+    set.removed(number);
     assert!(set.with_state(|s| s.obsolete.is_empty()));
 }
 
@@ -172,7 +175,7 @@ fn what_the_state_needs_and_is_not_there_is_an_error() {
     let number = add_table(dir.path(), &set);
     let wal = set.new_file_number();
     fs::write(FileName::Wal(wal).path(dir.path()), "").unwrap();
-    set.log_and_apply(VersionEdit { oldest_wal: Some(wal), newest_wal: Some(wal), ..VersionEdit::default() })
+    apply(&set, VersionEdit { oldest_wal: Some(wal), newest_wal: Some(wal), ..VersionEdit::default() })
         .unwrap();
     drop(set);
     let before = files(dir.path());
@@ -208,7 +211,7 @@ fn the_manifest_is_rewritten_when_it_has_grown() {
         live.insert(0, number);
         if round % 2 == 1 {
             let gone = live.remove(1);
-            set.log_and_apply(keyspace(&[(0, gone)], vec![])).unwrap();
+            apply(&set, keyspace(&[(0, gone)], vec![])).unwrap();
         }
         let now: Vec<FileName> =
             files(dir.path()).into_iter().filter(|n| matches!(n, FileName::Manifest(_))).collect();
@@ -231,7 +234,7 @@ fn a_cut_manifest_never_gives_up_a_table() {
     let second = add_table(dir.path(), &set);
     let merged = write_table(dir.path(), &set);
     let third = merged.meta.number;
-    set.log_and_apply(keyspace(&[(0, first), (0, second)], vec![AddedFile { level: 1, run: 0, ..merged }]))
+    apply(&set, keyspace(&[(0, first), (0, second)], vec![AddedFile { level: 1, run: 0, ..merged }]))
         .unwrap();
     for number in set.reclaim() {
         fs::remove_file(FileName::Table(number).path(dir.path())).unwrap();
@@ -260,9 +263,8 @@ fn a_dropped_keyspace_gives_up_its_tables() {
     let (dir, set) = create();
     let number = add_table(dir.path(), &set);
     let dropped = KeyspaceEdit { dropped: true, ..KeyspaceEdit::default() };
-    let applied =
-        set.log_and_apply(VersionEdit { keyspaces: vec![dropped], ..VersionEdit::default() }).unwrap();
-    assert!(applied.versions.is_empty());
+    let applied = apply(&set, VersionEdit { keyspaces: vec![dropped], ..VersionEdit::default() }).unwrap();
+    assert!(applied.is_empty());
     assert_eq!(set.reclaim(), [number]);
     assert_eq!(set.new_keyspace_id(), 1, "an id does not come back");
     drop(set);
