@@ -1,1 +1,5 @@
 //! The write room.
+
+mod publish;
+
+pub(crate) use publish::{PublishQueue, Ticket};
