@@ -6,6 +6,8 @@
 pub(crate) mod filename;
 mod local;
 mod mmap;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod simulated;
 
 pub use local::LocalEnv;
 
