@@ -6,6 +6,7 @@
 //!   CURRENT.tmp       the next CURRENT, about to be renamed
 //!   MANIFEST-000005   which tables and keyspaces exist
 //!   000012.wal        a segment of the write-ahead log
+//!   000012.wal.tmp    a copy of a segment, about to be renamed over it
 //!   000017.sst        a table that a synced MANIFEST names, or named
 //!   000018.sst.tmp    a table that no MANIFEST names yet, or whose renaming was interrupted
 //! ```
@@ -26,6 +27,7 @@ pub(crate) enum FileName {
     CurrentTmp,
     Manifest(u64),
     Wal(u64),
+    WalTmp(u64),
     Table(u64),
     TableTmp(u64),
 }
@@ -46,6 +48,8 @@ impl FileName {
                     FileName::Manifest(number(digits)?)
                 } else if let Some(digits) = name.strip_suffix(".wal") {
                     FileName::Wal(number(digits)?)
+                } else if let Some(digits) = name.strip_suffix(".wal.tmp") {
+                    FileName::WalTmp(number(digits)?)
                 } else if let Some(digits) = name.strip_suffix(".sst") {
                     FileName::Table(number(digits)?)
                 } else {
@@ -59,7 +63,11 @@ impl FileName {
     pub(crate) fn number(self) -> Option<u64> {
         match self {
             FileName::Lock | FileName::Current | FileName::CurrentTmp => None,
-            FileName::Manifest(n) | FileName::Wal(n) | FileName::Table(n) | FileName::TableTmp(n) => Some(n),
+            FileName::Manifest(n)
+            | FileName::Wal(n)
+            | FileName::WalTmp(n)
+            | FileName::Table(n)
+            | FileName::TableTmp(n) => Some(n),
         }
     }
 
@@ -77,6 +85,7 @@ impl std::fmt::Display for FileName {
             FileName::CurrentTmp => f.write_str(CURRENT_TMP),
             FileName::Manifest(n) => write!(f, "MANIFEST-{n:06}"),
             FileName::Wal(n) => write!(f, "{n:06}.wal"),
+            FileName::WalTmp(n) => write!(f, "{n:06}.wal.tmp"),
             FileName::Table(n) => write!(f, "{n:06}.sst"),
             FileName::TableTmp(n) => write!(f, "{n:06}.sst.tmp"),
         }
@@ -90,7 +99,13 @@ mod tests {
     #[test]
     fn names_round_trip_and_strangers_are_none() {
         for n in [0, 7, 999_999, 1_000_000, u64::MAX] {
-            for name in [FileName::Manifest(n), FileName::Wal(n), FileName::Table(n), FileName::TableTmp(n)] {
+            for name in [
+                FileName::Manifest(n),
+                FileName::Wal(n),
+                FileName::WalTmp(n),
+                FileName::Table(n),
+                FileName::TableTmp(n),
+            ] {
                 assert_eq!(FileName::parse(&name.to_string()), Some(name));
             }
         }

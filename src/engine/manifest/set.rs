@@ -452,7 +452,7 @@ impl Inventory<'_> {
     fn debris(&self, state: &StoreState, manifest: u64) -> Vec<FileName> {
         let is_debris = |name: &FileName| match *name {
             FileName::Lock | FileName::Current => false,
-            FileName::CurrentTmp => true,
+            FileName::CurrentTmp | FileName::WalTmp(_) => true,
             FileName::Manifest(number) => number != manifest,
             FileName::Wal(number) => number < state.oldest_wal,
             FileName::Table(number) => !state.is_live(number),

@@ -28,13 +28,26 @@ pub(crate) struct Replay {
     pub(crate) bytes: u64,
     /// The last segment that was ever usable, and where its records end: what the next segment follows.
     pub(crate) last: Option<(u64, u64)>,
-    /// Segments that nothing proves synced, and where their records end; see [`settle`].
-    pub(crate) unsettled: Vec<(u64, u64)>,
+    /// Segments that no successor proves synced whole; see [`settle`].
+    pub(crate) unsettled: Vec<Unsettled>,
     /// Segments whose creation was interrupted. They never held a record; they may be removed, or stay.
     pub(crate) unborn: Vec<u64>,
     /// Whether a segment has a feature that this version may read but not write beside.
     pub(crate) read_only: bool,
 }
+
+/// A segment that no successor proves synced whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unsettled {
+    pub(crate) number: u64,
+    /// Where its records end.
+    pub(crate) end: u64,
+    /// Whether it ends with a record that proves all before it synced.
+    pub(crate) closed: bool,
+}
+
+/// How much is copied at a time.
+const COPY_AT_ONCE: u64 = 1 << 20;
 
 /// What is known of a segment before its records are read.
 struct Link {
@@ -60,7 +73,9 @@ pub(crate) fn replay(
     let links = follow(env, dir, segments, mode, &mut report)?;
     for link in links {
         let mut reader = open(env, &link, mode)?;
+        let mut closed = false;
         while let Some(record) = reader.next()? {
+            closed = record.payload.is_empty() && record.synced >= record.offset;
             if record.payload.is_empty() {
                 continue;
             }
@@ -70,7 +85,7 @@ pub(crate) fn replay(
         }
         report.last = Some((link.number, reader.offset()));
         if link.synced == 0 {
-            report.unsettled.push((link.number, reader.offset()));
+            report.unsettled.push(Unsettled { number: link.number, end: reader.offset(), closed });
         }
         if let End::Torn { offset, bytes, records } = reader.outcome() {
             report.torn = Some(TornTail { path: link.path, offset, bytes, records });
@@ -79,19 +94,42 @@ pub(crate) fn replay(
     Ok(report)
 }
 
-/// Cuts the torn tail off, and makes what was replayed durable. To be done before a further segment takes a record.
+/// Cuts the torn tail off, and makes what was replayed durable. To be done before a further segment takes a record: were
+/// that one synced and this one not, a power loss would leave later writes without earlier ones.
 ///
-/// After a killed process the records may have come out of the page cache. Were the new segment synced and they not, a
-/// power loss would leave later writes without earlier ones.
+/// After a killed process, records may have been read out of the page cache; after a failed sync, the page cache may hold
+/// what no further sync of the file will write. So a segment that was not closed cleanly is copied.
 ///
 /// # Errors
 /// `Io`.
 pub(crate) fn settle(env: &dyn Env, dir: &Path, replay: &Replay) -> Result<()> {
-    for &(number, end) in &replay.unsettled {
-        let path = FileName::Wal(number).path(dir);
-        env.truncate(&path, end).map_err(|e| Error::io(&path, "truncate", e))?;
+    for unsettled in &replay.unsettled {
+        let path = FileName::Wal(unsettled.number).path(dir);
+        if unsettled.closed {
+            env.truncate(&path, unsettled.end).map_err(|e| Error::io(&path, "truncate", e))?;
+        } else {
+            rewrite(env, dir, unsettled.number, unsettled.end)?;
+        }
     }
     Ok(())
+}
+
+/// Replaces a segment by a durable copy of its first `end` bytes.
+fn rewrite(env: &dyn Env, dir: &Path, number: u64, end: u64) -> Result<()> {
+    let (path, tmp) = (FileName::Wal(number).path(dir), FileName::WalTmp(number).path(dir));
+    let source = env.open(&path).map_err(|e| Error::io(&path, "open", e))?;
+    let copy = env.create(&tmp).map_err(|e| Error::io(&tmp, "create", e))?;
+    let mut done = 0;
+    while done < end {
+        let len = (end - done).min(COPY_AT_ONCE);
+        let piece = source.read(done, len as usize).map_err(|e| Error::io(&path, "read", e))?;
+        copy.append(&piece).map_err(|e| Error::io(&tmp, "write", e))?;
+        done += len;
+    }
+    copy.sync().map_err(|e| Error::io(&tmp, "sync", e))?;
+    drop((copy, source));
+    env.rename(&tmp, &path).map_err(|e| Error::io(&path, "replace", e))?;
+    env.sync_dir(dir).map_err(|e| Error::io(dir, "sync", e))
 }
 
 /// Checks that the segments form one chain, and finds what each is known to hold.

@@ -47,10 +47,7 @@ pub enum Op {
 impl Op {
     /// Whether the call changes the disk, so that it matters whether it took place before a crash.
     pub fn changes(self) -> bool {
-        !matches!(
-            self,
-            Op::Open | Op::Map | Op::FileLen | Op::ReadDir | Op::Read | Op::Populate | Op::Lock
-        )
+        !matches!(self, Op::Open | Op::Map | Op::FileLen | Op::ReadDir | Op::Read | Op::Populate | Op::Lock)
     }
 
     /// Whether the call needs space on the disk.

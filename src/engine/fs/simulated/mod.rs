@@ -238,12 +238,7 @@ impl SimEnv {
     }
 
     /// A call that changes names: it has no effect if it fails, and an effect that is not durable if the power goes.
-    fn change<T>(
-        &self,
-        op: Op,
-        path: &Path,
-        act: impl FnOnce(&mut Disk) -> io::Result<T>,
-    ) -> io::Result<T> {
+    fn change<T>(&self, op: Op, path: &Path, act: impl FnOnce(&mut Disk) -> io::Result<T>) -> io::Result<T> {
         let (mut state, verdict) = self.begin(op, path, 0);
         match verdict {
             Ok(()) => act(&mut state.disk),
@@ -259,12 +254,7 @@ impl SimEnv {
     }
 
     /// A call that changes nothing.
-    fn look<T>(
-        &self,
-        op: Op,
-        path: &Path,
-        act: impl FnOnce(&mut State) -> io::Result<T>,
-    ) -> io::Result<T> {
+    fn look<T>(&self, op: Op, path: &Path, act: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
         let (mut state, verdict) = self.begin(op, path, 0);
         match verdict {
             Ok(()) => act(&mut state),

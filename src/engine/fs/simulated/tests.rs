@@ -54,8 +54,7 @@ fn sectors_and_lengths_survive_in_any_subset() {
         assert_eq!(content[..700], [1; 700], "seed {seed}");
         assert!((700..=2700).contains(&content.len()));
         for (i, sector) in content.chunks(SECTOR).enumerate() {
-            let new: Vec<u8> =
-                (0..sector.len()).map(|j| if i * SECTOR + j < 700 { 1 } else { 2 }).collect();
+            let new: Vec<u8> = (0..sector.len()).map(|j| if i * SECTOR + j < 700 { 1 } else { 2 }).collect();
             let old: Vec<u8> = new.iter().map(|&b| if b == 2 { 0 } else { b }).collect();
             assert!(sector == new || sector == old, "seed {seed}, sector {i} is a mixture");
         }
@@ -210,9 +209,7 @@ fn a_removed_file_stays_with_those_who_have_it() {
 #[test]
 fn locks_are_held_like_the_operating_systems_and_end_with_the_process() {
     let env = SimEnv::new();
-    let refused = |env: &SimEnv, mode| {
-        matches!(env.lock(path("LOCK"), mode), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
-    };
+    let refused = |env: &SimEnv, mode| matches!(env.lock(path("LOCK"), mode), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
     drop(env.lock(path("LOCK"), LockMode::Shared).unwrap());
     let writer = env.lock(path("LOCK"), LockMode::Exclusive).unwrap();
     assert!(refused(&env, LockMode::Exclusive) && refused(&env, LockMode::Shared));
@@ -246,12 +243,7 @@ fn calls_are_traced_and_the_clock_is_set_by_hand() {
     env.start_trace();
     durable(&env, "file", b"content");
     let trace: Vec<String> = env.trace().iter().map(ToString::to_string).collect();
-    assert_eq!(trace, [
-        "     0 Create file",
-        "     1 Append file 7",
-        "     2 Sync file",
-        "     3 SyncDir "
-    ]);
+    assert_eq!(trace, ["     0 Create file", "     1 Append file 7", "     2 Sync file", "     3 SyncDir "]);
     let (millis, monotonic) = (env.now_millis(), env.monotonic());
     env.advance(Duration::from_millis(1500));
     assert_eq!(env.now_millis(), millis + 1500);

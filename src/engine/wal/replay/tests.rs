@@ -1,5 +1,6 @@
 use super::*;
 use crate::fs::LocalEnv;
+use crate::fs::simulated::{CrashMode, Fault, SimEnv};
 use crate::record::{HEADER_LEN, RECORD_HEADER_LEN, append_record};
 use crate::wal::{Segment, list};
 use std::fs;
@@ -79,7 +80,7 @@ fn segments_are_replayed_in_order_without_empty_records() {
         assert_eq!(seen, [(10, "a".into()), (10, "b".into()), (15, "c".into())]);
         assert_eq!((report.records, report.bytes, &report.torn), (3, 3, &None));
         assert_eq!(report.last, Some((15, last.len())));
-        assert_eq!(report.unsettled, [(15, last.len())]);
+        assert_eq!(report.unsettled, [Unsettled { number: 15, end: last.len(), closed: true }]);
     }
 }
 
@@ -208,5 +209,39 @@ fn every_flipped_byte_is_found() {
             }
             fs::write(log.path(number), &whole).unwrap();
         }
+    }
+}
+
+#[test]
+fn what_a_failed_sync_left_in_the_page_cache_is_settled_for_good() {
+    let (env, dir) = (SimEnv::new(), Path::new("store"));
+    env.create_dir_all(dir).unwrap();
+    let segment = Segment::create(&env, dir, 1, 0).unwrap();
+    fill(&segment, &["first"], false);
+    segment.sync().unwrap();
+    fill(&segment, &["second"], false);
+    env.fail_at(env.calls(), Fault::FailedSync);
+    assert!(segment.sync().is_err());
+    // The process ends; the next one reads the second record, and goes on after it.
+    let env = env.kill();
+    let payloads = |env: &SimEnv| {
+        let mut seen = Vec::new();
+        let numbers = list(env, dir).unwrap();
+        let report = replay(env, dir, &numbers, Recovery::TolerateTornTail, &mut |_, payload| {
+            seen.push(String::from_utf8(payload.to_vec()).unwrap());
+            Ok(())
+        })
+        .unwrap();
+        (seen, report)
+    };
+    let (seen, report) = payloads(&env);
+    assert_eq!(seen, ["first", "second"]);
+    settle(&env, dir, &report).unwrap();
+    let (previous, end) = report.last.unwrap();
+    let next = Segment::create_after(&env, dir, 2, previous, end).unwrap();
+    fill(&next, &["third"], false);
+    next.sync().unwrap();
+    for mode in [CrashMode::LoseAll, CrashMode::KeepAll] {
+        assert_eq!(payloads(&env.power_loss(mode)).0, ["first", "second", "third"]);
     }
 }
