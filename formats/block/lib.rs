@@ -1,1 +1,93 @@
-//! placeholder
+#![doc = include_str!("FORMAT.md")]
+#![forbid(unsafe_code)]
+
+mod block;
+mod block_builder;
+mod cursor;
+mod filter;
+mod handle;
+mod index;
+mod readahead;
+mod reader;
+mod sections;
+mod stored;
+mod tombstones;
+mod verified;
+mod verify;
+mod writer;
+
+use esker_table::footer::Features;
+use esker_table::{
+    BlockSource, Capabilities, FormatId, Result, TableError, TableFormat, TableReader, TableWriter,
+    WriteOptions,
+};
+use std::io::Write;
+use std::sync::Arc;
+
+/// The version of the format that this crate writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+
+/// The incompatible feature bit of a table in which a block is compressed with zstd: a build without zstd refuses it
+/// when it is opened and not in the middle of a scan.
+pub const FEATURE_ZSTD: u32 = 1;
+
+/// The features that this build knows.
+fn known_features() -> Features {
+    let zstd = esker_table::codec::Compression::Zstd(1).is_available();
+    Features { incompatible: if zstd { FEATURE_ZSTD } else { 0 }, ..Features::default() }
+}
+
+/// The format `block`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockFormat {
+    hash_index: bool,
+}
+
+impl BlockFormat {
+    /// The format as tables are written by default.
+    pub const fn new() -> BlockFormat {
+        BlockFormat { hash_index: writer::HASH_INDEX }
+    }
+
+    /// Sets whether data blocks are written with a hash index. Readers take either.
+    #[must_use]
+    pub const fn with_hash_index(mut self, yes: bool) -> BlockFormat {
+        self.hash_index = yes;
+        self
+    }
+}
+
+impl Default for BlockFormat {
+    fn default() -> BlockFormat {
+        BlockFormat::new()
+    }
+}
+
+impl TableFormat for BlockFormat {
+    fn id(&self) -> FormatId {
+        FormatId::BLOCK
+    }
+
+    fn name(&self) -> &'static str {
+        "block"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ALL
+    }
+
+    fn writer<'a>(
+        &self,
+        out: Box<dyn Write + Send + 'a>,
+        options: &WriteOptions,
+    ) -> Result<Box<dyn TableWriter + 'a>> {
+        if !options.compression.is_available() {
+            return Err(TableError::unsupported("zstd was left out of this build (feature `zstd`)"));
+        }
+        Ok(Box::new(writer::BlockWriter::new(out, options, self.hash_index)))
+    }
+
+    fn open(&self, source: BlockSource) -> Result<Arc<dyn TableReader>> {
+        Ok(Arc::new(reader::Table::open(source)?))
+    }
+}

@@ -102,6 +102,12 @@ impl Run {
         &self.keys[e.key_start as usize..][..e.key_len as usize]
     }
 
+    /// The length of all keys together. A format ends a run early when this grows large.
+    #[inline]
+    pub fn key_bytes(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The trailer of entry `i`.
     #[inline]
     pub fn trailer(&self, i: usize) -> Trailer {

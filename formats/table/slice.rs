@@ -119,6 +119,17 @@ impl Slice {
         Slice { data: NonNull::from(part).cast(), len: part.len(), owner: self.owner.clone() }
     }
 
+    /// As [`slice`](Slice::slice), but gives up this slice instead of counting another reference.
+    ///
+    /// # Panics
+    /// If the range does not lie within the slice.
+    #[inline]
+    pub fn into_part(self, range: std::ops::Range<usize>) -> Slice {
+        let part = &self.as_bytes()[range];
+        let (data, len) = (NonNull::from(part).cast(), part.len());
+        Slice { data, len, owner: self.owner }
+    }
+
     /// A slice with the same bytes that keeps nothing else alive: a copy on the heap.
     pub fn detach(&self) -> Slice {
         Slice::copy_from(self)
@@ -250,6 +261,7 @@ mod tests {
         let inner = part.slice(..=1);
         drop((whole, part));
         assert_eq!(inner, [10u8, 11]);
+        assert_eq!(inner.into_part(1..2), [11u8]);
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl BloomBuilder {
         let probes = probes(bits_per_key);
         let mut filter = vec![0; lines * LINE + 1];
         for &hash in &self.hashes {
-            let at = line_of(hash, lines);
+            let at = line_of(hash, lines as u32) as usize * LINE;
             let line = &mut filter[at..at + LINE];
             let mut h = hash as u32;
             for _ in 0..probes {
@@ -88,25 +88,20 @@ fn probes(bits_per_key: u32) -> u32 {
     (bits_per_key * 6 / 10).clamp(1, MAX_PROBES)
 }
 
+/// The number of the line that a key with this hash lives in, of `lines` lines. For formats that store the lines apart
+/// from each other, as pages that are read one at a time.
 #[inline]
-fn line_of(hash: u64, lines: usize) -> usize {
-    (((hash >> 32) * lines as u64) >> 32) as usize * LINE
+pub fn line_of(hash: u64, lines: u32) -> u32 {
+    (((hash >> 32) * u64::from(lines)) >> 32) as u32
 }
 
-/// Whether a key with this hash may have been added. A filter without bytes, or one that no builder could have written,
-/// says yes.
+/// Whether a key with this hash may have been added to the filter that `line` is the key's line of. More probes than
+/// a builder would write say yes.
 #[inline]
-pub fn may_contain(filter: &[u8], hash: u64) -> bool {
-    let lines = filter.len() / LINE;
-    if lines == 0 || filter.len() != lines * LINE + 1 {
-        return true;
-    }
-    let probes = u32::from(filter[lines * LINE]);
+pub fn line_may_contain(line: &[u8; LINE], probes: u32, hash: u64) -> bool {
     if probes > MAX_PROBES {
         return true;
     }
-    let at = line_of(hash, lines);
-    let line = &filter[at..at + LINE];
     let mut h = hash as u32;
     for _ in 0..probes {
         let bit = (h >> 23) as usize;
@@ -116,6 +111,19 @@ pub fn may_contain(filter: &[u8], hash: u64) -> bool {
         h = h.wrapping_mul(MULTIPLIER);
     }
     true
+}
+
+/// Whether a key with this hash may have been added. A filter without bytes, or one that no builder could have written,
+/// says yes.
+#[inline]
+pub fn may_contain(filter: &[u8], hash: u64) -> bool {
+    let Some((&probes, lines)) = filter.split_last() else { return true };
+    let (lines, []) = lines.as_chunks::<LINE>() else { return true };
+    let Ok(count) = u32::try_from(lines.len()) else { return true };
+    match lines.get(line_of(hash, count) as usize) {
+        Some(line) => line_may_contain(line, u32::from(probes), hash),
+        None => true,
+    }
 }
 
 #[cfg(test)]

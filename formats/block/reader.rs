@@ -1,0 +1,519 @@
+//! [`Table`]: an open table.
+//!
+//! Held in memory for the life of the reader: the section table, the properties, the root index block, and a bit for each
+//! block. Everything else is reached through the source: over a map in place, otherwise through the block cache.
+//!
+//! When a block is verified: over a map at first touch, remembered in [`Verified`]; without a map, whenever it is read
+//! from the file (the cache holds verified bodies only); with [`Verify::Always`] at every access, past the cache.
+
+use crate::block::{Block, Bucket};
+use crate::filter::Filter;
+use crate::handle::Handle;
+use crate::index::{IndexWalk, handle_at};
+use crate::readahead::Readahead;
+use crate::sections::{self, Section, Sections};
+use crate::verified::Verified;
+use crate::{VERSION, cursor::BlockCursor, known_features, stored, tombstones};
+use esker_table::codec::compression::{MAX_PLAIN_LEN, TAG_NONE};
+use esker_table::footer::{FOOTER_LEN, Footer};
+use esker_table::key::filter_hash;
+use esker_table::{
+    BlockSource, FormatId, Found, Fragments, LookupKey, Properties, RawBlock, ReadOptions, Result, Slice,
+    TableCursor, TableError, TableReader, Trailer, Verify,
+};
+use std::sync::{Arc, OnceLock};
+
+/// How much of the end of a file that is not mapped is read at once when it is opened.
+const TAIL: u64 = 16 << 10;
+
+/// No stored block is smaller than this: a compressed one has a length and the frame.
+const MIN_BLOCK: u64 = 9;
+
+/// An open table.
+pub(crate) struct Table {
+    pub(crate) source: BlockSource,
+    pub(crate) footer: Footer,
+    pub(crate) sections: Sections,
+    pub(crate) properties: Properties,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) verified: Verified,
+    /// The root index block's body, if there are data blocks.
+    root: Option<(Slice, u64)>,
+    levels: u64,
+    /// Where the data blocks end.
+    data_end: u64,
+    /// Whether a block's body may lie in the cache.
+    may_be_cached: bool,
+    tombstones: OnceLock<Arc<Fragments>>,
+}
+
+impl Table {
+    /// Opens a table.
+    ///
+    /// # Errors
+    /// See [`esker_table::TableFormat::open`].
+    pub(crate) fn open(source: BlockSource) -> Result<Table> {
+        let tail = Tail::read(&source)?;
+        let end = source.len().saturating_sub(FOOTER_LEN as u64);
+        let footer = Footer::decode(&tail.bytes, source.len())?;
+        if footer.format != FormatId::BLOCK {
+            return Err(TableError::unsupported(format!(
+                "the table's format is number {}, not `block`",
+                footer.format
+            )));
+        }
+        if footer.version == 0 || footer.version > VERSION {
+            return Err(TableError::unsupported(format!(
+                "version {} of format `block`; this Esker reads up to {VERSION}",
+                footer.version
+            )));
+        }
+        let read_only = footer.features.check(&known_features())?;
+        let (at, len) = sections::from_footer(&footer.body, end)?;
+        let sections = Sections::decode(&tail.block(&source, at, len as u64)?, at)?;
+
+        let Some(section) = sections.get(sections::PROPERTIES) else {
+            return Err(TableError::corruption(at, "the table has no properties"));
+        };
+        let body = tail.block(&source, section.offset, section.len)?;
+        let mut properties = Properties::decode(&body, section.offset)?;
+        properties.read_only = read_only;
+
+        let data = sections.get(sections::DATA);
+        let partitions = sections.get(sections::PARTITIONS);
+        let root_section = sections.get(sections::ROOT);
+        let levels = root_section.map_or(1, |root| root.extra);
+        if data.is_some() != root_section.is_some() || levels != 1 + u64::from(partitions.is_some()) {
+            return Err(TableError::corruption(at, "the sections contradict each other"));
+        }
+        let root = match root_section {
+            Some(section) => {
+                let body = tail.block(&source, section.offset, section.len)?;
+                Block::parse(&body, section.offset)?;
+                Some((body, section.offset))
+            }
+            None => None,
+        };
+        let blocks = block_count(data, at)? + block_count(partitions, at)?;
+        let filter =
+            sections.get(sections::FILTER).map(|section| Filter::open(&section, blocks)).transpose()?;
+        let pages = filter.map_or(0, |filter| filter.pages());
+        let verified = if source.is_mapped() { blocks as usize + pages as usize } else { 0 };
+        Ok(Table {
+            may_be_cached: !source.is_mapped()
+                || data.is_some_and(|data| data.extra & sections::SOME_COMPRESSED != 0),
+            source,
+            footer,
+            properties,
+            filter,
+            verified: Verified::new(verified),
+            root,
+            levels,
+            data_end: data.map_or(0, |data| data.end()),
+            tombstones: OnceLock::new(),
+            sections,
+        })
+    }
+
+    /// The root index block, if there are data blocks.
+    #[inline]
+    pub(crate) fn root(&self) -> Result<Option<Block<'_>>> {
+        match &self.root {
+            Some((body, at)) => Block::parse(body, *at).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The number of index levels, 1 or 2.
+    #[inline]
+    pub(crate) fn levels(&self) -> u64 {
+        self.levels
+    }
+
+    /// Where the data blocks end.
+    pub(crate) fn data_end(&self) -> u64 {
+        self.data_end
+    }
+
+    /// The body of an index partition and where it lies; with one level, of the root.
+    #[inline]
+    pub(crate) fn partition(&self, number: usize, options: &ReadOptions) -> Result<(Slice, u64)> {
+        match &self.root {
+            Some((body, at)) if self.levels == 1 => Ok((body.clone(), *at)),
+            Some((body, at)) => {
+                let handle = handle_at(&Block::parse(body, *at)?, number, *at)?;
+                // Index partitions are small and used again, so they are cached whatever the reader wants.
+                let options = options.with_fill_cache(true);
+                Ok((self.block(handle, &options, None)?, handle.offset))
+            }
+            None => Err(TableError::corruption(self.sections.at, "the table has no index")),
+        }
+    }
+
+    /// The body of a data block or an index partition. `ahead` is there if the caller reads from front to back.
+    #[inline]
+    pub(crate) fn block(
+        &self,
+        handle: Handle,
+        options: &ReadOptions,
+        ahead: Option<&mut Readahead>,
+    ) -> Result<Slice> {
+        let always = options.verify == Verify::Always;
+        let cacheable = self.may_be_cached && !always && ahead.is_none();
+        if let Some(body) = cacheable.then(|| self.source.cached(handle.offset)).flatten() {
+            return Ok(body);
+        }
+        if handle.len as usize > MAX_PLAIN_LEN + stored::FRAME {
+            return Err(TableError::corruption(
+                handle.offset,
+                format!("a block claims {} bytes", handle.len),
+            ));
+        }
+        if !self.source.is_mapped() {
+            return self.read_block(handle, options, ahead);
+        }
+        if let Some(ahead) = ahead {
+            ahead.populate(&self.source, handle)?;
+            if always || !self.verified.get(handle.ordinal) {
+                self.verify_mapped(handle)?;
+            }
+        } else if always || !self.verified.get(handle.ordinal) {
+            self.source.populate(handle.offset, handle.len as usize)?;
+            self.verify_mapped(handle)?;
+        }
+        let stored = self.source.read(handle.offset, handle.len as usize)?;
+        if stored::tag(&stored) == Some(TAG_NONE) {
+            return stored::body(stored, handle.offset);
+        }
+        let body = stored::body(stored, handle.offset)?;
+        self.keep(handle, &body, options);
+        Ok(body)
+    }
+
+    fn verify_mapped(&self, handle: Handle) -> Result<()> {
+        stored::check(&self.source.read(handle.offset, handle.len as usize)?, handle.offset)?;
+        self.verified.set(handle.ordinal);
+        Ok(())
+    }
+
+    fn read_block(
+        &self,
+        handle: Handle,
+        options: &ReadOptions,
+        ahead: Option<&mut Readahead>,
+    ) -> Result<Slice> {
+        let sequential = ahead.is_some();
+        let stored = match ahead {
+            Some(ahead) => ahead.read(&self.source, handle)?,
+            None => self.source.read(handle.offset, handle.len as usize)?,
+        };
+        stored::check(&stored, handle.offset)?;
+        let body = stored::body(stored, handle.offset)?;
+        if !sequential {
+            self.keep(handle, &body, options);
+        }
+        Ok(body)
+    }
+
+    fn keep(&self, handle: Handle, body: &Slice, options: &ReadOptions) {
+        if options.fill_cache && options.verify != Verify::Always {
+            self.source.keep(handle.offset, body);
+        }
+    }
+
+    /// The data block that holds the first entry at or after `(user_key, trailer)`, unless that begins the next one; and
+    /// whether the next one begins with an entry of the same user key.
+    #[inline]
+    fn locate(&self, user_key: &[u8], trailer: Trailer, options: &ReadOptions) -> Result<Option<Handle>> {
+        let Some(root) = self.root()? else { return Ok(None) };
+        let i = root.floor(user_key, trailer)?;
+        if self.levels == 1 {
+            return handle_at(&root, i, self.sections.at).map(Some);
+        }
+        let (body, at) = self.partition(i, options)?;
+        let partition = Block::parse(&body, at)?;
+        let i = partition.floor(user_key, trailer)?;
+        handle_at(&partition, i, at).map(Some)
+    }
+
+    /// Looks `key` up in the data block at `handle`.
+    #[inline]
+    fn get_in(&self, handle: Handle, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Lookup> {
+        let body = self.block(handle, options, None)?;
+        let block = Block::parse(&body, handle.offset)?;
+        let bucket = block.bucket(key.hash);
+        let i = match bucket {
+            Bucket::Absent => return Ok(Lookup::Absent),
+            Bucket::At(i) if !block.is_key(i, key.user_key)? => return Ok(Lookup::Absent),
+            Bucket::At(i) if block.trailer(i) <= key.trailer() => i,
+            _ => {
+                let i = block.lower_bound(key.user_key, key.trailer())?;
+                if i == block.len() {
+                    return Ok(Lookup::Behind);
+                }
+                if !block.is_key(i, key.user_key)? {
+                    return Ok(Lookup::Absent);
+                }
+                i
+            }
+        };
+        let (trailer, range) = (block.trailer(i), block.value_range(i)?);
+        Ok(Lookup::Found(Found { trailer, value: body.into_part(range) }))
+    }
+
+    /// A lookup that ran off the end of its block: the next one is asked if it begins with the same user key.
+    #[cold]
+    fn get_behind(&self, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Option<Found>> {
+        let mut walk = IndexWalk::new();
+        walk.seek(self, key.user_key, key.trailer(), options)?;
+        let Some(handle) = walk.next(self, options)? else { return Ok(None) };
+        if walk.separator()?.0 != key.user_key {
+            return Ok(None);
+        }
+        match self.get_in(handle, key, options)? {
+            Lookup::Found(found) => Ok(Some(found)),
+            Lookup::Absent | Lookup::Behind => Ok(None),
+        }
+    }
+
+    /// The section's block, read past every cache and verified.
+    pub(crate) fn section_block(&self, section: &Section) -> Result<Slice> {
+        read_section(&self.source, section.offset, section.len)
+    }
+
+    fn offset_of(&self, user_key: &[u8]) -> Result<u64> {
+        let handle = self.locate(user_key, Trailer::FIRST, &ReadOptions::default())?;
+        Ok(handle.map_or(0, |handle| handle.offset.min(self.data_end)))
+    }
+}
+
+/// What a data block says about a lookup.
+enum Lookup {
+    Found(Found),
+    Absent,
+    /// Every entry of the block sorts before the lookup.
+    Behind,
+}
+
+/// The number of blocks that a section says it has, held against its length.
+fn block_count(section: Option<Section>, at: u64) -> Result<u32> {
+    let Some(section) = section else { return Ok(0) };
+    let count = section.extra & !sections::SOME_COMPRESSED;
+    match u32::try_from(count) {
+        Ok(number) if number > 0 && number <= u32::MAX / 4 && count <= section.len / MIN_BLOCK => Ok(number),
+        _ => Err(TableError::corruption(at, format!("{count} blocks in {} bytes", section.len))),
+    }
+}
+
+/// Reads, checks and unpacks a block that is a section of its own.
+fn read_section(source: &BlockSource, offset: u64, len: u64) -> Result<Slice> {
+    let size = usize::try_from(len).ok().filter(|&len| len <= MAX_PLAIN_LEN + stored::FRAME);
+    let Some(size) = size else {
+        return Err(TableError::corruption(offset, format!("a section claims {len} bytes")));
+    };
+    source.populate(offset, size)?;
+    let stored = source.read(offset, size)?;
+    stored::check(&stored, offset)?;
+    stored::body(stored, offset)
+}
+
+/// The end of the file, read at once.
+struct Tail {
+    start: u64,
+    bytes: Slice,
+}
+
+impl Tail {
+    fn read(source: &BlockSource) -> Result<Tail> {
+        let want = if source.is_mapped() { FOOTER_LEN as u64 } else { TAIL };
+        let len = source.len().min(want);
+        let start = source.len() - len;
+        source.populate(start, len as usize)?;
+        Ok(Tail { start, bytes: source.read(start, len as usize)? })
+    }
+
+    /// The body of a block, out of the tail if it lies there.
+    fn block(&self, source: &BlockSource, offset: u64, len: u64) -> Result<Slice> {
+        let from = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
+        let part = from
+            .zip(usize::try_from(len).ok())
+            .and_then(|(from, len)| self.bytes.get(from..from.checked_add(len)?));
+        match part {
+            // A copy, so that what is kept does not keep the whole tail.
+            Some(stored) => {
+                stored::check(stored, offset)?;
+                stored::body(Slice::copy_from(stored), offset)
+            }
+            None => read_section(source, offset, len),
+        }
+    }
+}
+
+impl TableReader for Table {
+    fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    fn get(&self, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Option<Found>> {
+        if !self.may_contain(key.hash)? {
+            return Ok(None);
+        }
+        let Some(handle) = self.locate(key.user_key, key.trailer(), options)? else { return Ok(None) };
+        match self.get_in(handle, key, options)? {
+            Lookup::Found(found) => Ok(Some(found)),
+            Lookup::Absent => Ok(None),
+            Lookup::Behind => self.get_behind(key, options),
+        }
+    }
+
+    #[inline]
+    fn may_contain(&self, hash: u64) -> Result<bool> {
+        match &self.filter {
+            Some(filter) => filter.may_contain(hash, &self.source, &self.verified),
+            None => Ok(true),
+        }
+    }
+
+    fn cursor(self: Arc<Self>, options: &ReadOptions) -> Box<dyn TableCursor> {
+        Box::new(BlockCursor::new(self, options))
+    }
+
+    fn range_tombstones(&self) -> Result<Arc<Fragments>> {
+        if let Some(fragments) = self.tombstones.get() {
+            return Ok(fragments.clone());
+        }
+        let fragments = match self.sections.get(sections::TOMBSTONES) {
+            Some(section) => Arc::new(tombstones::decode(&self.section_block(&section)?, section.offset)?),
+            None => Arc::new(Fragments::default()),
+        };
+        Ok(self.tombstones.get_or_init(|| fragments).clone())
+    }
+
+    fn estimated_offset(&self, user_key: &[u8]) -> u64 {
+        if self.properties.entries > 0
+            && !self.properties.largest_exclusive
+            && user_key > &self.properties.largest[..]
+        {
+            return self.data_end;
+        }
+        // An index that cannot be read is reported by the read that needs it; an estimate may be wrong.
+        self.offset_of(user_key).unwrap_or(self.data_end)
+    }
+
+    fn split_points(&self, parts: usize) -> Result<Vec<Vec<u8>>> {
+        let Some(root) = self.root()? else { return Ok(Vec::new()) };
+        let options = ReadOptions::default();
+        let mut points = Points::new(parts, self.data_end);
+        if self.levels == 2 && root.len() / 4 >= parts {
+            // The partitions are about equal and many: the root alone cuts finely enough.
+            for i in 1..root.len() {
+                let offset = (u128::from(self.data_end) * i as u128 / root.len() as u128) as u64;
+                points.offer(offset, || root.key_vec(i))?;
+            }
+        } else {
+            let mut walk = IndexWalk::new();
+            walk.first(self, &options)?;
+            while let Some(handle) = walk.next(self, &options)? {
+                points.offer(handle.offset, || Ok(walk.separator()?.0))?;
+            }
+        }
+        // The separator of the first block is its first user key; one that is cut where versions of that key span two
+        // blocks separates nothing.
+        let first = root.key_vec(0)?;
+        points.keys.retain(|key| *key > first);
+        Ok(points.keys)
+    }
+
+    fn raw_block_at(&self, user_key: &[u8], trailer: Trailer) -> Result<Option<RawBlock>> {
+        let options = ReadOptions::default().with_fill_cache(false);
+        let mut walk = IndexWalk::new();
+        let Some(mut handle) = walk.seek(self, user_key, trailer, &options)? else { return Ok(None) };
+        let mut body = self.block(handle, &options, None)?;
+        let position = Block::parse(&body, handle.offset)?.lower_bound(user_key, trailer)?;
+        if position > 0 {
+            if position < Block::parse(&body, handle.offset)?.len() {
+                return Ok(None);
+            }
+            match walk.next(self, &options)? {
+                Some(next) => handle = next,
+                None => return Ok(None),
+            }
+            body = self.block(handle, &options, None)?;
+        }
+        let stored = self.source.read(handle.offset, handle.len as usize)?;
+        stored::check(&stored, handle.offset)?;
+        let block = Block::parse(&body, handle.offset)?;
+        let (mut counts, mut hashes) = (Properties::default(), Vec::with_capacity(block.len()));
+        let mut last_key = Vec::new();
+        for i in 0..block.len() {
+            let new_key = i == 0 || !block.is_key(i, &last_key)?;
+            if new_key {
+                last_key = block.key_vec(i)?;
+                hashes.push(filter_hash(&last_key));
+            }
+            counts.count(&last_key, block.trailer(i), block.value(i)?, new_key);
+        }
+        Ok(Some(RawBlock {
+            stored,
+            first_key: block.key_vec(0)?,
+            last_key,
+            last_trailer: block.trailer(block.len() - 1),
+            counts,
+            hashes,
+        }))
+    }
+
+    fn verify(&self) -> Result<()> {
+        crate::verify::verify(self)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let root =
+            self.root.as_ref().map_or(0, |(body, _)| if self.source.is_mapped() { 0 } else { body.len() });
+        let properties = &self.properties;
+        let collected: usize =
+            properties.collected.iter().map(|(name, bytes)| name.len() + bytes.len() + 48).sum();
+        let tombstones = self.tombstones.get().map_or(0, |fragments| {
+            fragments.as_slice().iter().map(|f| f.start.len() + f.end.len() + f.seqnos.len() * 8 + 72).sum()
+        });
+        size_of::<Table>()
+            + root
+            + self.verified.heap_bytes()
+            + properties.smallest.len()
+            + properties.largest.len()
+            + collected
+            + tombstones
+    }
+
+    fn describe(&self, line: &mut dyn FnMut(String)) -> Result<()> {
+        crate::verify::describe(self, line)
+    }
+}
+
+/// Chooses split points among candidates that come in ascending order.
+struct Points {
+    parts: usize,
+    total: u64,
+    keys: Vec<Vec<u8>>,
+}
+
+impl Points {
+    fn new(parts: usize, total: u64) -> Points {
+        Points { parts, total, keys: Vec::new() }
+    }
+
+    /// Takes the key of a block that begins at `offset` if the part before it is large enough.
+    fn offer(&mut self, offset: u64, key: impl FnOnce() -> Result<Vec<u8>>) -> Result<()> {
+        let cut = self.keys.len() + 1;
+        if cut >= self.parts
+            || u128::from(offset) * (self.parts as u128) < u128::from(self.total) * cut as u128
+        {
+            return Ok(());
+        }
+        let key = key()?;
+        if self.keys.last().is_none_or(|last| *last < key) {
+            self.keys.push(key);
+        }
+        Ok(())
+    }
+}

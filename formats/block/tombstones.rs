@@ -1,0 +1,86 @@
+//! The body of the block that holds a table's range tombstones.
+//!
+//! ```text
+//!   repeated, ascending, not overlapping:
+//!   ┌──────────────────┬────────────────┬─────────────────┬──────────────────────────────┐
+//!   │ start: len, bytes│ end: len, bytes│ count n  varint │ n × seqno varint, descending │
+//!   └──────────────────┴────────────────┴─────────────────┴──────────────────────────────┘
+//! ```
+
+use esker_table::codec::varint::{self, Reader};
+use esker_table::key::{MAX_KEY_LEN, MAX_SEQNO};
+use esker_table::{Fragments, RangeTombstone, Result, TableError};
+
+/// Checks that `next` may follow `last`: by start, then newest first, equal ranges or none in common.
+pub(crate) fn follows(last: Option<&RangeTombstone>, next: &RangeTombstone) -> bool {
+    last.is_none_or(|last| {
+        if last.start == next.start {
+            last.end == next.end && last.seqno > next.seqno
+        } else {
+            last.end <= next.start
+        }
+    })
+}
+
+/// Appends the encoding of tombstones, each of which [`follows`] the one before.
+pub(crate) fn encode(tombstones: &[RangeTombstone], out: &mut Vec<u8>) {
+    for fragment in tombstones.chunk_by(|a, b| a.start == b.start) {
+        varint::put_bytes(out, &fragment[0].start);
+        varint::put_bytes(out, &fragment[0].end);
+        varint::put(out, fragment.len() as u64);
+        for tombstone in fragment {
+            varint::put(out, tombstone.seqno);
+        }
+    }
+}
+
+/// Decodes what [`encode`] wrote. `at` is where the block lies.
+///
+/// # Errors
+/// `Corruption` if the bytes are not such an encoding.
+pub(crate) fn decode(bytes: &[u8], at: u64) -> Result<Fragments> {
+    let bad = |what: &str| TableError::corruption(at, format!("range tombstones: {what}"));
+    let mut reader = Reader::new(bytes);
+    let mut tombstones: Vec<RangeTombstone> = Vec::new();
+    while !reader.is_empty() {
+        let start = reader.bytes().ok_or_else(|| bad("a start is cut off"))?;
+        let end = reader.bytes().ok_or_else(|| bad("an end is cut off"))?;
+        let count = reader.varint().ok_or_else(|| bad("a count is cut off"))?;
+        if start >= end || start.len().max(end.len()) > MAX_KEY_LEN || count == 0 {
+            return Err(bad("a range is empty or too long"));
+        }
+        for _ in 0..count {
+            let seqno = reader.varint().filter(|&seqno| seqno <= MAX_SEQNO);
+            let seqno = seqno.ok_or_else(|| bad("a sequence number is cut off or too large"))?;
+            let next = RangeTombstone { start: start.to_vec(), end: end.to_vec(), seqno };
+            if !follows(tombstones.last(), &next) {
+                return Err(bad("they are out of order"));
+            }
+            tombstones.push(next);
+        }
+    }
+    Ok(Fragments::new(tombstones))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip_and_damage() {
+        let t =
+            |start: &str, end: &str, seqno| RangeTombstone { start: start.into(), end: end.into(), seqno };
+        let list = [t("a", "c", 9), t("a", "c", 4), t("c", "d", 7), t("x", "z", 300)];
+        let mut bytes = Vec::new();
+        encode(&list, &mut bytes);
+        assert_eq!(decode(&bytes, 0).unwrap().iter().collect::<Vec<_>>(), list);
+        for cut in 1..bytes.len() {
+            // A cut between two ranges leaves a shorter, valid list; the block's checksum tells.
+            if let Ok(fragments) = decode(&bytes[..cut], 0) {
+                assert!(fragments.len() < 3);
+            }
+        }
+        assert!(!follows(Some(&list[1]), &list[0]));
+        assert!(!follows(Some(&t("a", "c", 9)), &t("b", "c", 9)));
+    }
+}

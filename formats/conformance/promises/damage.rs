@@ -1,0 +1,84 @@
+//! A file that was cut anywhere, or in which any byte was changed, is told as typed damage or answered rightly: never a
+//! panic, never a wrong value. Arbitrary bytes are no table.
+
+use crate::model::{ask_everything, assert_typed};
+use crate::random::Random;
+use crate::sources::{self, NEVER};
+use crate::subject::{Content, Subject};
+use esker_table::{BlockSource, ReadOptions, Result};
+
+/// Says what was done to the file if a check panics.
+struct Context(String);
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0);
+        }
+    }
+}
+
+pub(crate) fn cuts(subject: &Subject<'_>) {
+    let content = subject.small();
+    let written = subject.write(&content);
+    for len in 0..written.bytes.len() {
+        let _context = Context(format!("the file was cut to {len} of {} bytes", written.bytes.len()));
+        interrogate(subject, &written.bytes[..len], &content);
+    }
+}
+
+pub(crate) fn flips(subject: &Subject<'_>) {
+    let content = subject.small();
+    let written = subject.write(&content);
+    let mut random = Random::new(3);
+    for at in 0..written.bytes.len() {
+        for pattern in [0xff, 1 << random.below(8)] {
+            let _context = Context(format!("byte {at} was changed by {pattern:#04x}"));
+            let mut bytes = written.bytes.clone();
+            bytes[at] ^= pattern;
+            interrogate(subject, &bytes, &content);
+        }
+    }
+}
+
+pub(crate) fn arbitrary(subject: &Subject<'_>) {
+    let written = subject.write(&subject.small());
+    let tail = &written.bytes[written.bytes.len().saturating_sub(64)..];
+    for seed in 0..500 {
+        let _context = Context(format!("arbitrary bytes of seed {seed}"));
+        let mut random = Random::new(seed);
+        let mut bytes = random.bytes(3000, 256);
+        if seed % 2 == 0 {
+            bytes.extend_from_slice(tail);
+        }
+        if let Err(error) = subject.format.open(BlockSource::from_memory(bytes)) {
+            assert_typed(&error);
+        }
+    }
+}
+
+/// Asks a damaged table everything; errors must be typed, answers right.
+fn interrogate(subject: &Subject<'_>, bytes: &[u8], content: &Content) {
+    let collected = subject.capabilities().properties;
+    for source in [BlockSource::from_memory(bytes), sources::positioned(bytes, NEVER)] {
+        let all = || -> Result<()> {
+            let reader = subject.format.open(source)?;
+            let verified = reader.verify();
+            let asked = ask_everything(&reader, content, &ReadOptions::default(), collected);
+            reader.estimated_offset(b"f");
+            reader.split_points(3).map(drop).or_else(damage)?;
+            if let Some(entry) = content.entries.first() {
+                reader.raw_block_at(&entry.key, entry.trailer).map(drop).or_else(damage)?;
+            }
+            reader.describe(&mut |_| {}).or_else(damage)?;
+            verified.or_else(damage)?;
+            asked
+        };
+        all().or_else(damage).unwrap_or_default();
+    }
+}
+
+fn damage(error: esker_table::TableError) -> Result<()> {
+    assert_typed(&error);
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! Properties say what the table holds: as the writer returns them and as they are found again, collected bytes included.
+
+use crate::subject::{Content, Subject};
+use esker_table::Properties;
+
+pub(crate) fn check(subject: &Subject<'_>) {
+    if !subject.capabilities().properties {
+        return;
+    }
+    let mut contents = subject.contents();
+    contents.push(subject.small());
+    for mut content in contents {
+        content.collected.push(("long".into(), vec![0xa5; 20_000]));
+        let written = subject.write(&content);
+        let reader = subject.open_memory(&written.bytes);
+        assert_eq!(*reader.properties(), written.summary.properties, "{}: written and read", content.name);
+        let mut expected = expected(&content);
+        expected.data_bytes = written.summary.properties.data_bytes;
+        expected.data_blocks = written.summary.properties.data_blocks;
+        assert_eq!(written.summary.properties, expected, "{}", content.name);
+        assert_eq!(expected.data_blocks == 0, content.entries.is_empty(), "{}", content.name);
+        assert!(expected.data_bytes <= written.summary.file_size, "{}", content.name);
+        assert_eq!(reader.properties().collected("long").map(<[u8]>::len), Some(20_000));
+        assert_eq!(reader.properties().collected("unheard of"), None);
+    }
+}
+
+fn expected(content: &Content) -> Properties {
+    let mut expected = Properties::default();
+    if let (Some(first), Some(last)) = (content.entries.first(), content.entries.last()) {
+        expected.widen(&first.key, &last.key, false);
+    }
+    for (i, entry) in content.entries.iter().enumerate() {
+        let new_key = i == 0 || content.entries[i - 1].key != entry.key;
+        expected.count(&entry.key, entry.trailer, &entry.value, new_key);
+    }
+    content.tombstones.iter().for_each(|tombstone| expected.count_range_tombstone(tombstone));
+    expected.collected.clone_from(&content.collected);
+    expected
+}
