@@ -9,9 +9,11 @@
 //!   below an offset that a good record proves synced is not. The first is a torn tail, the second is corruption.
 
 mod reader;
+mod salvage;
 mod writer;
 
 pub(crate) use reader::{End, Expect, LogReader, Record};
+pub(crate) use salvage::{Damage, Salvage};
 pub(crate) use writer::{append_record, encode_header};
 
 use esker_table::codec::checksum::crc32c;

@@ -75,23 +75,32 @@ impl LogReader {
     /// `Corruption` if the header is damaged and was durable, or belongs to another log; `Unsupported` if it is from a
     /// newer version; `Io`.
     pub(crate) fn open(source: Arc<dyn ByteSource>, path: &Path, expect: Expect) -> Result<LogReader> {
+        let mut reader = LogReader::open_lenient(source, path, expect)?;
+        if reader.header.is_none() {
+            reader.at = 0;
+            reader.end = Some(reader.judge("its header is damaged")?);
+        }
+        Ok(reader)
+    }
+
+    /// Reads the header and takes none if it is damaged. Stands behind it in either case.
+    pub(super) fn open_lenient(
+        source: Arc<dyn ByteSource>,
+        path: &Path,
+        expect: Expect,
+    ) -> Result<LogReader> {
         let mut reader = LogReader {
             file: Window { source, bytes: Slice::new(), at: 0 },
             path: path.to_owned(),
             expect,
             header: None,
             read_only: false,
-            at: 0,
+            at: HEADER_LEN as u64,
             end: None,
         };
         if reader.file.len() >= HEADER_LEN as u64 {
             let bytes = reader.bytes(0, HEADER_LEN)?;
             reader.decode_header(&bytes)?;
-        }
-        if reader.header.is_some() {
-            reader.at = HEADER_LEN as u64;
-        } else {
-            reader.end = Some(reader.judge("its header is damaged")?);
         }
         Ok(reader)
     }
@@ -110,6 +119,16 @@ impl LogReader {
     /// Where the next record begins; after the last one, where the records end.
     pub(crate) fn offset(&self) -> u64 {
         self.at
+    }
+
+    /// The length of the file.
+    pub(super) fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    /// Says where the next record begins.
+    pub(super) fn move_to(&mut self, offset: u64) {
+        self.at = offset;
     }
 
     /// How the log ends, once [`next`](LogReader::next) has returned `None`.
@@ -179,7 +198,7 @@ impl LogReader {
 
     /// The record that begins at `offset`, if the bytes there are one. Takes from `budget` what the checksum costs, and
     /// also says `None` once that is used up.
-    fn record_at(&mut self, offset: u64, budget: &mut u64) -> Result<Option<Record>> {
+    pub(super) fn record_at(&mut self, offset: u64, budget: &mut u64) -> Result<Option<Record>> {
         let rest = self.file.len() - offset;
         if rest < RECORD_HEADER_LEN as u64 {
             return Ok(None);
@@ -267,7 +286,7 @@ impl LogReader {
     }
 
     /// The first record that begins at `from` or later.
-    fn search(&mut self, from: u64, budget: &mut u64) -> Result<Option<Record>> {
+    pub(super) fn search(&mut self, from: u64, budget: &mut u64) -> Result<Option<Record>> {
         let tag = super::tag(self.expect.number).to_le_bytes();
         let mut at = from;
         while *budget > 0 && self.file.len().saturating_sub(at) >= RECORD_HEADER_LEN as u64 {
@@ -289,7 +308,7 @@ impl LogReader {
         Ok(None)
     }
 
-    fn only_zeros(&mut self, from: u64) -> Result<bool> {
+    pub(super) fn only_zeros(&mut self, from: u64) -> Result<bool> {
         let mut at = from;
         while at < self.file.len() {
             let piece = self.bytes(at, (self.file.len() - at).min(WINDOW as u64) as usize)?;
