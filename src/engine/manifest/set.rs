@@ -466,3 +466,6 @@ impl Inventory<'_> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod crash_tests;
