@@ -231,3 +231,80 @@ mod tests {
         });
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::cell::UnsafeCell;
+    use loom::thread;
+    use std::sync::atomic::AtomicBool;
+
+    /// A value that shows when it is used too early (its cell is checked) or too late (its death is noted).
+    struct Value {
+        number: UnsafeCell<usize>,
+        dead: Arc<[AtomicBool; 3]>,
+    }
+
+    impl Value {
+        fn new(number: usize, dead: &Arc<[AtomicBool; 3]>) -> Arc<Value> {
+            let value = Value { number: UnsafeCell::new(0), dead: dead.clone() };
+            // SAFETY: nobody else has it yet.
+            value.number.with_mut(|n| unsafe { *n = number });
+            Arc::new(value)
+        }
+
+        fn number(&self) -> usize {
+            // SAFETY: not written any more once it is shared, which the cell checks.
+            let number = self.number.with(|n| unsafe { *n });
+            assert!(!self.dead[number].load(Ordering::Relaxed));
+            number
+        }
+    }
+
+    impl Drop for Value {
+        fn drop(&mut self) {
+            // SAFETY: not written any more.
+            let number = self.number.with(|n| unsafe { *n });
+            assert!(!self.dead[number].swap(true, Ordering::Relaxed), "dropped twice");
+        }
+    }
+
+    fn model(preemptions: usize, readers: usize, stores: usize) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(preemptions);
+        model.check(move || {
+            let dead = Arc::new(std::array::from_fn(|_| AtomicBool::new(false)));
+            let pinned = Arc::new(Pinned::new(Value::new(0, &dead)));
+            let read = |pinned: &Pinned<Value>| {
+                let first = pinned.load();
+                let second = pinned.load();
+                assert!(first.number() <= second.number());
+            };
+            let readers: Vec<_> = (0..readers)
+                .map(|_| {
+                    let pinned = pinned.clone();
+                    thread::spawn(move || read(&pinned))
+                })
+                .collect();
+            for number in 1..=stores {
+                pinned.store(Value::new(number, &dead));
+            }
+            assert_eq!(pinned.load().number(), stores);
+            for reader in readers {
+                reader.join().unwrap();
+            }
+            drop(pinned);
+            assert!(dead[..=stores].iter().all(|dead| dead.load(Ordering::Relaxed)));
+        });
+    }
+
+    #[test]
+    fn loom_a_value_lives_while_a_reader_has_it() {
+        model(4, 1, 2);
+    }
+
+    #[test]
+    fn loom_two_readers_at_once() {
+        model(2, 2, 1);
+    }
+}

@@ -17,6 +17,8 @@ mod cursor;
 mod skiplist;
 mod tombstones;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
