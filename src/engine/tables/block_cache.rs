@@ -1,0 +1,160 @@
+//! [`DecodedBlocks`]: the cache of decoded blocks, shared by all tables of a store and weighed in bytes.
+
+use crate::metrics::Metrics;
+use esker_table::{BlockCache, Slice};
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+/// A table's number and the offset of a block in it.
+type BlockId = (u64, u64);
+
+/// What an entry costs besides the block's bytes: the cache's own bookkeeping and the block's reference count.
+const OVERHEAD: u64 = 128;
+
+/// The weight below which a part of the cache would hardly hold a few large blocks.
+const SHARD_BYTES: u64 = 4 << 20;
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<BlockId, Slice> for ByBytes {
+    fn weight(&self, _: &BlockId, block: &Slice) -> u64 {
+        block.len() as u64 + OVERHEAD
+    }
+}
+
+/// Mixes the two numbers of a [`BlockId`]. Keys come from the store itself, so nobody can choose them to collide, and
+/// the same run of a program caches the same blocks.
+#[derive(Clone, Copy, Default)]
+struct Mix(u64);
+
+impl BuildHasher for Mix {
+    type Hasher = Mix;
+    fn build_hasher(&self) -> Mix {
+        Mix(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.write_u64(u64::from(b));
+        }
+    }
+
+    #[inline]
+    fn write_u64(&mut self, n: u64) {
+        let wide = u128::from(self.0 ^ n) * 0xff51_afd7_ed55_8ccd_u128;
+        self.0 = (wide as u64) ^ ((wide >> 64) as u64).rotate_left(29) ^ n;
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        let mut h = self.0;
+        h = (h ^ (h >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        h ^ (h >> 32)
+    }
+}
+
+/// Decoded blocks, up to a number of bytes.
+pub(crate) struct DecodedBlocks {
+    cache: Cache<BlockId, Slice, ByBytes, Mix>,
+    metrics: Arc<Metrics>,
+}
+
+impl DecodedBlocks {
+    /// A cache of about `bytes` bytes; blocks are expected to have about `block_bytes`.
+    pub(crate) fn new(bytes: u64, block_bytes: usize, metrics: Arc<Metrics>) -> DecodedBlocks {
+        let items = (bytes / (block_bytes.max(256) as u64 + OVERHEAD)).clamp(16, 1 << 24);
+        let shards = (bytes / SHARD_BYTES).clamp(1, 16).next_power_of_two() as usize;
+        let mut options = OptionsBuilder::new();
+        options.estimated_items_capacity(items as usize).weight_capacity(bytes).shards(shards);
+        let cache = match options.build() {
+            Ok(options) => Cache::with_options(options, ByBytes, Mix::default(), DefaultLifecycle::default()),
+            // Every field that has no default is set above.
+            Err(_) => {
+                Cache::with(items as usize, bytes, ByBytes, Mix::default(), DefaultLifecycle::default())
+            }
+        };
+        DecodedBlocks { cache, metrics }
+    }
+
+    /// The bytes that the cached blocks take.
+    pub(crate) fn bytes_used(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    /// The bytes that they may take.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.cache.capacity()
+    }
+
+    /// Changes how many bytes they may take; blocks that do not fit any more go.
+    pub(crate) fn set_capacity(&self, bytes: u64) {
+        self.cache.set_capacity(bytes);
+    }
+}
+
+impl BlockCache for DecodedBlocks {
+    fn get(&self, table: u64, offset: u64) -> Option<Slice> {
+        let found = self.cache.get(&(table, offset));
+        let read = &self.metrics.read;
+        if found.is_some() { &read.cache_hits } else { &read.cache_misses }.add(1);
+        found
+    }
+
+    fn insert(&self, table: u64, offset: u64, block: Slice) {
+        self.cache.insert((table, offset), block);
+    }
+}
+
+impl std::fmt::Debug for DecodedBlocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DecodedBlocks")
+            .field("bytes_used", &self.bytes_used())
+            .field("capacity", &self.capacity())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_kept_within_the_budget() {
+        let metrics = Arc::new(Metrics::default());
+        let cache = DecodedBlocks::new(1 << 20, 4096, metrics.clone());
+        for offset in 0..1000u64 {
+            cache.insert(1, offset * 4096, Slice::from(vec![offset as u8; 4096]));
+            assert!(cache.bytes_used() <= 1 << 20);
+        }
+        let kept = (0..1000u64).filter(|o| cache.get(1, o * 4096).is_some()).count();
+        assert!(kept > 100, "{kept} of about 248 blocks were kept");
+        assert!(cache.get(2, 0).is_none());
+        assert_eq!(metrics.read.cache_hits.get(), kept as u64);
+        assert_eq!(metrics.read.cache_misses.get(), 1001 - kept as u64);
+        for offset in 0..1000u64 {
+            if let Some(block) = cache.get(1, offset * 4096) {
+                assert!(block.iter().all(|&b| b == offset as u8));
+            }
+        }
+    }
+
+    #[test]
+    fn ids_that_differ_little_hash_far_apart() {
+        let mut seen = std::collections::HashSet::new();
+        let mut low = std::collections::HashSet::new();
+        for table in 0..64u64 {
+            for block in 0..64u64 {
+                let h = Mix::default().hash_one((table, block * 4096));
+                seen.insert(h);
+                low.insert(h % 4096);
+            }
+        }
+        assert_eq!(seen.len(), 4096);
+        assert!(low.len() > 2000, "{} of about 2589 low parts", low.len());
+    }
+}

@@ -1,0 +1,90 @@
+//! [`LevelView`]: a sorted run as readers see it: slots, and the heads of their largest keys side by side.
+
+use super::table_cache::{TableCache, TableSlot};
+use crate::manifest::{FileMeta, SortedRun};
+use esker_table::key;
+use std::sync::Arc;
+
+/// Tables that do not overlap, ascending.
+#[derive(Debug)]
+pub(crate) struct LevelView {
+    slots: Vec<Arc<TableSlot>>,
+    /// The head of each table's largest key: most searches end here, in a few cache lines.
+    heads: Vec<u64>,
+    /// The tables that have range tombstones, ascending.
+    with_tombstones: Vec<usize>,
+    min_seqno: u64,
+}
+
+impl LevelView {
+    /// The tables of a sorted run.
+    pub(crate) fn new(run: &SortedRun, cache: &TableCache) -> LevelView {
+        LevelView::of(run.tables.iter(), cache)
+    }
+
+    /// These tables, which must be ascending and not overlap.
+    pub(crate) fn of<'a>(tables: impl Iterator<Item = &'a Arc<FileMeta>>, cache: &TableCache) -> LevelView {
+        let slots: Vec<_> = tables.map(|meta| cache.slot(meta)).collect();
+        let heads = slots.iter().map(|s| key::head(&s.meta().largest)).collect();
+        let with_tombstones = (0..slots.len()).filter(|&i| slots[i].meta().range_tombstones > 0).collect();
+        let min_seqno = slots.iter().map(|s| s.meta().min_seqno).min().unwrap_or(0);
+        LevelView { slots, heads, with_tombstones, min_seqno }
+    }
+
+    /// The number of tables.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The slot of table `i`.
+    #[inline]
+    pub(crate) fn slot(&self, i: usize) -> &Arc<TableSlot> {
+        &self.slots[i]
+    }
+
+    /// All the slots.
+    pub(crate) fn slots(&self) -> &[Arc<TableSlot>] {
+        &self.slots
+    }
+
+    /// What the MANIFEST says of table `i`.
+    #[inline]
+    pub(crate) fn meta(&self, i: usize) -> &FileMeta {
+        self.slots[i].meta()
+    }
+
+    /// The smallest sequence number in any of the tables.
+    pub(crate) fn min_seqno(&self) -> u64 {
+        self.min_seqno
+    }
+
+    /// The indexes of the tables that have range tombstones, ascending.
+    pub(crate) fn with_tombstones(&self) -> &[usize] {
+        &self.with_tombstones
+    }
+
+    /// The index of the first table that does not end before `user_key`, whose head is `head`.
+    #[inline]
+    pub(crate) fn first_not_before(&self, user_key: &[u8], head: u64) -> usize {
+        let from = self.heads.partition_point(|&h| h < head);
+        if self.heads.get(from).is_none_or(|&h| h > head) {
+            return from;
+        }
+        let equal = self.heads[from..].partition_point(|&h| h == head);
+        from + self.slots[from..from + equal].partition_point(|s| s.meta().ends_before(user_key))
+    }
+
+    /// The table whose bounds include `user_key`.
+    #[inline]
+    pub(crate) fn find(&self, user_key: &[u8], head: u64) -> Option<&Arc<TableSlot>> {
+        let slot = self.slots.get(self.first_not_before(user_key, head))?;
+        (slot.meta().smallest.as_slice() <= user_key).then_some(slot)
+    }
+
+    /// Whether any table meets the range from `start` (inclusive) to `end` (exclusive).
+    pub(crate) fn overlaps(&self, start: Option<&[u8]>, end: Option<&[u8]>) -> bool {
+        let i = start.map_or(0, |s| self.first_not_before(s, key::head(s)));
+        self.slots.get(i).is_some_and(|s| s.meta().overlaps(start, end))
+    }
+}
