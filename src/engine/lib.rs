@@ -11,6 +11,7 @@ mod fs;
 mod hooks;
 mod manifest;
 mod memtable;
+mod metrics;
 mod options;
 mod pin;
 mod read;
@@ -32,3 +33,4 @@ pub mod testing {
 }
 
 pub use options::{ByLevel, CompactionStrategy, Durability, KeyspaceOptions, Recovery, TableIo};
+pub use read::{Cursor, KeyRange, Range, ReadOptions};
