@@ -7,6 +7,7 @@
 mod compaction;
 mod db;
 mod error;
+mod event;
 mod fs;
 mod hooks;
 mod manifest;
@@ -32,5 +33,11 @@ pub mod testing {
     pub use crate::fs::simulated::{Call, CrashMode, Fault, HeldSyncs, Op, PowerLoss, SimEnv};
 }
 
+pub use db::{
+    Builder, DEFAULT_KEYSPACE_NAME, Db, IngestWriter, Keyspace, KeyspaceStats, LevelStats, MIN_MEMORY_BUDGET,
+    RecoveryReport, Snapshot, Stats, TableInfo, TornLog, Unflushed, UnflushedEntry, VerifyReport, View,
+};
+pub use event::{Event, EventListener};
 pub use options::{ByLevel, CompactionStrategy, Durability, KeyspaceOptions, Recovery, TableIo};
 pub use read::{Cursor, KeyRange, Range, ReadOptions};
+pub use write::{Commit, WriteBatch, WriteOptions};

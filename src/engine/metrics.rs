@@ -53,6 +53,7 @@ fn stripe() -> usize {
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     pub(crate) read: ReadMetrics,
+    pub(crate) write: WriteMetrics,
 }
 
 /// What the read path counts.
@@ -78,6 +79,29 @@ pub(crate) struct ReadMetrics {
     pub(crate) cursors: Counter,
     /// Cursors and ranges positioned anew.
     pub(crate) seeks: Counter,
+}
+
+/// What the write path and the background count.
+#[derive(Debug, Default)]
+pub(crate) struct WriteMetrics {
+    /// Operations.
+    pub(crate) writes: Counter,
+    /// Bytes of keys and values, with their framing.
+    pub(crate) user_bytes: Counter,
+    /// Bytes written to the log.
+    pub(crate) wal_bytes: Counter,
+    /// Calls that wrote to the log.
+    pub(crate) wal_writes: Counter,
+    /// Syncs of files.
+    pub(crate) fsyncs: Counter,
+    pub(crate) flushes: Counter,
+    /// Bytes of tables written by flushes.
+    pub(crate) flush_bytes: Counter,
+    pub(crate) compactions: Counter,
+    /// Bytes of tables written by compactions.
+    pub(crate) compaction_bytes: Counter,
+    /// Bytes of tables that went into compactions.
+    pub(crate) compaction_read_bytes: Counter,
 }
 
 #[cfg(test)]

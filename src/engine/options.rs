@@ -1,5 +1,6 @@
 //! What users choose: for the store, and for each keyspace.
 
+use crate::error::{Error, Result};
 use crate::hooks::{CollectorFactory, CompactionFilter, Fold};
 use esker_table::codec::Compression;
 use std::fmt;
@@ -207,6 +208,39 @@ impl KeyspaceOptions {
     pub fn collector(mut self, collector: Arc<dyn CollectorFactory>) -> Self {
         self.collector = Some(collector);
         self
+    }
+}
+
+impl KeyspaceOptions {
+    /// Refuses what cannot work.
+    pub(crate) fn check(&self) -> Result<()> {
+        if !(64..=1 << 20).contains(&self.block_bytes) {
+            return Err(Error::invalid("block_bytes", "give a size between 64 bytes and 1 MiB"));
+        }
+        if let Some(compression) = self.compression.iter().find(|c| !c.is_available()) {
+            let what =
+                format!("{compression} is not built in; enable the feature `zstd`, or choose lz4 or none");
+            return Err(Error::invalid("compression", what));
+        }
+        if self.filter_bits.iter().any(|&bits| bits > 64) {
+            return Err(Error::invalid("filter_bits", "more than 64 bits a key gain nothing"));
+        }
+        match self.compaction {
+            CompactionStrategy::Leveled { l0_trigger, ratio, table_bytes } => {
+                if l0_trigger == 0 || ratio < 2 || table_bytes < 4096 {
+                    let what = "leveled needs a trigger of at least 1, a ratio of at least 2, tables of at least 4 KiB";
+                    return Err(Error::invalid("compaction", what));
+                }
+            }
+            CompactionStrategy::Tiered { runs, .. } if runs < 2 => {
+                return Err(Error::invalid("compaction", "tiered needs at least 2 runs"));
+            }
+            CompactionStrategy::Fifo { ttl, .. } if self.fold.is_some() && ttl.is_some() => {
+                return Err(Error::invalid("compaction", "a time to live would pass the fold by"));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const CURRENT: &str = "CURRENT";
+/// Where repair puts what it replaced.
+pub(crate) const LOST: &str = "lost";
 pub(crate) const CURRENT_TMP: &str = "CURRENT.tmp";
 
 /// What a name in a store's directory stands for.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A table as the MANIFEST records it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FileMeta {
     /// The number in the file's name.
     pub(crate) number: u64,

@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::options::ReadOptions;
 use super::snapshot::SnapshotGuard;
 use super::state::ReadState;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use esker_table::{SeqNo, Slice};
 use std::iter::FusedIterator;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub struct Range {
     front: Option<Cursor>,
     back: Option<Cursor>,
     done: bool,
+    /// What made the range impossible: its first item.
+    failed: Option<Error>,
 }
 
 impl Range {
@@ -45,7 +47,14 @@ impl Range {
             front: None,
             back: None,
             done: false,
+            failed: None,
         }
+    }
+
+    /// A range that yields this error and nothing else.
+    pub(crate) fn failing(mut self, error: Error) -> Range {
+        self.failed = Some(error);
+        self
     }
 
     fn cursor(&self) -> Cursor {
@@ -59,6 +68,7 @@ impl Range {
     }
 
     fn advance_front(&mut self) -> Result<bool> {
+        self.failed.take().map_or(Ok(()), Err)?;
         let mut front = match self.front.take() {
             Some(front) => front,
             None => self.cursor(),
@@ -69,6 +79,7 @@ impl Range {
     }
 
     fn advance_back(&mut self) -> Result<bool> {
+        self.failed.take().map_or(Ok(()), Err)?;
         let mut back = match self.back.take() {
             Some(back) => back,
             None => self.cursor(),

@@ -56,6 +56,11 @@ pub(crate) struct SnapshotGuard {
 }
 
 impl SnapshotGuard {
+    /// Whether it is held in this list.
+    pub(crate) fn is_of(&self, list: &Arc<SnapshotList>) -> bool {
+        Arc::ptr_eq(&self.list, list)
+    }
+
     /// The newest sequence number that the snapshot sees.
     #[inline]
     pub(crate) fn seqno(&self) -> SeqNo {

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::manifest::Version;
 use crate::memtable::Memtable;
 use crate::metrics::Metrics;
-use crate::tables::{LevelView, TableCache};
+use crate::tables::{LevelView, TableCache, TableSlot};
 use esker_table::{ReadOptions, SeqNo, key};
 use std::sync::Arc;
 
@@ -70,6 +70,13 @@ impl ReadState {
     /// The version's sorted runs, newest first.
     pub(crate) fn runs(&self) -> &[Arc<LevelView>] {
         &self.runs
+    }
+
+    /// All tables with their level, from the newest run to the oldest.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (usize, &Arc<TableSlot>)> {
+        let levels = self.version.levels.iter().enumerate();
+        let levels = levels.flat_map(|(number, level)| level.runs.iter().map(move |_| number));
+        levels.zip(&*self.runs).flat_map(|(level, view)| view.slots().iter().map(move |slot| (level, slot)))
     }
 
     /// The tables' cache.

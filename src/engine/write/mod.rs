@@ -1,5 +1,14 @@
-//! The write room.
+//! How writes become visible and durable: batches, the commit pipeline, the log's way to disk, stalls.
 
-mod publish;
+pub(crate) mod batch;
+pub(crate) mod commit;
+pub(crate) mod handle;
+pub(crate) mod health;
+pub(crate) mod log;
+pub(crate) mod publish;
+pub(crate) mod stall;
+pub(crate) mod tree;
 
-pub(crate) use publish::{PublishQueue, Ticket};
+pub use batch::WriteBatch;
+pub use commit::WriteOptions;
+pub use handle::Commit;

@@ -136,6 +136,15 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
+    /// The level that tables go to; of a drop, the uppermost that they leave.
+    pub(crate) fn output_level(&self) -> usize {
+        match self {
+            Choice::Move { to_level, .. } => *to_level,
+            Choice::Merge(merge) => merge.output_level,
+            Choice::Drop { inputs } => inputs.iter().map(|i| i.level).min().unwrap_or(0),
+        }
+    }
+
     /// All tables that the choice is about.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<FileMeta>> {
         let inputs = match self {

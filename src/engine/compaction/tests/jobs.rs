@@ -1,0 +1,281 @@
+//! What jobs leave behind: the same answers, and no files but those they name.
+
+use super::store::{Random, Store};
+use crate::Error;
+use crate::compaction::{Choice, Reason};
+use crate::fs::simulated::Fault;
+use crate::options::{ByLevel, CompactionStrategy, KeyspaceOptions};
+use esker_table::codec::Compression;
+use std::time::Duration;
+
+fn leveled(table_bytes: u64) -> KeyspaceOptions {
+    KeyspaceOptions::new()
+        .compaction(CompactionStrategy::Leveled { l0_trigger: 3, ratio: 4, table_bytes })
+        .block_bytes(256)
+}
+
+/// Random writes, snapshots, flushes and compactions, held against the model all along.
+fn against_the_model(options: &KeyspaceOptions, seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let mut random = Random(seed);
+        let mut store = Store::new(options.clone());
+        let keys = 20 + random.below(200);
+        for round in 0..40 {
+            for _ in 0..random.below(120) {
+                let key = format!("key{:04}", random.below(keys));
+                match random.below(20) {
+                    0..=12 => {
+                        let fill = random.below(60) as usize;
+                        let value = format!("{}-{}", store.seqno, "x".repeat(fill));
+                        store.put(&key, &value);
+                    }
+                    13..=18 => store.delete(&key),
+                    _ => {
+                        let end = format!("key{:04}", random.below(keys + 20));
+                        store.delete_range(&key, &end);
+                    }
+                }
+                if random.below(150) == 0 {
+                    let seqno = store.seqno;
+                    store.snapshots.push(seqno);
+                }
+            }
+            if !store.snapshots.is_empty() && random.below(4) == 0 {
+                let gone = random.below(store.snapshots.len() as u64) as usize;
+                store.snapshots.remove(gone);
+            }
+            store.flush().unwrap();
+            match random.below(12) {
+                0..=3 => {}
+                4 => store.compact(),
+                _ => store.settle(),
+            }
+            if round % 3 == 0 {
+                store.check(&format!("seed {seed}, round {round}"));
+            }
+        }
+        store.snapshots.clear();
+        store.compact();
+        store.check(&format!("seed {seed}, compacted"));
+        let version = store.version();
+        assert!(version.tables().all(|t| t.deletes == 0 && t.range_tombstones == 0), "seed {seed}");
+        assert_eq!(
+            version.tables().map(|t| t.entries).sum::<u64>(),
+            store.pairs().len() as u64,
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn leveled_keeps_every_answer() {
+    against_the_model(&leveled(2000), 0..5);
+}
+
+#[test]
+fn leveled_with_one_layout_keeps_every_answer() {
+    // Moves and block copies are possible everywhere.
+    against_the_model(&leveled(1000).compression(ByLevel::all(Compression::None)), 100..105);
+}
+
+#[test]
+fn tiered_keeps_every_answer() {
+    let options = KeyspaceOptions::new()
+        .compaction(CompactionStrategy::tiered())
+        .compression(ByLevel::all(Compression::None))
+        .block_bytes(256);
+    against_the_model(&options, 200..205);
+}
+
+#[test]
+fn changing_the_strategy_keeps_every_answer() {
+    let strategies = [leveled(1500).compaction, CompactionStrategy::tiered()];
+    for seed in 300..303 {
+        let mut random = Random(seed);
+        let mut store = Store::new(leveled(1500));
+        for round in 0..30 {
+            store.options.compaction = strategies[random.below(2) as usize];
+            for _ in 0..60 {
+                let key = format!("key{:03}", random.below(150));
+                if random.below(4) == 0 { store.delete(&key) } else { store.put(&key, &format!("{round}")) }
+            }
+            store.flush().unwrap();
+            store.settle();
+            store.check(&format!("seed {seed}, round {round}"));
+        }
+    }
+}
+
+#[test]
+fn nothing_becomes_no_table() {
+    let mut store = Store::new(leveled(1000));
+    assert_eq!(store.flush().unwrap(), 0);
+    assert_eq!(store.files(), 0);
+    store.put("a", "1");
+    store.delete("a");
+    assert_eq!(store.flush().unwrap(), 1);
+    store.compact();
+    assert_eq!((store.files(), store.version().tables().count()), (0, 0));
+    store.delete_range("a", "z");
+    assert_eq!(store.flush().unwrap(), 1, "a table of nothing but a range tombstone");
+    store.check("a tombstone alone");
+    store.compact();
+    assert_eq!(store.files(), 0);
+}
+
+#[test]
+fn blocks_that_nothing_meets_are_copied() {
+    let build = |options: KeyspaceOptions| {
+        let mut store = Store::new(options.compression(ByLevel::all(Compression::None)));
+        for i in 0..4000 {
+            store.put(&format!("key{i:05}"), &format!("value {i}"));
+        }
+        store.flush().unwrap();
+        store.compact();
+        for i in 0..40 {
+            store.put(&format!("key{:05}", 2000 + i), "new");
+        }
+        store.delete("key03000");
+        store.delete_range("key03500", "key03510");
+        store.flush().unwrap();
+        store.compact();
+        store.check("after copying");
+        store
+    };
+    let copied = build(leveled(1 << 20));
+    assert!(copied.blocks_copied > 50, "{} blocks were copied", copied.blocks_copied);
+    let decoded = build(leveled(1 << 20).fold(std::sync::Arc::new(super::hooks::Newest)));
+    // (A keyspace with a fold takes no range deletes from users; here it serves to keep blocks from being copied.)
+    assert_eq!(decoded.blocks_copied, 0);
+    assert_eq!(copied.pairs(), decoded.pairs());
+    assert_eq!(copied.pairs().len(), 4000 - 1 - 10);
+}
+
+#[test]
+fn a_range_delete_drops_whole_tables_without_reading() {
+    let mut store = Store::new(leveled(4000));
+    for i in 0..2000 {
+        store.put(&format!("key{i:05}"), &"v".repeat(50));
+    }
+    store.flush().unwrap();
+    store.compact();
+    let before = store.version().tables().count();
+    assert!(before > 10);
+    let snapshot = store.seqno;
+    store.snapshots.push(snapshot);
+    store.delete_range("key00100", "key01900");
+    store.flush().unwrap();
+    assert!(store.next().is_none(), "the snapshot protects everything");
+    store.snapshots.clear();
+    let pick = store.next().unwrap();
+    assert!(matches!(pick.choice, Choice::Drop { .. }) && pick.reason == Reason::Covered, "{pick:?}");
+    store.run(&pick.choice).unwrap();
+    drop(pick);
+    store.check("dropped");
+    assert!(store.version().tables().count() <= before / 4);
+}
+
+#[test]
+fn very_many_range_tombstones_are_cut_into_several_tables() {
+    let mut store = Store::new(leveled(1 << 20));
+    let long = "k".repeat(3000);
+    for i in 0..1000 {
+        let start = format!("{i:05}{long}");
+        store.delete_range(&start, &format!("{start}x"));
+    }
+    store.put("99999", "after them all");
+    assert!(store.flush().unwrap() > 1);
+    let version = store.version();
+    assert_eq!(version.levels[0].runs.len(), 1);
+    assert_eq!(version.tables().map(|t| t.range_tombstones).sum::<u64>(), 1000);
+    store.check("flushed");
+}
+
+#[test]
+fn old_tables_expire() {
+    let strategy = CompactionStrategy::Fifo { max_bytes: u64::MAX, ttl: Some(Duration::from_secs(60)) };
+    let mut store = Store::new(KeyspaceOptions::new().compaction(strategy));
+    for minute in 0..10 {
+        store.now_millis = minute * 30_000;
+        store.put(&format!("at{minute}"), "seen");
+        store.put("counter", &minute.to_string());
+        store.flush().unwrap();
+        store.settle();
+        let live = store.pairs();
+        let expected: Vec<String> =
+            (minute.saturating_sub(1)..=minute).map(|m| format!("at{m}")).chain(["counter".into()]).collect();
+        assert_eq!(live.iter().map(|(k, _)| k.clone()).collect::<Vec<_>>(), expected);
+        assert_eq!(store.files(), expected.len() - 1);
+    }
+}
+
+/// A store with a merge ahead.
+fn before_a_merge() -> (Store, Choice) {
+    let mut store = Store::new(leveled(4000));
+    for round in 0..3 {
+        for i in 0..1000 {
+            store.put(&format!("key{i:05}"), &format!("{round} {}", "v".repeat(40)));
+        }
+        store.flush().unwrap();
+    }
+    let choice = store.next().unwrap().choice;
+    assert!(matches!(choice, Choice::Merge(_)));
+    (store, choice)
+}
+
+#[test]
+fn stopping_in_the_middle_leaves_nothing() {
+    let (mut store, choice) = before_a_merge();
+    store.stop();
+    assert!(matches!(store.run(&choice), Err(Error::Closed)));
+    store.check("stopped");
+    store.stop = std::sync::atomic::AtomicBool::new(false);
+    store.run(&choice).unwrap();
+    drop(choice);
+    store.check("and run to the end");
+    assert!(store.version().tables().count() > 5);
+}
+
+#[test]
+fn a_failure_at_any_call_leaves_nothing() {
+    let (store, choice) = before_a_merge();
+    let job = store.job();
+    let begin = store.sim.calls();
+    drop(crate::compaction::run(&job, &choice).unwrap());
+    let calls = store.sim.calls() - begin;
+    assert!(calls > 10);
+    for call in 0..calls {
+        let (mut store, choice) = before_a_merge();
+        let files = store.files();
+        store.sim.fail_at(store.sim.calls() + call, Fault::Io);
+        let result = crate::compaction::run(&store.job(), &choice);
+        store.sim.clear_faults();
+        if let Err(error) = result {
+            assert!(matches!(error, Error::Io { .. }), "call {call}: {error}");
+            assert_eq!(store.files(), files, "call {call}");
+            store.run(&choice).unwrap();
+            drop(choice);
+            if call % 8 == 0 {
+                store.check(&format!("after a failure at call {call}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn flushes_get_their_turn() {
+    let (store, choice) = before_a_merge();
+    let turns = std::cell::Cell::new(0);
+    let between = || {
+        turns.set(turns.get() + 1);
+        Ok(())
+    };
+    let mut job = store.job();
+    job.between = Some(&between);
+    crate::compaction::run(&job, &choice).unwrap();
+    assert!(turns.get() >= 2, "{}", turns.get());
+    let refuse = || Err(Error::Closed);
+    let mut job = store.job();
+    job.between = Some(&refuse);
+    assert!(crate::compaction::run(&job, &choice).is_err());
+}

@@ -1,0 +1,6 @@
+//! Tests of whole jobs: memtables are flushed and tables compacted in a simulated file system, and everything is read
+//! back.
+
+mod hooks;
+mod jobs;
+mod store;

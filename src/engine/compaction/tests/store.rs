@@ -1,0 +1,294 @@
+//! A small store for tests: memtables, a version set and a model that remembers every write.
+
+use crate::Result;
+use crate::compaction::{Choice, Context, Done, JobContext, ManualPlan, Pick, flush, pick, run};
+use crate::fs::Env;
+use crate::fs::filename::FileName;
+use crate::fs::simulated::SimEnv;
+use crate::manifest::{FileMeta, KeyspaceEdit, KeyspaceRecord, Version, VersionEdit, VersionSet};
+use crate::memtable::{Memtable, entry_bound};
+use crate::metrics::Metrics;
+use crate::options::{KeyspaceOptions, TableIo};
+use crate::tables::{DecodedBlocks, FormatRegistry, TableCache};
+use esker_format_block::BlockFormat;
+use esker_table::{Fragments, Kind, LookupKey, ReadOptions, Run, SeqNo, Trailer};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The only keyspace.
+const ID: u32 = 1;
+
+/// What a write did to a key, newest last.
+type History = BTreeMap<Vec<u8>, Vec<(SeqNo, Option<Vec<u8>>)>>;
+
+pub(super) struct Store {
+    pub(super) sim: SimEnv,
+    env: Arc<dyn Env>,
+    registry: Arc<FormatRegistry>,
+    tables: TableCache,
+    set: VersionSet,
+    record: KeyspaceRecord,
+    pub(super) options: KeyspaceOptions,
+    pub(super) snapshots: Vec<SeqNo>,
+    pub(super) seqno: SeqNo,
+    pub(super) now_millis: u64,
+    pub(super) stop: AtomicBool,
+    mem: Arc<Memtable>,
+    /// Every version of every key that was ever written.
+    history: History,
+    pub(super) blocks_copied: u64,
+}
+
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % n
+    }
+}
+
+impl Store {
+    pub(super) fn new(options: KeyspaceOptions) -> Store {
+        let sim = SimEnv::new();
+        let env: Arc<dyn Env> = Arc::new(sim.clone());
+        let dir = Path::new("/store");
+        env.create_dir_all(dir).unwrap();
+        let record = KeyspaceRecord { name: "test".into(), log: true, ..KeyspaceRecord::default() };
+        let first = VersionEdit {
+            next_keyspace: Some(ID + 1),
+            keyspaces: vec![KeyspaceEdit { id: ID, record: Some(record.clone()), ..KeyspaceEdit::default() }],
+            ..VersionEdit::default()
+        };
+        let set = VersionSet::create(env.clone(), dir, first).unwrap();
+        let mut registry = FormatRegistry::empty();
+        registry.register(Arc::new(BlockFormat::new())).unwrap();
+        let registry = Arc::new(registry);
+        let metrics = Arc::new(Metrics::default());
+        let blocks = Arc::new(DecodedBlocks::new(1 << 20, 4096, metrics.clone()));
+        let tables = TableCache::new(env.clone(), dir, TableIo::Pread, registry.clone(), blocks, metrics);
+        Store {
+            sim,
+            env,
+            registry,
+            tables,
+            set,
+            record,
+            options,
+            snapshots: Vec::new(),
+            seqno: 0,
+            now_millis: 0,
+            stop: AtomicBool::new(false),
+            mem: Arc::new(Memtable::new(8 << 20)),
+            history: History::new(),
+            blocks_copied: 0,
+        }
+    }
+
+    fn insert(&mut self, kind: Kind, key: &[u8], value: &[u8]) {
+        self.seqno += 1;
+        let bound = entry_bound(key.len(), value.len());
+        assert!(self.mem.try_reserve(bound));
+        self.mem.insert(key, Trailer::new(self.seqno, kind), value);
+        self.mem.release(bound);
+    }
+
+    pub(super) fn put(&mut self, key: &str, value: &str) {
+        self.insert(Kind::Put, key.as_bytes(), value.as_bytes());
+        let versions = self.history.entry(key.into()).or_default();
+        versions.push((self.seqno, Some(value.into())));
+    }
+
+    pub(super) fn delete(&mut self, key: &str) {
+        self.insert(Kind::Delete, key.as_bytes(), b"");
+        self.history.entry(key.into()).or_default().push((self.seqno, None));
+    }
+
+    pub(super) fn delete_range(&mut self, start: &str, end: &str) {
+        self.insert(Kind::RangeDelete, start.as_bytes(), end.as_bytes());
+        if start < end {
+            for (_, versions) in self.history.range_mut(start.as_bytes().to_vec()..end.as_bytes().to_vec()) {
+                versions.push((self.seqno, None));
+            }
+        }
+    }
+
+    pub(super) fn version(&self) -> Arc<Version> {
+        self.set.version(ID).unwrap()
+    }
+
+    pub(super) fn job(&self) -> JobContext<'_> {
+        JobContext {
+            env: &self.env,
+            dir: Path::new("/store"),
+            registry: &self.registry,
+            tables: &self.tables,
+            set: &self.set,
+            keyspace: ID,
+            record: &self.record,
+            options: &self.options,
+            snapshots: self.snapshots.clone(),
+            visible: self.seqno,
+            now_millis: self.now_millis,
+            stop: &self.stop,
+            between: None,
+        }
+    }
+
+    pub(super) fn flush(&mut self) -> Result<usize> {
+        let added = flush(&self.job(), &[self.mem.clone()])?;
+        let tables = added.len();
+        let edit = KeyspaceEdit { id: ID, flushed_seqno: Some(self.seqno), added, ..KeyspaceEdit::default() };
+        self.install(edit)?;
+        self.mem = Arc::new(Memtable::new(8 << 20));
+        Ok(tables)
+    }
+
+    fn install(&self, edit: KeyspaceEdit) -> Result<()> {
+        let edit = VersionEdit { keyspaces: vec![edit], ..VersionEdit::default() };
+        self.set.log_and_apply(edit, |_| {})
+    }
+
+    pub(super) fn next(&self) -> Option<Pick> {
+        self.with_context(|version, context| pick(version, context))
+    }
+
+    fn with_context<T>(&self, choose: impl FnOnce(&Version, &Context<'_>) -> T) -> T {
+        let tombstones = |meta: &Arc<FileMeta>| -> Option<Arc<Fragments>> {
+            self.tables.slot(meta).table().ok()?.fragments().ok()?.cloned()
+        };
+        let context = Context {
+            options: &self.options,
+            now_millis: self.now_millis,
+            snapshots: &self.snapshots,
+            tombstones: &tombstones,
+        };
+        choose(&self.version(), &context)
+    }
+
+    pub(super) fn run(&mut self, choice: &Choice) -> Result<()> {
+        let Done { edit, report } = run(&self.job(), choice)?;
+        self.blocks_copied += report.blocks_copied;
+        self.install(edit)?;
+        Ok(())
+    }
+
+    /// Picks and runs until nothing is left to do.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..1000 {
+            let Some(pick) = self.next() else { return };
+            self.run(&pick.choice).unwrap();
+        }
+        panic!("compaction does not come to rest");
+    }
+
+    /// Compacts everything by hand.
+    pub(super) fn compact(&mut self) {
+        let mut plan = ManualPlan::new(None, None, self.set.new_file_number());
+        for _ in 0..1000 {
+            let Some(pick) = self.with_context(|version, context| plan.next(version, context)) else {
+                return;
+            };
+            self.run(&pick.choice).unwrap();
+        }
+        panic!("the plan does not end");
+    }
+
+    /// A point lookup through memtable and tables.
+    pub(super) fn get(&self, key: &[u8], snapshot: SeqNo) -> Option<Vec<u8>> {
+        let lookup = LookupKey::new(key, snapshot);
+        let mut covered = self.mem.covering_tombstone(key, snapshot);
+        let mut found = self.mem.get(&lookup);
+        for level in &self.version().levels {
+            for run in &level.runs {
+                let Some(meta) = run.tables.get(run.first_not_before(key)).filter(|t| t.contains(key)) else {
+                    continue;
+                };
+                let slot = self.tables.slot(meta);
+                let table = slot.table().unwrap();
+                covered = covered.max(table.fragments().unwrap().and_then(|f| f.covering(key, snapshot)));
+                // The first one found is the newest: that is what the order of levels and runs promises.
+                if found.is_none() {
+                    found = table.get(&lookup, &ReadOptions::default()).unwrap();
+                }
+            }
+        }
+        let found = found.filter(|f| covered.is_none_or(|t| t < f.trailer.seqno()))?;
+        (found.trailer.kind() == Some(Kind::Put)).then(|| found.value.to_vec())
+    }
+
+    /// Holds every key at every snapshot against the model.
+    pub(super) fn check(&self, what: &str) {
+        let mut readers = self.snapshots.clone();
+        readers.push(self.seqno);
+        for (key, versions) in &self.history {
+            for &reader in &readers {
+                let seen = versions.partition_point(|(s, _)| *s <= reader);
+                let expected = seen.checked_sub(1).and_then(|i| versions[i].1.clone());
+                assert_eq!(
+                    self.get(key, reader),
+                    expected,
+                    "{what}: key {:?} at {reader} of {readers:?}",
+                    String::from_utf8_lossy(key)
+                );
+            }
+        }
+        self.check_tables(what);
+    }
+
+    /// Every table holds what its record says, in order; nothing else lies in the directory.
+    fn check_tables(&self, what: &str) {
+        let version = self.version();
+        for meta in version.tables() {
+            let slot = self.tables.slot(meta);
+            let table = slot.table().unwrap();
+            table.verify().unwrap();
+            let mut runs = table.runs(&ReadOptions::default());
+            let mut run = Run::new();
+            let mut entries = 0;
+            runs.first(&mut run, 1000).unwrap();
+            while !run.is_empty() {
+                for i in 0..run.len() {
+                    assert!(meta.contains(run.key(i)), "{what}: an entry outside the bounds of its table");
+                    let seqno = run.trailer(i).seqno();
+                    assert!(meta.min_seqno <= seqno && seqno <= meta.max_seqno, "{what}: sequence numbers");
+                    entries += 1;
+                }
+                runs.next(&mut run, 1000).unwrap();
+            }
+            assert_eq!(entries, meta.entries, "{what}");
+        }
+        assert_eq!(self.files(), version.tables().count(), "{what}: files in the directory");
+    }
+
+    /// Files that hold tables, whole or not, once the obsolete ones are removed.
+    pub(super) fn files(&self) -> usize {
+        for number in self.set.reclaim() {
+            let path = FileName::Table(number).path(Path::new("/store"));
+            self.env.remove_file(&path).unwrap();
+            self.set.removed(number);
+        }
+        self.sim.files().iter().filter(|(name, _)| name.contains(".sst")).count()
+    }
+
+    /// What a collector left in all tables.
+    pub(super) fn collected(&self, name: &str) -> Vec<Vec<u8>> {
+        let version = self.version();
+        version
+            .tables()
+            .map(|meta| self.tables.slot(meta).table().unwrap().collected(name).unwrap().to_vec())
+            .collect()
+    }
+
+    /// All live pairs.
+    pub(super) fn pairs(&self) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        self.history.keys().filter_map(|k| Some((text(k), text(&self.get(k, self.seqno)?)))).collect()
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+}

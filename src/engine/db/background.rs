@@ -1,0 +1,176 @@
+//! Background work: the worker's loop, and what compaction does to the store.
+
+use super::core::Core;
+use crate::compaction::{self, Context, JobContext, ManualPlan, Pick};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::manifest::{FileMeta, VersionEdit};
+use crate::read::Bounds;
+use crate::sync::std_lock;
+use crate::write::tree::Tree;
+use esker_table::Fragments;
+use std::sync::Arc;
+use std::sync::TryLockError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often the worker looks for work that no write announces: tables that grow too old, files whose last reader
+/// went.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The body of a background thread.
+pub(crate) fn run(core: &Arc<Core>) {
+    while core.committer.stall.wait_work(LOOK_EVERY) {
+        loop {
+            if core.stop.load(Ordering::Acquire) {
+                return;
+            }
+            match core.step() {
+                Ok(true) => {}
+                Ok(false) => break,
+                // The failure has made the store read-only and was reported.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Core {
+    /// What flush and compaction of this keyspace work with. `between` is called now and then by long jobs.
+    pub(crate) fn job_context<'a>(
+        &'a self,
+        tree: &'a Tree,
+        between: Option<&'a dyn Fn() -> Result<()>>,
+    ) -> JobContext<'a> {
+        // In this order: a snapshot that is not in the list yet sees everything that is visible now.
+        let visible = self.committer.visible();
+        let snapshots = self.snapshots.all();
+        JobContext {
+            env: &self.env,
+            dir: &self.dir,
+            registry: &self.registry,
+            tables: &self.tables,
+            set: &self.set,
+            keyspace: tree.id,
+            record: &tree.record,
+            options: &tree.options,
+            snapshots,
+            visible,
+            now_millis: self.env.now_millis(),
+            stop: &tree.stop,
+            between,
+        }
+    }
+
+    /// Calls `pick` with what a picker may know about this keyspace.
+    fn with_pick_context<T>(&self, tree: &Tree, pick: impl FnOnce(&Context<'_>) -> T) -> T {
+        let snapshots = self.snapshots.all();
+        let tombstones = |meta: &Arc<FileMeta>| -> Option<Arc<Fragments>> {
+            self.tables.slot(meta).table().ok()?.fragments().ok()?.cloned()
+        };
+        pick(&Context {
+            options: &tree.options,
+            now_millis: self.env.now_millis(),
+            snapshots: &snapshots,
+            tombstones: &tombstones,
+        })
+    }
+
+    /// Does the compaction that is wanted most, if one is wanted. Returns whether there was one.
+    pub(crate) fn compact_once(&self) -> Result<bool> {
+        let mut wanted: Vec<(f64, Arc<Tree>)> = Vec::new();
+        for tree in self.all_trees() {
+            let version = tree.version();
+            if let Some(pick) = self.with_pick_context(&tree, |context| compaction::pick(&version, context)) {
+                wanted.push((pick.score, tree));
+            }
+        }
+        wanted.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (_, tree) in wanted {
+            // Somebody who compacts this keyspace by hand goes first.
+            let _one = match tree.compacting.try_lock() {
+                Ok(guard) => guard,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => continue,
+            };
+            if tree.is_dropped() {
+                continue;
+            }
+            let version = tree.version();
+            let Some(pick) = self.with_pick_context(&tree, |context| compaction::pick(&version, context))
+            else {
+                continue;
+            };
+            match self.run_pick(&tree, &pick) {
+                Ok(()) => return Ok(true),
+                // The store is being closed, or the keyspace dropped.
+                Err(Error::Closed) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Merges the tables of a range down to the bottom.
+    pub(crate) fn compact_range(&self, tree: &Arc<Tree>, bounds: &Bounds) -> Result<()> {
+        let _one = std_lock(&tree.compacting);
+        let owned = |key: Option<&[u8]>| key.map(<[u8]>::to_vec);
+        let mut plan =
+            ManualPlan::new(owned(bounds.lower()), owned(bounds.upper()), self.set.new_file_number());
+        loop {
+            self.health.check_writable()?;
+            let version = tree.version();
+            let Some(pick) = self.with_pick_context(tree, |context| plan.next(&version, context)) else {
+                return Ok(());
+            };
+            self.run_pick(tree, &pick)?;
+        }
+    }
+
+    /// Runs a compaction and installs what it did.
+    fn run_pick(&self, tree: &Arc<Tree>, pick: &Pick) -> Result<()> {
+        let began = self.env.monotonic();
+        let keyspace = tree.name();
+        self.events.emit(&Event::CompactionBegin {
+            keyspace: keyspace.to_owned(),
+            output_level: pick.choice.output_level(),
+            tables: pick.choice.tables().count(),
+            bytes: pick.choice.tables().map(|t| t.size).sum(),
+        });
+        let between = || -> Result<()> {
+            if self.committer.stall.sealed_bytes() > 0 {
+                self.flush_pending()?;
+            }
+            Ok(())
+        };
+        let context = self.job_context(tree, Some(&between));
+        let done = self.guard(compaction::run(&context, &pick.choice))?;
+        let (tables, report) = (done.edit.added.len(), done.report);
+        let edit = VersionEdit { keyspaces: vec![done.edit], ..VersionEdit::default() };
+        let installed = self.set.log_and_apply(edit, |versions| {
+            for (_, version) in versions {
+                tree.install(version.clone(), 0);
+            }
+        });
+        self.guard(installed)?;
+        let took = self.env.monotonic().saturating_sub(began);
+        let metrics = &self.metrics.write;
+        metrics.compactions.add(1);
+        metrics.compaction_bytes.add(report.bytes_written);
+        metrics.compaction_read_bytes.add(report.bytes_read);
+        metrics.fsyncs.add(tables as u64 + 1);
+        if report.bytes_read > 0 {
+            self.note_drain(report.bytes_read, took);
+        }
+        self.remove_obsolete();
+        self.committer.stall.progress();
+        self.events.emit(&Event::CompactionEnd {
+            keyspace: keyspace.to_owned(),
+            output_level: pick.choice.output_level(),
+            tables,
+            bytes: report.bytes_written,
+            took,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! [`Builder`]: how a store is opened.
+
+use super::{Db, open};
+use crate::error::{Error, Result};
+use crate::event::EventListener;
+use crate::fs::{Env, LocalEnv};
+use crate::options::{Durability, KeyspaceOptions, Recovery, TableIo};
+use esker_table::TableFormat;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The smallest memory budget, in bytes.
+pub const MIN_MEMORY_BUDGET: usize = 1 << 20;
+
+/// How a store is opened. Every option has a default that suits most stores.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// let db = esker::Db::builder().memory_budget(64 << 20).open(dir.path())?;
+/// db.put("user/1", "ada")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `open`"]
+pub struct Builder {
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) create_if_missing: bool,
+    pub(crate) error_if_exists: bool,
+    pub(crate) read_only: bool,
+    pub(crate) memory_budget: usize,
+    pub(crate) durability: Durability,
+    pub(crate) table_io: TableIo,
+    pub(crate) recovery: Recovery,
+    pub(crate) formats: Vec<Arc<dyn TableFormat>>,
+    pub(crate) listeners: Vec<Arc<dyn EventListener>>,
+    pub(crate) segment_bytes: Option<u64>,
+    pub(crate) background_threads: usize,
+    pub(crate) keyspace_defaults: KeyspaceOptions,
+    pub(crate) keyspace_options: BTreeMap<String, KeyspaceOptions>,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder {
+            env: Arc::new(LocalEnv),
+            create_if_missing: true,
+            error_if_exists: false,
+            read_only: false,
+            memory_budget: 256 << 20,
+            durability: Durability::Buffered,
+            table_io: TableIo::Mmap,
+            recovery: Recovery::TolerateTornTail,
+            formats: Vec::new(),
+            listeners: Vec::new(),
+            segment_bytes: None,
+            background_threads: 1,
+            keyspace_defaults: KeyspaceOptions::default(),
+            keyspace_options: BTreeMap::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// The defaults; the same as [`Db::builder`].
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// Whether a store is created where there is none. Default true.
+    pub fn create_if_missing(mut self, yes: bool) -> Self {
+        self.create_if_missing = yes;
+        self
+    }
+
+    /// Whether a store that exists is an error. Default false.
+    pub fn error_if_exists(mut self, yes: bool) -> Self {
+        self.error_if_exists = yes;
+        self
+    }
+
+    /// Opens for reading only: the log is replayed in memory, and nothing on disk changes. Several may have a store open
+    /// for reading at once, but not beside a writer. Default false.
+    pub fn read_only(mut self, yes: bool) -> Self {
+        self.read_only = yes;
+        self
+    }
+
+    /// Memory for memtables (a half), the block cache (a quarter), and compaction and open tables (the rest), in bytes.
+    /// Mapped files are the operating system's and do not count. A batch may take up to a quarter of it. Default 256 MiB, at
+    /// least [`MIN_MEMORY_BUDGET`].
+    pub fn memory_budget(mut self, bytes: usize) -> Self {
+        self.memory_budget = bytes;
+        self
+    }
+
+    /// The durability of [`Db::put`] and the other writes that do not name one. Default [`Durability::Buffered`].
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How tables are read. Default [`TableIo::Mmap`].
+    pub fn table_io(mut self, table_io: TableIo) -> Self {
+        self.table_io = table_io;
+        self
+    }
+
+    /// What opening does about a log that does not end as it was written. Default
+    /// [`Recovery::TolerateTornTail`].
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = recovery;
+        self
+    }
+
+    /// Makes a table format known, besides those that come with the engine: for reading the files that are laid in it,
+    /// and for choosing it by name in [`KeyspaceOptions::format`].
+    pub fn table_format(mut self, format: Arc<dyn TableFormat>) -> Self {
+        self.formats.push(format);
+        self
+    }
+
+    /// Adds somebody who is told what the engine does.
+    pub fn listener(mut self, listener: Arc<dyn EventListener>) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    /// The length at which a segment of the log is closed, in bytes. Default a quarter of the memory budget, between 1 and
+    /// 64 MiB.
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = Some(bytes);
+        self
+    }
+
+    /// Threads for flush and compaction. Default 1, which suits two cores.
+    pub fn background_threads(mut self, threads: usize) -> Self {
+        self.background_threads = threads;
+        self
+    }
+
+    /// The options of keyspaces that are opened without options of their own, the default keyspace among them.
+    pub fn keyspace_defaults(mut self, options: KeyspaceOptions) -> Self {
+        self.keyspace_defaults = options;
+        self
+    }
+
+    /// The options that an existing keyspace is opened with: its hooks, for one, which only the program has.
+    pub fn keyspace_options(mut self, name: impl Into<String>, options: KeyspaceOptions) -> Self {
+        self.keyspace_options.insert(name.into(), options);
+        self
+    }
+
+    /// The environment: files, clock and background work. Default [`LocalEnv`].
+    pub fn env(mut self, env: Arc<dyn Env>) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Opens the store in this directory.
+    ///
+    /// # Errors
+    /// `Locked` if another process has it open, `NoStore` if there is none and none shall be created, `NotEmpty` if the
+    /// directory holds something else, `Corruption` or `MissingFile` if the store is damaged, `Unsupported` if it was
+    /// written by a newer version, `Invalid` if an option is not acceptable, `Io` if the operating system fails.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Db> {
+        self.check()?;
+        open::open(self, path.as_ref())
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.memory_budget < MIN_MEMORY_BUDGET {
+            let what = format!("{} bytes are too few; give at least {MIN_MEMORY_BUDGET}", self.memory_budget);
+            return Err(Error::invalid("memory_budget", what));
+        }
+        if self.segment_bytes.is_some_and(|bytes| !(4096..=1 << 30).contains(&bytes)) {
+            return Err(Error::invalid("segment_bytes", "give a length between 4 KiB and 1 GiB"));
+        }
+        if !(1..=64).contains(&self.background_threads) {
+            return Err(Error::invalid("background_threads", "give between 1 and 64"));
+        }
+        self.keyspace_options.values().chain([&self.keyspace_defaults]).try_for_each(KeyspaceOptions::check)
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("env", &self.env)
+            .field("read_only", &self.read_only)
+            .field("memory_budget", &self.memory_budget)
+            .field("durability", &self.durability)
+            .field("table_io", &self.table_io)
+            .field("recovery", &self.recovery)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! Copying an open store by hard links.
+//!
+//! 1. Writers pause for as long as it takes to hand the log's buffer to the operating system and to note the store's state
+//!    and the log's end. The state pins its tables; segments of the log stay until the copy is done.
+//! 2. Writing goes on. Tables are linked, the log is copied up to that end, a MANIFEST that says the state is written.
+//! 3. All of it happens in a directory of a temporary name, which is synced and renamed at the end: a crash leaves the whole
+//!    copy or none.
+
+use super::core::Core;
+use super::open::create_dir;
+use crate::error::{Error, Result};
+use crate::fs::Env;
+use crate::fs::filename::FileName;
+use crate::manifest;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+/// Bytes that are copied at a time.
+const COPY_BYTES: usize = 1 << 20;
+
+/// Keeps segments of the log on disk.
+struct KeepLog<'a>(&'a Core);
+
+impl Drop for KeepLog<'_> {
+    fn drop(&mut self) {
+        if self.0.checkpoints.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.remove_old_segments();
+        }
+    }
+}
+
+/// See [`super::Db::checkpoint`].
+pub(super) fn checkpoint(core: &Core, to: &Path) -> Result<()> {
+    core.health.check_writable()?;
+    let env = core.env.as_ref();
+    if env.read_dir(to).is_ok() || env.file_len(to).is_ok() {
+        let what = "it exists already; give a new directory for the checkpoint".to_owned();
+        return Err(Error::NotEmpty { path: to.to_owned(), what });
+    }
+    let tmp = temporary(to);
+    if env.read_dir(&tmp).is_ok() {
+        env.remove_dir_all(&tmp).map_err(|error| Error::io(&tmp, "remove", error))?;
+    }
+    create_dir(env, &tmp)?;
+    let filled = fill(core, &tmp).and_then(|()| publish(env, &tmp, to));
+    if filled.is_err() {
+        // The error says what went wrong; what is left behind is overwritten by the next attempt.
+        let _ = env.remove_dir_all(&tmp);
+    }
+    filled
+}
+
+fn temporary(to: &Path) -> PathBuf {
+    let mut name = to.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    to.with_file_name(name)
+}
+
+fn publish(env: &dyn Env, tmp: &Path, to: &Path) -> Result<()> {
+    env.sync_dir(tmp).map_err(|error| Error::io(tmp, "sync", error))?;
+    env.rename(tmp, to).map_err(|error| Error::io(to, "create", error))?;
+    let parent = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    env.sync_dir(parent).map_err(|error| Error::io(parent, "sync", error))
+}
+
+fn fill(core: &Core, tmp: &Path) -> Result<()> {
+    let env = core.env.as_ref();
+    // What is not in the log has to be in tables.
+    for tree in core.all_trees().iter().filter(|tree| !tree.options.log) {
+        core.flush_tree(tree)?;
+    }
+    core.checkpoints.fetch_add(1, Ordering::AcqRel);
+    let _keep = KeepLog(core);
+    let (mut state, last_segment, log_end) = {
+        let _pause = core.committer.pause();
+        let (lsn, segment, offset) = core.committer.log_end();
+        core.committer.write_through(lsn)?;
+        // Nothing was ever written to a segment that was only just begun, and its file may not exist.
+        (core.set.state(), segment, offset)
+    };
+    for meta in state.tables() {
+        let from = core.set.table_path(meta.number);
+        let to = FileName::Table(meta.number).path(tmp);
+        link(env, &from, &to, meta.size)?;
+    }
+    let segments = crate::wal::list(env, &core.dir)?;
+    for &number in segments.iter().filter(|&&n| n >= state.oldest_wal && n <= last_segment) {
+        let from = FileName::Wal(number).path(&core.dir);
+        let len = if number == last_segment {
+            log_end
+        } else {
+            env.file_len(&from).map_err(|error| Error::io(&from, "look at", error))?
+        };
+        copy(env, &from, &FileName::Wal(number).path(tmp), len)?;
+    }
+    state.newest_wal = last_segment;
+    state.next_file = core.set.new_file_number();
+    state.obsolete.clear();
+    manifest::write_store(env, tmp, &state)
+}
+
+/// Gives a file a second name, or copies it where the file system cannot do that.
+fn link(env: &dyn Env, from: &Path, to: &Path, len: u64) -> Result<()> {
+    match env.hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported) => {
+            copy(env, from, to, len)
+        }
+        Err(error) => Err(Error::io(to, "link", error)),
+    }
+}
+
+fn copy(env: &dyn Env, from: &Path, to: &Path, len: u64) -> Result<()> {
+    let source = env.open(from).map_err(|error| Error::io(from, "open", error))?;
+    let file = env.create(to).map_err(|error| Error::io(to, "create", error))?;
+    let mut offset = 0;
+    while offset < len {
+        let piece = COPY_BYTES.min((len - offset) as usize);
+        let bytes = source.read(offset, piece).map_err(|error| Error::io(from, "read", error))?;
+        file.append(&bytes).map_err(|error| Error::io(to, "write", error))?;
+        offset += piece as u64;
+    }
+    file.sync().map_err(|error| Error::io(to, "sync", error))
+}

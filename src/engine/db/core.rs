@@ -1,0 +1,396 @@
+//! [`Core`]: what an open store consists of, and the work that is not tied to one keyspace.
+
+use super::open::RecoveryReport;
+use crate::compaction;
+use crate::compaction::limiter::{self, Pace, Pressure};
+use crate::error::{Error, Result};
+use crate::event::{Event, Events};
+use crate::fs::filename::FileName;
+use crate::fs::{Background, DirLock, Env};
+use crate::manifest::{KeyspaceEdit, VersionEdit, VersionSet};
+use crate::metrics::Metrics;
+use crate::options::Durability;
+use crate::read::SnapshotList;
+use crate::sync::std_lock;
+use crate::tables::{DecodedBlocks, FormatRegistry, TableCache};
+use crate::write::WriteOptions;
+use crate::write::batch::Ops;
+use crate::write::commit::{Committed, Committer};
+use crate::write::health::Health;
+use crate::write::tree::Tree;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// An open store. Shared by every handle and by the background threads.
+pub(crate) struct Core {
+    /// Tells this open store from every other in the process.
+    pub(crate) id: u64,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) dir: PathBuf,
+    pub(crate) read_only: bool,
+    pub(crate) durability: Durability,
+    pub(crate) registry: Arc<FormatRegistry>,
+    pub(crate) tables: TableCache,
+    pub(crate) blocks: Arc<DecodedBlocks>,
+    pub(crate) set: Arc<VersionSet>,
+    pub(crate) committer: Arc<Committer>,
+    /// By name.
+    pub(crate) trees: RwLock<BTreeMap<String, Arc<Tree>>>,
+    pub(crate) snapshots: Arc<SnapshotList>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) recovery: RecoveryReport,
+    /// Held while a keyspace is created or dropped.
+    pub(crate) ddl: Mutex<()>,
+    /// Checkpoints under way: segments of the log must stay.
+    pub(crate) checkpoints: AtomicUsize,
+    /// Bytes a second that background work lately brought out of the way; 0 before it was measured.
+    pub(crate) drain: AtomicU64,
+    /// Ends the background threads.
+    pub(crate) stop: AtomicBool,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Released when the store is closed.
+    pub(crate) lock: Mutex<Option<Box<dyn DirLock>>>,
+}
+
+impl Core {
+    pub(crate) fn tree(&self, name: &str) -> Result<Arc<Tree>> {
+        let trees = self.trees.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        trees.get(name).cloned().ok_or_else(|| Error::NoSuchKeyspace { name: name.to_owned() })
+    }
+
+    pub(crate) fn all_trees(&self) -> Vec<Arc<Tree>> {
+        let trees = self.trees.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        trees.values().cloned().collect()
+    }
+
+    /// Runs a write through stall, commit and durability. `tree` is the only keyspace it touches, if that is known.
+    pub(crate) fn write(
+        &self,
+        tree: Option<&Tree>,
+        ops: &Ops<'_>,
+        options: WriteOptions,
+    ) -> Result<Committed> {
+        let committed = self.write_visible(tree, ops, options)?;
+        match options.durability {
+            Durability::Buffered => self.committer.write_through(committed.lsn)?,
+            Durability::Synced => self.committer.sync_through(committed.lsn)?,
+        }
+        Ok(committed)
+    }
+
+    /// Makes a write visible; its durability is still to be waited for.
+    pub(crate) fn write_visible(
+        &self,
+        tree: Option<&Tree>,
+        ops: &Ops<'_>,
+        options: WriteOptions,
+    ) -> Result<Committed> {
+        self.health.check_writable()?;
+        self.stall(tree, ops.byte_len(), options.no_stall)?;
+        self.committer.commit(ops, options.durability)
+    }
+
+    /// What a writer has to do before it may write to this keyspace.
+    fn pace_of(&self, tree: &Tree) -> Pace {
+        let (l0_runs, debt) = tree.backlog();
+        let pressure = Pressure {
+            l0_runs,
+            debt,
+            sealed_bytes: self.committer.stall.sealed_bytes() as u64,
+            sealed_limit: self.committer.limits.sealed_bytes as u64,
+            drain_bytes_per_second: self.drain.load(Ordering::Relaxed),
+        };
+        limiter::pace(&pressure, &tree.limits)
+    }
+
+    fn pace(&self, tree: Option<&Tree>) -> Pace {
+        let Some(tree) = tree else {
+            let worse = |a: Pace, b: Pace| match (a, b) {
+                (Pace::Stop { .. }, _) | (_, Pace::Free) => a,
+                (_, Pace::Stop { .. }) | (Pace::Free, _) => b,
+                (Pace::Slow { nanos_per_byte: x }, Pace::Slow { nanos_per_byte: y }) => {
+                    if x >= y {
+                        a
+                    } else {
+                        b
+                    }
+                }
+            };
+            return self.all_trees().iter().map(|tree| self.pace_of(tree)).fold(Pace::Free, worse);
+        };
+        self.pace_of(tree)
+    }
+
+    /// Waits as long as the backlog of flush and compaction demands.
+    #[inline]
+    fn stall(&self, tree: Option<&Tree>, bytes: usize, no_stall: bool) -> Result<()> {
+        match self.pace(tree) {
+            Pace::Free => Ok(()),
+            Pace::Slow { .. } if no_stall => Ok(()),
+            Pace::Slow { nanos_per_byte } => {
+                self.slow_down(Duration::from_nanos(nanos_per_byte * bytes as u64))
+            }
+            Pace::Stop { why } if no_stall => Err(Error::Busy { what: why }),
+            Pace::Stop { why } => self.wait_for_room(tree, why),
+        }
+    }
+
+    #[cold]
+    fn slow_down(&self, delay: Duration) -> Result<()> {
+        let stall = &self.committer.stall;
+        let Some(delay) = stall.owe(delay) else { return Ok(()) };
+        stall.slowed.fetch_add(1, Ordering::Relaxed);
+        if stall.stepped {
+            return self.step().map(|_| ());
+        }
+        let began = self.env.monotonic();
+        stall.wake_background();
+        stall.wait_progress(stall.epoch(), Some(delay));
+        self.note_stall("compaction is behind", began);
+        Ok(())
+    }
+
+    #[cold]
+    fn wait_for_room(&self, tree: Option<&Tree>, why: &'static str) -> Result<()> {
+        let stall = &self.committer.stall;
+        let began = self.env.monotonic();
+        stall.stalls.fetch_add(1, Ordering::Relaxed);
+        loop {
+            let epoch = stall.epoch();
+            self.health.check_writable()?;
+            if !matches!(self.pace(tree), Pace::Stop { .. }) {
+                break;
+            }
+            if !stall.stepped {
+                stall.wake_background();
+                stall.wait_progress(epoch, None);
+            } else if !self.step()? {
+                break;
+            }
+        }
+        self.note_stall(why, began);
+        Ok(())
+    }
+
+    fn note_stall(&self, reason: &'static str, began: Duration) {
+        let waited = self.env.monotonic().saturating_sub(began);
+        self.committer.stall.stalled_micros.fetch_add(waited.as_micros() as u64, Ordering::Relaxed);
+        self.events.emit(&Event::Stalled { reason, waited });
+    }
+
+    /// Notes how quickly background work brought `bytes` out of the way, as a running average.
+    pub(crate) fn note_drain(&self, bytes: u64, took: Duration) {
+        let now = (bytes as f64 / took.as_secs_f64().max(1e-6)) as u64;
+        let before = self.drain.load(Ordering::Relaxed);
+        let average = if before == 0 { now } else { before - before / 4 + now / 4 };
+        self.drain.store(average, Ordering::Relaxed);
+    }
+
+    /// Does one piece of background work. Returns whether there was any.
+    pub(crate) fn step(&self) -> Result<bool> {
+        self.health.check_writable()?;
+        if self.committer.stall.stepped && self.committer.sync_wanted()? {
+            return Ok(true);
+        }
+        if self.flush_pending()? {
+            return Ok(true);
+        }
+        self.committer.seal_idle();
+        if self.compact_once()? {
+            return Ok(true);
+        }
+        self.remove_obsolete();
+        Ok(false)
+    }
+
+    /// Flushes the sealed memtables of one keyspace. Returns whether there were any.
+    pub(crate) fn flush_pending(&self) -> Result<bool> {
+        for tree in self.all_trees() {
+            if tree.has_sealed() && self.flush_sealed(&tree)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes the memtables of a keyspace that are sealed by now to tables. Returns whether there were any.
+    pub(crate) fn flush_sealed(&self, tree: &Arc<Tree>) -> Result<bool> {
+        let _one = std_lock(&tree.flushing);
+        let sealed = tree.sealed();
+        let Some(last) = sealed.last() else { return Ok(false) };
+        if tree.is_dropped() {
+            return Ok(false);
+        }
+        self.committer.wait_visible(last.seqno);
+        let began = self.env.monotonic();
+        self.events.emit(&Event::FlushBegin { keyspace: tree.name().to_owned() });
+        let mems: Vec<_> = sealed.iter().map(|s| s.mem.clone()).collect();
+        let added = self.guard(compaction::flush(&self.job_context(tree, None), &mems))?;
+        // A table makes its entries durable. Everything that was committed before them must be so too, or a power loss
+        // could keep a later write and lose an earlier one.
+        self.guard(self.committer.sync_through(last.lsn))?;
+        let (tables, bytes) = (added.len(), added.iter().map(|f| f.meta.size).sum());
+        let edit = VersionEdit {
+            oldest_wal: Some(self.committer.oldest_needed_segment(tree.id, sealed.len())),
+            last_seqno: Some(last.seqno),
+            keyspaces: vec![KeyspaceEdit {
+                id: tree.id,
+                flushed_seqno: Some(last.seqno),
+                added,
+                ..KeyspaceEdit::default()
+            }],
+            ..VersionEdit::default()
+        };
+        let installed = self.set.log_and_apply(edit, |versions| {
+            for (_, version) in versions {
+                tree.install(version.clone(), sealed.len());
+            }
+        });
+        self.guard(installed)?;
+        self.metrics.write.fsyncs.add(1);
+        self.committer.stall.remove_sealed(sealed.iter().map(|s| s.bytes).sum());
+        self.remove_old_segments();
+        self.committer.stall.progress();
+        let took = self.env.monotonic().saturating_sub(began);
+        self.note_drain(bytes, took);
+        self.metrics.write.flushes.add(1);
+        self.metrics.write.flush_bytes.add(bytes);
+        self.events.emit(&Event::FlushEnd { keyspace: tree.name().to_owned(), tables, bytes, took });
+        Ok(true)
+    }
+
+    /// Seals and flushes a keyspace, so that everything written before is in tables.
+    pub(crate) fn flush_tree(&self, tree: &Arc<Tree>) -> Result<()> {
+        self.health.check_writable()?;
+        self.committer.seal(tree.id);
+        while self.flush_sealed(tree)? {}
+        Ok(())
+    }
+
+    /// A failure in background work ends all writing: what was acknowledged is in the log, and reopening recovers it.
+    pub(crate) fn guard<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| {
+            if !matches!(error, Error::Closed | Error::Busy { .. }) {
+                self.committer.fail(error);
+            }
+        })
+    }
+
+    /// Removes tables that no reader needs any more.
+    pub(crate) fn remove_obsolete(&self) {
+        for number in self.set.reclaim() {
+            let path = FileName::Table(number).path(&self.dir);
+            match self.env.remove_file(&path) {
+                Ok(()) => {
+                    self.set.removed(number);
+                    self.events.emit(&Event::TableRemoved { number });
+                }
+                // The file stays known as obsolete, and is removed when the store is next opened.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    let what = Error::io(&path, "remove", error).to_string();
+                    self.events.emit(&Event::BackgroundError { what });
+                }
+                Err(_) => self.set.removed(number),
+            }
+        }
+    }
+
+    /// Removes segments of the log that the MANIFEST does not need.
+    pub(crate) fn remove_old_segments(&self) {
+        if self.checkpoints.load(Ordering::Acquire) > 0 {
+            return;
+        }
+        let oldest = self.set.oldest_wal();
+        let mut segments = std_lock(&self.committer.segments);
+        let needed = segments.split_off(&oldest);
+        for number in std::mem::replace(&mut *segments, needed).into_keys() {
+            let path = FileName::Wal(number).path(&self.dir);
+            if let Err(error) = self.env.remove_file(&path) {
+                if error.kind() != std::io::ErrorKind::NotFound {
+                    let what = Error::io(&path, "remove", error).to_string();
+                    self.events.emit(&Event::BackgroundError { what });
+                }
+            } else {
+                self.events.emit(&Event::LogSegmentRemoved { number });
+            }
+        }
+    }
+
+    /// Ends background work, makes everything durable, and releases the directory. Later calls do nothing.
+    pub(crate) fn close(&self) -> Result<()> {
+        self.stop.store(true, Ordering::Release);
+        for tree in self.all_trees() {
+            tree.stop.store(true, Ordering::Release);
+        }
+        self.committer.stall.stop_background();
+        self.committer.queue.stop();
+        for thread in std::mem::take(&mut *std_lock(&self.threads)) {
+            // The last handle may be dropped by a callback on one of these threads.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        let result = if self.health.check_writable().is_ok() { self.committer.finish_log() } else { Ok(()) };
+        if self.health.check_open().is_ok() {
+            if !self.read_only && self.health.check_writable().is_ok() {
+                self.remove_obsolete();
+            }
+            self.health.close();
+            self.committer.stall.progress();
+            self.committer.notify_synced();
+            std_lock(&self.lock).take();
+        }
+        result
+    }
+
+    /// Starts the threads that an environment with threads wants.
+    pub(crate) fn start_threads(self: &Arc<Self>, background: usize) -> Result<()> {
+        if self.read_only || self.env.background() == Background::Stepped {
+            return Ok(());
+        }
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| -> Result<()> {
+            let thread = self
+                .env
+                .spawn(name, work)
+                .map_err(|error| Error::io(&self.dir, "start a thread for", error))?;
+            std_lock(&self.threads).push(thread);
+            Ok(())
+        };
+        for _ in 0..background {
+            let core = self.clone();
+            spawn("esker-background", Box::new(move || super::background::run(&core)))?;
+        }
+        let committer = self.committer.clone();
+        spawn("esker-sync", Box::new(move || committer.run_sync_thread()))
+    }
+
+    pub(crate) fn insert_tree(&self, tree: Arc<Tree>) {
+        let mut trees = self.trees.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        trees.insert(tree.name().to_owned(), tree);
+    }
+
+    pub(crate) fn remove_tree(&self, name: &str) {
+        let mut trees = self.trees.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        trees.remove(name);
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.dir)
+            .field("read_only", &self.read_only)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! [`IngestWriter`]: sorted entries become tables outside of the log and the memtable, and are added in one step.
+//!
+//! The tables are built while everything else goes on. To add them, writers pause for as long as it takes to flush what the
+//! keyspace's memtable received last and to sync the MANIFEST: then nothing older is above the new tables, which go to
+//! level 0 as its newest run. All their entries count as one sequence number, which the MANIFEST records.
+
+use super::core::Core;
+use crate::compaction::{Outputs, Sink, Splitter};
+use crate::error::{Error, Result};
+use crate::manifest::{AddedFile, FileMeta, KeyspaceEdit, VersionEdit};
+use crate::options::CompactionStrategy;
+use crate::write::tree::Tree;
+use crate::{MAX_KEY_LEN, MAX_VALUE_LEN};
+use esker_table::{Kind, Trailer};
+use std::sync::Arc;
+
+/// The size that tables are closed at where the strategy names none.
+const TABLE_BYTES: u64 = 32 << 20;
+
+/// Takes the entries of one [`crate::Keyspace::ingest`], in ascending order of their keys.
+pub struct IngestWriter<'a> {
+    outputs: Outputs<'a>,
+    last_key: Vec<u8>,
+    entries: u64,
+}
+
+impl IngestWriter<'_> {
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// `Invalid` if the key is not greater than the one before, `KeyTooLong`, `ValueTooLong`: the entry was not added, and the
+    /// writer goes on. `Io`: nothing will be added.
+    pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        if key.len() > MAX_KEY_LEN {
+            return Err(Error::KeyTooLong { len: key.len() });
+        }
+        if value.len() > MAX_VALUE_LEN {
+            return Err(Error::ValueTooLong { len: value.len() });
+        }
+        if self.entries > 0 && key <= self.last_key.as_slice() {
+            let what = format!(
+                "keys must ascend, but `{}` comes after `{}`",
+                key.escape_ascii(),
+                self.last_key.escape_ascii()
+            );
+            return Err(Error::invalid("ingest", what));
+        }
+        self.outputs.entry(key, Trailer::new(0, Kind::Put), value)?;
+        self.last_key.clear();
+        self.last_key.extend_from_slice(key);
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// The number of entries added so far.
+    pub fn len(&self) -> u64 {
+        self.entries
+    }
+
+    /// Whether nothing was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+}
+
+impl std::fmt::Debug for IngestWriter<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IngestWriter").field("entries", &self.entries).finish_non_exhaustive()
+    }
+}
+
+/// See [`crate::Keyspace::ingest`].
+pub(super) fn ingest(
+    core: &Core,
+    tree: &Arc<Tree>,
+    fill: impl FnOnce(&mut IngestWriter<'_>) -> Result<()>,
+) -> Result<u64> {
+    core.health.check_writable()?;
+    if tree.options.fold.is_some() {
+        let what = format!("keyspace `{}` has a fold, which ingested tables would pass by", tree.name());
+        return Err(Error::invalid("ingest", what));
+    }
+    let table_bytes = match tree.options.compaction {
+        CompactionStrategy::Leveled { table_bytes, .. } => table_bytes,
+        _ => TABLE_BYTES,
+    };
+    let context = core.job_context(tree, None);
+    let splitter = Splitter::new(Vec::new(), table_bytes, u64::MAX);
+    let outputs = Outputs::new(&context, 0, None, splitter, Vec::new())?;
+    let mut writer = IngestWriter { outputs, last_key: Vec::new(), entries: 0 };
+    fill(&mut writer)?;
+    let IngestWriter { outputs, entries, .. } = writer;
+    let (added, bytes) = outputs.finish()?;
+    if !added.is_empty() {
+        add(core, tree, added)?;
+        core.metrics.write.user_bytes.add(bytes);
+        core.metrics.write.flush_bytes.add(bytes);
+        core.committer.stall.wake_background();
+    }
+    Ok(entries)
+}
+
+/// Adds tables as the newest run of level 0.
+fn add(core: &Core, tree: &Arc<Tree>, added: Vec<AddedFile>) -> Result<()> {
+    // Most of the flushing is done before writers have to wait.
+    core.flush_tree(tree)?;
+    let _pause = core.committer.pause();
+    core.flush_tree(tree)?;
+    if tree.is_dropped() {
+        return Err(Error::NoSuchKeyspace { name: tree.name().to_owned() });
+    }
+    // The tables must not become durable before what was committed earlier.
+    core.guard(core.committer.sync_through(core.committer.log_end().0))?;
+    let (seqno, ticket) = core.committer.allocate_seqno();
+    let run = core.set.new_file_number();
+    let added = added
+        .into_iter()
+        .map(|file| {
+            let meta = FileMeta {
+                seqno_override: Some(seqno),
+                min_seqno: seqno,
+                max_seqno: seqno,
+                ..file.meta.as_ref().clone()
+            };
+            AddedFile { level: file.level, run, meta: Arc::new(meta) }
+        })
+        .collect();
+    let edit = VersionEdit {
+        last_seqno: Some(seqno),
+        keyspaces: vec![KeyspaceEdit {
+            id: tree.id,
+            flushed_seqno: Some(seqno),
+            added,
+            ..KeyspaceEdit::default()
+        }],
+        ..VersionEdit::default()
+    };
+    let installed = core.set.log_and_apply(edit, |versions| {
+        for (_, version) in versions {
+            tree.install(version.clone(), 0);
+        }
+    });
+    // Whatever happened, later writes must not wait for this number for ever.
+    core.committer.publish.publish(ticket);
+    core.guard(installed)
+}

@@ -1,0 +1,521 @@
+//! Opening, creating and destroying a store.
+//!
+//! Opening goes in this order, and nothing is removed or cut before all of it has succeeded:
+//!
+//! 1. lock the directory
+//! 2. read CURRENT and the MANIFEST it names; hold every table and segment they need against what is there
+//! 3. replay the log into memtables, passing over what tables already have
+//! 4. (unless read-only) cut the torn tail, put a new MANIFEST in force, begin a new segment, remove debris
+
+use super::builder::Builder;
+use super::core::Core;
+use super::{DEFAULT_KEYSPACE_NAME, Db, Handle};
+use crate::error::{Error, Result};
+use crate::event::Events;
+use crate::fs::filename::{self, FileName};
+use crate::fs::{Env, LockMode};
+use crate::manifest::{self, KeyspaceEdit, KeyspaceId, KeyspaceRecord, LoadReport, VersionEdit, VersionSet};
+use crate::memtable::{Memtable, entry_bound};
+use crate::metrics::Metrics;
+use crate::options::KeyspaceOptions;
+use crate::read::SnapshotList;
+use crate::record::End;
+use crate::tables::{DecodedBlocks, FormatRegistry, TableCache};
+use crate::wal;
+use crate::write::batch::{DEFAULT_KEYSPACE, decode_payload};
+use crate::write::commit::{Committer, CommitterParts, WriteLimits};
+use crate::write::health::Health;
+use crate::write::tree::{Sealed, Tree};
+use esker_table::{Kind, SeqNo, Trailer};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+/// The end of a log that a crash left torn: bytes that were never synced and could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TornLog {
+    /// The file.
+    pub path: PathBuf,
+    /// Where the part that could not be used begins.
+    pub offset: u64,
+    /// How long it was.
+    pub bytes: u64,
+    /// Intact records in it, which were dropped because something before them was lost.
+    pub records: u64,
+}
+
+/// What was found and done when the store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// Whether the store was created.
+    pub created: bool,
+    /// Ends of logs that were dropped, of the write-ahead log and of the MANIFEST.
+    pub torn: Vec<TornLog>,
+    /// Records of the write-ahead log that were replayed.
+    pub replayed_records: u64,
+    /// Their size in bytes.
+    pub replayed_bytes: u64,
+    /// Files that a crash had left behind and that nothing needed.
+    pub removed_files: usize,
+}
+
+/// See [`Builder::open`].
+pub(super) fn open(builder: Builder, dir: &Path) -> Result<Db> {
+    let env = builder.env.clone();
+    let exists = prepare_dir(&builder, dir)?;
+    let mode = if builder.read_only { LockMode::Shared } else { LockMode::Exclusive };
+    let lock_path = FileName::Lock.path(dir);
+    let lock = env.lock(&lock_path, mode).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::Locked { path: dir.to_owned() },
+        _ => Error::io(&lock_path, "lock", error),
+    })?;
+    // Somebody may have created the store between the look and the lock.
+    let exists = exists || manifest::exists(env.as_ref(), dir)?;
+    if exists && builder.error_if_exists {
+        let what = "there already is a store; open it, or choose another directory".to_owned();
+        return Err(Error::NotEmpty { path: dir.to_owned(), what });
+    }
+    let registry = Arc::new(registry(&builder)?);
+    let (set, report) = if exists {
+        let (set, report) = VersionSet::load(env.clone(), dir, builder.recovery, builder.read_only)?;
+        (set, Some(report))
+    } else {
+        (create(&builder, dir)?, None)
+    };
+    let core = assemble(builder, dir, Arc::new(set), report, registry, lock)?;
+    let default = core.0.tree(DEFAULT_KEYSPACE_NAME)?;
+    core.0.start_threads(core.1)?;
+    if !core.0.read_only {
+        core.0.committer.stall.wake_background();
+    }
+    Ok(Db::new(Arc::new(Handle { core: core.0 }), default))
+}
+
+/// Looks at the directory, and creates it if a store is to be created. Returns whether there is a store.
+fn prepare_dir(builder: &Builder, dir: &Path) -> Result<bool> {
+    let env = builder.env.as_ref();
+    let names = match env.read_dir(dir) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if builder.read_only || !builder.create_if_missing {
+                return Err(Error::NoStore { path: dir.to_owned() });
+            }
+            create_dir(env, dir)?;
+            return Ok(false);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            let what = "it is a file; give the directory of a store".to_owned();
+            return Err(Error::NotEmpty { path: dir.to_owned(), what });
+        }
+        Err(error) => return Err(Error::io(dir, "list", error)),
+    };
+    if manifest::exists(env, dir)? {
+        return Ok(true);
+    }
+    if builder.read_only || !builder.create_if_missing {
+        return Err(Error::NoStore { path: dir.to_owned() });
+    }
+    // What a crash while creating a store leaves behind does not stand in the way of creating it.
+    let stranger = names.iter().find(|name| FileName::parse(name).is_none());
+    if let Some(name) = stranger {
+        let what =
+            format!("it is no Esker store and not empty (it holds `{name}`); choose an empty directory");
+        return Err(Error::NotEmpty { path: dir.to_owned(), what });
+    }
+    Ok(false)
+}
+
+/// Creates a directory and makes its name durable.
+pub(super) fn create_dir(env: &dyn Env, dir: &Path) -> Result<()> {
+    let missing: Vec<&Path> =
+        dir.ancestors().take_while(|d| !d.as_os_str().is_empty() && env.read_dir(d).is_err()).collect();
+    env.create_dir_all(dir).map_err(|error| Error::io(dir, "create", error))?;
+    for created in missing {
+        let parent = created.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        env.sync_dir(parent).map_err(|error| Error::io(parent, "sync", error))?;
+    }
+    Ok(())
+}
+
+fn create(builder: &Builder, dir: &Path) -> Result<VersionSet> {
+    let options = options_of(builder, DEFAULT_KEYSPACE_NAME);
+    let record = record_of(DEFAULT_KEYSPACE_NAME, &options);
+    let default = KeyspaceEdit { id: DEFAULT_KEYSPACE, record: Some(record), ..KeyspaceEdit::default() };
+    let first = VersionEdit {
+        next_keyspace: Some(DEFAULT_KEYSPACE + 1),
+        keyspaces: vec![default],
+        ..VersionEdit::default()
+    };
+    VersionSet::create(builder.env.clone(), dir, first)
+}
+
+fn registry(builder: &Builder) -> Result<FormatRegistry> {
+    let mut registry = FormatRegistry::builtin();
+    for format in &builder.formats {
+        registry.register(format.clone())?;
+    }
+    for options in builder.keyspace_options.values().chain([&builder.keyspace_defaults]) {
+        check_formats(&registry, options)?;
+    }
+    Ok(registry)
+}
+
+/// Refuses formats that are unknown or cannot be written.
+pub(super) fn check_formats(registry: &FormatRegistry, options: &KeyspaceOptions) -> Result<()> {
+    for name in options.format.iter() {
+        let capabilities = registry.by_name(name)?.capabilities();
+        if !(capabilities.write && capabilities.deletes && capabilities.versions) {
+            let what = format!(
+                "the table format `{name}` cannot hold everything that a store writes; choose another"
+            );
+            return Err(Error::invalid("format", what));
+        }
+    }
+    Ok(())
+}
+
+fn options_of(builder: &Builder, name: &str) -> KeyspaceOptions {
+    builder.keyspace_options.get(name).unwrap_or(&builder.keyspace_defaults).clone()
+}
+
+/// What is recorded of a keyspace with these options.
+pub(super) fn record_of(name: &str, options: &KeyspaceOptions) -> KeyspaceRecord {
+    KeyspaceRecord {
+        name: name.to_owned(),
+        log: options.log,
+        filter: options.filter.as_ref().map(|h| h.name().to_owned()),
+        fold: options.fold.as_ref().map(|h| h.name().to_owned()),
+        collector: options.collector.as_ref().map(|h| h.name().to_owned()),
+        kind: String::new(),
+    }
+}
+
+/// Refuses to write a keyspace without the hooks that its data depends on.
+fn check_hooks(record: &KeyspaceRecord, options: &KeyspaceOptions) -> Result<()> {
+    let given = record_of(&record.name, options);
+    let pairs = [("fold", &record.fold, &given.fold), ("collector", &record.collector, &given.collector)];
+    for (hook, recorded, given) in pairs {
+        if recorded.is_some() && recorded != given {
+            let what = format!(
+                "keyspace `{}` was written with the {hook} `{}` and cannot be written without it; give it to \
+                 `Builder::keyspace_options`, or open the store read-only",
+                record.name,
+                recorded.as_deref().unwrap_or_default()
+            );
+            return Err(Error::invalid("keyspace_options", what));
+        }
+    }
+    Ok(())
+}
+
+fn limits(builder: &Builder) -> WriteLimits {
+    let budget = builder.memory_budget;
+    let segment = (budget as u64 / 4).clamp(1 << 20, 64 << 20);
+    WriteLimits {
+        memtable_bytes: budget / 6,
+        sealed_bytes: budget / 3,
+        batch_bytes: budget / 4,
+        segment_bytes: builder.segment_bytes.unwrap_or(segment),
+        log_bytes: budget as u64,
+    }
+}
+
+static NEXT_STORE_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Puts an open store together: replays the log and, unless it is opened read-only, makes it writable.
+fn assemble(
+    builder: Builder,
+    dir: &Path,
+    set: Arc<VersionSet>,
+    loaded: Option<LoadReport>,
+    registry: Arc<FormatRegistry>,
+    lock: Box<dyn crate::fs::DirLock>,
+) -> Result<(Arc<Core>, usize)> {
+    let env = builder.env.clone();
+    let metrics = Arc::new(Metrics::default());
+    let events = Arc::new(Events::new(builder.listeners.clone()));
+    let limits = limits(&builder);
+    let blocks = Arc::new(DecodedBlocks::new(
+        builder.memory_budget as u64 / 4,
+        builder.keyspace_defaults.block_bytes,
+        metrics.clone(),
+    ));
+    let tables = TableCache::new(
+        env.clone(),
+        dir,
+        builder.table_io,
+        registry.clone(),
+        blocks.clone(),
+        metrics.clone(),
+    );
+    let mut report = RecoveryReport { created: loaded.is_none(), ..RecoveryReport::default() };
+    let mut recovered = Recovered::new(&builder, &set, &tables, limits.memtable_bytes)?;
+    let replay = recovered.replay(env.as_ref(), dir, &builder, &set)?;
+    report.replayed_records = replay.records;
+    report.replayed_bytes = replay.bytes;
+    report.torn.extend(replay.torn.iter().map(|t| TornLog {
+        path: t.path.clone(),
+        offset: t.offset,
+        bytes: t.bytes,
+        records: t.records,
+    }));
+    if let Some(loaded) = &loaded
+        && let End::Torn { offset, bytes, records } = loaded.end
+    {
+        report.torn.push(TornLog { path: loaded.manifest.clone(), offset, bytes, records });
+    }
+    let segment = if builder.read_only {
+        None
+    } else {
+        Some(make_writable(env.as_ref(), dir, &set, loaded.as_ref(), &replay, &mut report)?)
+    };
+    let mut older_segments = BTreeMap::new();
+    for number in wal::list(env.as_ref(), dir)? {
+        if segment.as_ref().is_none_or(|s| s.number() != number) {
+            let path = FileName::Wal(number).path(dir);
+            let len = env.file_len(&path).map_err(|error| Error::io(&path, "look at", error))?;
+            older_segments.insert(number, len);
+        }
+    }
+    let health =
+        if builder.read_only { Health::read_only("it was opened read-only") } else { Health::writable() };
+    let health = Arc::new(health);
+    let committer = Arc::new(Committer::new(CommitterParts {
+        env: env.clone(),
+        dir: dir.to_owned(),
+        set: set.clone(),
+        metrics: metrics.clone(),
+        events: events.clone(),
+        health: health.clone(),
+        limits,
+        last_seqno: recovered.last_seqno,
+        segment,
+        older_segments,
+    }));
+    let trees = recovered.into_trees(&committer);
+    let core = Arc::new(Core {
+        id: NEXT_STORE_ID.fetch_add(1, Ordering::Relaxed),
+        env,
+        dir: dir.to_owned(),
+        read_only: builder.read_only,
+        durability: builder.durability,
+        registry,
+        tables,
+        blocks,
+        set,
+        committer,
+        trees: RwLock::new(trees),
+        snapshots: SnapshotList::new(),
+        metrics,
+        events,
+        health,
+        recovery: report,
+        ddl: Mutex::new(()),
+        checkpoints: AtomicUsize::new(0),
+        drain: AtomicU64::new(0),
+        stop: AtomicBool::new(false),
+        threads: Mutex::new(Vec::new()),
+        lock: Mutex::new(Some(lock)),
+    });
+    if !core.read_only {
+        core.remove_old_segments();
+    }
+    Ok((core, builder.background_threads))
+}
+
+/// Step 4: from here on the directory changes.
+fn make_writable(
+    env: &dyn Env,
+    dir: &Path,
+    set: &VersionSet,
+    loaded: Option<&LoadReport>,
+    replay: &wal::Replay,
+    report: &mut RecoveryReport,
+) -> Result<wal::Segment> {
+    wal::settle(env, dir, replay)?;
+    set.start_writing()?;
+    let number = set.new_file_number();
+    let (previous, previous_end) = replay.last.unwrap_or((0, 0));
+    let segment = wal::Segment::create_after(env, dir, number, previous, previous_end)?;
+    set.log_and_apply(VersionEdit { newest_wal: Some(number), ..VersionEdit::default() }, |_| ())?;
+    if let Some(loaded) = loaded {
+        set.remove_debris(&loaded.debris)?;
+        report.removed_files = loaded.debris.len();
+    }
+    Ok(segment)
+}
+
+/// Keyspaces while the log is replayed.
+struct Recovered {
+    keyspaces: BTreeMap<KeyspaceId, RecoveredKeyspace>,
+    /// Ids below this were given out: those that are not in `keyspaces` were dropped.
+    next_keyspace: KeyspaceId,
+    last_seqno: SeqNo,
+    memtable_bytes: usize,
+    capacity: usize,
+}
+
+struct RecoveredKeyspace {
+    tree: Arc<Tree>,
+    flushed_seqno: SeqNo,
+    first_segment: Option<u64>,
+}
+
+impl Recovered {
+    fn new(
+        builder: &Builder,
+        set: &VersionSet,
+        tables: &TableCache,
+        memtable_bytes: usize,
+    ) -> Result<Recovered> {
+        let state = set.state();
+        let capacity = memtable_bytes * 2 + (1 << 20);
+        let mut keyspaces = BTreeMap::new();
+        for (&id, keyspace) in &state.keyspaces {
+            let mut options = options_of(builder, &keyspace.record.name);
+            options.log = keyspace.record.log;
+            if !builder.read_only {
+                check_hooks(&keyspace.record, &options)?;
+            }
+            let mem = Arc::new(Memtable::new(capacity));
+            let tree = Tree::new(
+                id,
+                keyspace.record.clone(),
+                options,
+                tables.clone(),
+                mem,
+                keyspace.version.clone(),
+            );
+            let flushed_seqno = keyspace.flushed_seqno;
+            keyspaces
+                .insert(id, RecoveredKeyspace { tree: Arc::new(tree), flushed_seqno, first_segment: None });
+        }
+        Ok(Recovered {
+            keyspaces,
+            next_keyspace: state.next_keyspace,
+            last_seqno: state.last_seqno,
+            memtable_bytes,
+            capacity,
+        })
+    }
+
+    fn replay(
+        &mut self,
+        env: &dyn Env,
+        dir: &Path,
+        builder: &Builder,
+        set: &VersionSet,
+    ) -> Result<wal::Replay> {
+        let (oldest, newest) = (set.oldest_wal(), set.newest_wal());
+        // A segment beyond the newest that the MANIFEST knows never took a record.
+        let segments: Vec<u64> =
+            wal::list(env, dir)?.into_iter().filter(|number| (oldest..=newest).contains(number)).collect();
+        wal::replay(env, dir, &segments, builder.recovery, &mut |segment, payload| {
+            self.apply(segment, payload)
+                .map_err(|what| Error::corruption(&FileName::Wal(segment).path(dir), 0, what))
+        })
+    }
+
+    /// Inserts one commit into the memtables.
+    fn apply(&mut self, segment: u64, payload: &[u8]) -> Result<(), String> {
+        let (first, ops) =
+            decode_payload(payload).ok_or("a record's checksum is right, but it is no batch")?;
+        let last = first + u64::from(ops.count()).saturating_sub(1);
+        for (op, seqno) in ops.iter().zip(first..) {
+            if op.keyspace >= self.next_keyspace {
+                return Err(format!("a record names keyspace {}, which never existed", op.keyspace));
+            }
+            let Some(keyspace) = self.keyspaces.get_mut(&op.keyspace) else { continue };
+            if seqno <= keyspace.flushed_seqno {
+                continue;
+            }
+            keyspace.insert(segment, op.kind, op.key, seqno, op.value, self.memtable_bytes, self.capacity);
+        }
+        self.last_seqno = self.last_seqno.max(last);
+        Ok(())
+    }
+
+    fn into_trees(self, committer: &Committer) -> BTreeMap<String, Arc<Tree>> {
+        let mut trees = BTreeMap::new();
+        for keyspace in self.keyspaces.into_values() {
+            for sealed in keyspace.tree.sealed() {
+                committer.stall.add_sealed(sealed.bytes);
+            }
+            committer.add_tree(keyspace.tree.clone(), keyspace.first_segment);
+            trees.insert(keyspace.tree.name().to_owned(), keyspace.tree);
+        }
+        trees
+    }
+}
+
+impl RecoveredKeyspace {
+    #[allow(clippy::too_many_arguments)]
+    fn insert(
+        &mut self,
+        segment: u64,
+        kind: Kind,
+        key: &[u8],
+        seqno: SeqNo,
+        value: &[u8],
+        memtable_bytes: usize,
+        capacity: usize,
+    ) {
+        let bound = entry_bound(key.len(), value.len());
+        let mut mem = self.tree.memtable();
+        if mem.bytes_used() >= memtable_bytes || !mem.try_reserve(bound) {
+            let fresh = Arc::new(Memtable::new(capacity.max(bound * 2)));
+            let sealed = Sealed {
+                bytes: mem.bytes_used(),
+                seqno: mem.max_seqno(),
+                mem,
+                lsn: 0,
+                first_segment: self.first_segment.take(),
+            };
+            self.tree.seal(sealed, fresh.clone());
+            // A fresh memtable of this capacity has the room.
+            let _ = fresh.try_reserve(bound);
+            mem = fresh;
+        }
+        self.first_segment.get_or_insert(segment);
+        mem.insert(key, Trailer::new(seqno, kind), value);
+        mem.release(bound);
+    }
+}
+
+/// See [`Db::destroy`].
+pub(super) fn destroy(env: &dyn Env, dir: &Path) -> Result<()> {
+    let names = match env.read_dir(dir) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::NoStore { path: dir.to_owned() });
+        }
+        Err(error) => return Err(Error::io(dir, "list", error)),
+    };
+    let ours = |name: &String| FileName::parse(name).is_some() || name == filename::LOST;
+    if !names.iter().any(|name| FileName::parse(name).is_some()) {
+        return Err(Error::NoStore { path: dir.to_owned() });
+    }
+    if let Some(stranger) = names.iter().find(|name| !ours(name)) {
+        let what = format!("it also holds `{stranger}`, which is not the store's; move that away first");
+        return Err(Error::NotEmpty { path: dir.to_owned(), what });
+    }
+    let lock_path = FileName::Lock.path(dir);
+    let _lock = env.lock(&lock_path, LockMode::Exclusive).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::Locked { path: dir.to_owned() },
+        _ => Error::io(&lock_path, "lock", error),
+    })?;
+    // CURRENT goes first: whatever a crash leaves after that is no store.
+    let current = FileName::Current.path(dir);
+    match env.remove_file(&current) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io(&current, "remove", error));
+        }
+        _ => {}
+    }
+    env.sync_dir(dir).map_err(|error| Error::io(dir, "sync", error))?;
+    env.remove_dir_all(dir).map_err(|error| Error::io(dir, "remove", error))
+}

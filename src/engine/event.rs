@@ -1,0 +1,127 @@
+//! [`EventListener`]: being told what the engine does in the background.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Memtables of a keyspace begin to be written to a table.
+    FlushBegin {
+        /// The keyspace.
+        keyspace: String,
+    },
+    /// Memtables of a keyspace have become tables.
+    FlushEnd {
+        /// The keyspace.
+        keyspace: String,
+        /// Tables written.
+        tables: usize,
+        /// Their size together, in bytes.
+        bytes: u64,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A compaction begins.
+    CompactionBegin {
+        /// The keyspace.
+        keyspace: String,
+        /// The level that its output goes to.
+        output_level: usize,
+        /// Tables that go in.
+        tables: usize,
+        /// Their size together, in bytes.
+        bytes: u64,
+    },
+    /// A compaction ended. A move or drop of whole tables writes nothing.
+    CompactionEnd {
+        /// The keyspace.
+        keyspace: String,
+        /// The level that its output went to.
+        output_level: usize,
+        /// Tables written.
+        tables: usize,
+        /// Their size together, in bytes.
+        bytes: u64,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A segment of the log was created.
+    LogSegmentCreated {
+        /// The number in its name.
+        number: u64,
+    },
+    /// A segment of the log that nothing needs any more was removed.
+    LogSegmentRemoved {
+        /// The number in its name.
+        number: u64,
+    },
+    /// A table that nobody reads any more was removed.
+    TableRemoved {
+        /// The number in its name.
+        number: u64,
+    },
+    /// A write had to wait.
+    Stalled {
+        /// What for.
+        reason: &'static str,
+        /// How long.
+        waited: Duration,
+    },
+    /// Background work failed in a way that leaves the store writable; it will be tried again.
+    BackgroundError {
+        /// What failed.
+        what: String,
+    },
+    /// The store takes no more writes.
+    ReadOnly {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Is told what the engine does.
+///
+/// Called on the thread that does it, which may be one that writes or compacts: return soon, and do not call the store.
+pub trait EventListener: Send + Sync {
+    /// Something happened.
+    fn on_event(&self, event: &Event);
+}
+
+impl<F: Fn(&Event) + Send + Sync> EventListener for F {
+    fn on_event(&self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Everybody who listens.
+#[derive(Clone, Default)]
+pub(crate) struct Events {
+    listeners: Vec<Arc<dyn EventListener>>,
+}
+
+impl Events {
+    pub(crate) fn new(listeners: Vec<Arc<dyn EventListener>>) -> Events {
+        Events { listeners }
+    }
+
+    pub(crate) fn emit(&self, event: &Event) {
+        #[cfg(feature = "tracing")]
+        match event {
+            Event::BackgroundError { .. } | Event::ReadOnly { .. } => tracing::error!(?event),
+            Event::Stalled { .. } => tracing::warn!(?event),
+            _ => tracing::info!(?event),
+        }
+        for listener in &self.listeners {
+            listener.on_event(event);
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Events({})", self.listeners.len())
+    }
+}

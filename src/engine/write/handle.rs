@@ -1,0 +1,181 @@
+//! [`Commit`]: a write that is visible, and a way to learn when it is durable.
+
+use super::commit::Committer;
+use super::log::Lsn;
+use crate::error::Result;
+use crate::fs::Background;
+use crate::sync::std_lock;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+type Callback = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// A write that was submitted: readers see it; it is durable once [`wait`](Commit::wait) returns, [`poll`](Commit::poll)
+/// says so, or the callback is called. Dropping the handle changes nothing: the write becomes durable all the same.
+pub struct Commit {
+    committer: Arc<Committer>,
+    lsn: Lsn,
+    seqno: u64,
+}
+
+impl Commit {
+    pub(crate) fn new(committer: Arc<Committer>, lsn: Lsn, seqno: u64) -> Commit {
+        Commit { committer, lsn, seqno }
+    }
+
+    /// The sequence number of the write's last operation. Later writes have higher ones.
+    pub fn seqno(&self) -> u64 {
+        self.seqno
+    }
+
+    /// Returns once the write is as durable as it asked to be.
+    ///
+    /// # Errors
+    /// `Io` or `ReadOnly` if the log could not be written; the write may then be lost.
+    pub fn wait(&self) -> Result<()> {
+        self.committer.sync_through(self.lsn)
+    }
+
+    /// Whether the write is as durable as it asked to be, or failed. Never blocks.
+    pub fn poll(&self) -> Option<Result<()>> {
+        if self.committer.synced.load(Ordering::Acquire) >= self.lsn {
+            return Some(Ok(()));
+        }
+        self.committer.health.check_writable().err().map(Err)
+    }
+
+    /// Calls `done` once the write is as durable as it asked to be, or failed: at once if it is already, otherwise on the
+    /// thread that syncs the log. It must not block.
+    pub fn on_done(self, done: impl FnOnce(Result<()>) + Send + 'static) {
+        if let Some(result) = self.poll() {
+            return done(result);
+        }
+        self.committer.queue.push(self.lsn, Box::new(done));
+        // The sync may have happened since the poll.
+        if self.poll().is_some() {
+            self.committer.notify_synced();
+        }
+    }
+}
+
+impl fmt::Debug for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commit").field("seqno", &self.seqno).field("done", &self.poll().is_some()).finish()
+    }
+}
+
+/// Who waits for a sync without blocking, and up to where one is wanted.
+#[derive(Default)]
+pub(crate) struct SyncQueue {
+    state: Mutex<Wanted>,
+    changed: Condvar,
+    callbacks: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Wanted {
+    lsn: Lsn,
+    callbacks: Vec<(Lsn, Callback)>,
+    stopped: bool,
+}
+
+impl SyncQueue {
+    fn push(&self, lsn: Lsn, done: Callback) {
+        std_lock(&self.state).callbacks.push((lsn, done));
+        self.callbacks.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Takes the callbacks that `keep` does not keep.
+    fn take(&self, mut done: impl FnMut(Lsn) -> bool) -> Vec<Callback> {
+        if self.callbacks.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let mut state = std_lock(&self.state);
+        let mut taken = Vec::new();
+        let waiting = std::mem::take(&mut state.callbacks);
+        for (lsn, callback) in waiting {
+            if done(lsn) {
+                taken.push(callback);
+            } else {
+                state.callbacks.push((lsn, callback));
+            }
+        }
+        self.callbacks.fetch_sub(taken.len(), Ordering::AcqRel);
+        taken
+    }
+
+    /// Ends the thread that syncs.
+    pub(crate) fn stop(&self) {
+        std_lock(&self.state).stopped = true;
+        self.changed.notify_all();
+    }
+}
+
+impl fmt::Debug for SyncQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncQueue").field("callbacks", &self.callbacks).finish()
+    }
+}
+
+impl Committer {
+    /// Asks the syncing thread, or the next step, to make everything up to `lsn` durable.
+    pub(crate) fn want_sync(&self, lsn: Lsn) {
+        let mut state = std_lock(&self.queue.state);
+        if lsn > state.lsn {
+            state.lsn = lsn;
+            drop(state);
+            self.queue.changed.notify_one();
+        }
+    }
+
+    /// Does the sync that was asked for, if any. Returns whether there was one. For stepped stores.
+    pub(crate) fn sync_wanted(&self) -> Result<bool> {
+        let lsn = std_lock(&self.queue.state).lsn;
+        if self.synced.load(Ordering::Acquire) >= lsn {
+            return Ok(false);
+        }
+        self.sync_through(lsn).map(|()| true)
+    }
+
+    /// The body of the thread that syncs for writes that were submitted.
+    pub(crate) fn run_sync_thread(&self) {
+        debug_assert_eq!(self.env.background(), Background::Threads);
+        loop {
+            let lsn = {
+                let mut state = std_lock(&self.queue.state);
+                loop {
+                    if state.stopped || self.health.check_writable().is_err() {
+                        return;
+                    }
+                    if state.lsn > self.synced.load(Ordering::Acquire) {
+                        break state.lsn;
+                    }
+                    state = match self.queue.changed.wait(state) {
+                        Ok(state) => state,
+                        Err(poisoned) => poisoned.into_inner(),
+                    };
+                }
+            };
+            // A failure has made the store read-only and was told to everybody who waits.
+            if self.sync_through(lsn).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Calls back those whose writes are durable by now, or all of them if the log failed.
+    pub(crate) fn notify_synced(&self) {
+        let failed = self.health.check_writable().err();
+        let synced = self.synced.load(Ordering::Acquire);
+        for callback in self.queue.take(|lsn| lsn <= synced) {
+            callback(Ok(()));
+        }
+        if let Some(error) = failed {
+            for callback in self.queue.take(|_| true) {
+                callback(Err(error.clone()));
+            }
+            self.queue.changed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The log's way to disk: group commit without timers.
+//!
+//! Three steps, each with its own lock, so that a slow one never holds up a fast one:
+//!
+//! 1. *Append*, under the commit lock: the record is encoded into a buffer in memory ([`Tail`]).
+//! 2. *Write*, under the I/O lock: whoever needs its record handed to the operating system takes the whole buffer, its
+//!    own record and everybody else's, and writes it with one call. Those who waited find their record written.
+//! 3. *Sync*, under the sync lock: whoever needs its record on the device syncs once for all that was written before.
+//!    Those who arrive meanwhile form the next group. The disk's own speed sets the size of the groups.
+//!
+//! Positions in the log ([`Lsn`]) count record bytes over all segments and only grow.
+//!
+//! A segment that is full is closed by the appender, which goes on in the buffer of the next; the next writer writes and
+//! syncs the old segment, creates the new one, records it in the MANIFEST, and only then writes to it. So a segment is
+//! synced before its successor takes records.
+//!
+//! Lock order: sync, then I/O, then commit. The MANIFEST's lock may be taken under the I/O lock, never under commit.
+
+use super::batch::{OpHeaders, Ops, payload_header};
+use super::commit::Committer;
+use crate::error::Result;
+use crate::manifest::VersionEdit;
+use crate::record::{self, HEADER_LEN, RECORD_HEADER_LEN};
+use crate::sync::std_lock;
+use crate::wal::Segment;
+use esker_table::SeqNo;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A position in the log: bytes of records appended before it, over all segments since the store was opened.
+pub(crate) type Lsn = u64;
+
+/// A buffer that grew beyond this is given back after use.
+const KEEP_BUFFER: usize = 1 << 20;
+
+/// What was appended to the log and not yet written. Part of the commit state.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    /// The segment that records are appended to. Its file may not exist yet.
+    pub(crate) segment: u64,
+    /// Where in it the next record will lie.
+    pub(crate) offset: u64,
+    /// Everything before this offset of the segment is synced.
+    synced_offset: u64,
+    /// Records of the segment that were not taken for writing yet.
+    buffer: Vec<u8>,
+    /// Everything ever appended.
+    pub(crate) appended: Lsn,
+    /// Segments that were closed and not yet written to their end.
+    closed: VecDeque<(u64, Vec<u8>)>,
+}
+
+impl Tail {
+    pub(crate) fn new(segment: u64) -> Tail {
+        Tail {
+            segment,
+            offset: HEADER_LEN as u64,
+            synced_offset: HEADER_LEN as u64,
+            buffer: Vec::new(),
+            appended: 0,
+            closed: VecDeque::new(),
+        }
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.buffer.len() + self.closed.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
+    }
+
+    /// Whether a record with this payload makes the segment longer than `segment_bytes`.
+    pub(crate) fn is_full(&self, payload_len: usize, segment_bytes: u64) -> bool {
+        let end = self.offset + (RECORD_HEADER_LEN + payload_len) as u64;
+        self.offset > HEADER_LEN as u64 && end > segment_bytes
+    }
+
+    /// Goes on in segment `next`.
+    pub(crate) fn rotate(&mut self, next: u64) {
+        self.closed.push_back((self.segment, std::mem::take(&mut self.buffer)));
+        self.segment = next;
+        self.offset = HEADER_LEN as u64;
+        self.synced_offset = HEADER_LEN as u64;
+    }
+
+    /// Appends one commit as one record.
+    pub(crate) fn append(&mut self, first_seqno: SeqNo, ops: &Ops<'_>) -> Lsn {
+        let header = payload_header(first_seqno, ops.count());
+        match ops {
+            Ops::Single(op) => {
+                let mut headers = OpHeaders::default();
+                let [a, b, c, d] = headers.parts(op);
+                self.append_payload(&[&header, a, b, c, d])
+            }
+            Ops::Encoded { bytes, .. } => self.append_payload(&[&header, bytes]),
+        }
+    }
+
+    /// Appends a record. One without payload carries nothing but the proof of what was synced before it.
+    pub(crate) fn append_payload(&mut self, parts: &[&[u8]]) -> Lsn {
+        let before = self.buffer.len();
+        record::append_record(&mut self.buffer, self.segment, self.offset, self.synced_offset, parts);
+        let len = (self.buffer.len() - before) as u64;
+        self.offset += len;
+        self.appended += len;
+        self.appended
+    }
+}
+
+/// What the I/O lock guards.
+#[derive(Debug)]
+pub(crate) struct LogIo {
+    segment: Arc<Segment>,
+    /// Written last, to be filled again.
+    spare: Vec<u8>,
+}
+
+impl LogIo {
+    pub(crate) fn new(segment: Segment) -> LogIo {
+        LogIo { segment: Arc::new(segment), spare: Vec::new() }
+    }
+}
+
+impl Committer {
+    /// Returns once everything up to `lsn` has been handed to the operating system.
+    pub(crate) fn write_through(&self, lsn: Lsn) -> Result<()> {
+        if self.written.load(Ordering::Acquire) >= lsn {
+            return Ok(());
+        }
+        let Some(log) = &self.log else { return Ok(()) };
+        let mut io = std_lock(log);
+        if self.written.load(Ordering::Acquire) >= lsn {
+            return Ok(());
+        }
+        self.health.check_writable()?;
+        self.write_out(&mut io).inspect_err(|error| self.fail(error))
+    }
+
+    /// Hands the log's buffer to the operating system if it has grown large: for writes that nobody waits for.
+    pub(crate) fn write_large_tail(&self, lsn: Lsn) -> Result<()> {
+        let unwritten = std_lock(&self.state).tail.unwritten();
+        if unwritten > KEEP_BUFFER / 4 { self.write_through(lsn) } else { Ok(()) }
+    }
+
+    /// Writes everything that was appended so far.
+    fn write_out(&self, io: &mut LogIo) -> Result<()> {
+        let (closed, number, end) = {
+            let mut state = std_lock(&self.state);
+            let tail = &mut state.tail;
+            std::mem::swap(&mut tail.buffer, &mut io.spare);
+            (std::mem::take(&mut tail.closed), tail.segment, tail.appended)
+        };
+        if closed.is_empty() {
+            io.segment.append(&io.spare)?;
+        } else {
+            self.write_rotation(io, closed, number)?;
+        }
+        self.metrics.write.wal_bytes.add(io.spare.len() as u64);
+        self.metrics.write.wal_writes.add(1);
+        if io.spare.capacity() > KEEP_BUFFER {
+            io.spare = Vec::new();
+        }
+        io.spare.clear();
+        self.written.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    /// Ends the closed segments, begins those after them, and writes the newest buffer, which is in `io.spare`.
+    #[cold]
+    fn write_rotation(&self, io: &mut LogIo, closed: VecDeque<(u64, Vec<u8>)>, newest: u64) -> Result<()> {
+        for (number, bytes) in closed {
+            self.enter_segment(io, number)?;
+            self.metrics.write.wal_bytes.add(bytes.len() as u64);
+            io.segment.append(&bytes)?;
+        }
+        self.enter_segment(io, newest)?;
+        io.segment.append(&io.spare)
+    }
+
+    /// Makes segment `number` the one that is written, if it is not.
+    fn enter_segment(&self, io: &mut LogIo, number: u64) -> Result<()> {
+        let before = io.segment.number();
+        if before == number {
+            return Ok(());
+        }
+        io.segment.sync()?;
+        self.metrics.write.fsyncs.add(1);
+        let len = io.segment.len();
+        io.segment = Arc::new(Segment::create(self.env.as_ref(), &self.dir, number, before)?);
+        std_lock(&self.segments).insert(before, len);
+        self.set.log_and_apply(VersionEdit { newest_wal: Some(number), ..VersionEdit::default() }, |_| ())?;
+        self.events.emit(&crate::Event::LogSegmentCreated { number });
+        Ok(())
+    }
+
+    /// Returns once everything up to `lsn` is on the device.
+    pub(crate) fn sync_through(&self, lsn: Lsn) -> Result<()> {
+        if self.synced.load(Ordering::Acquire) >= lsn {
+            return Ok(());
+        }
+        let Some(log) = &self.log else { return Ok(()) };
+        let _group = std_lock(&self.sync_lock);
+        if self.synced.load(Ordering::Acquire) >= lsn {
+            return Ok(());
+        }
+        self.health.check_writable()?;
+        let appended = std_lock(&self.state).tail.appended;
+        self.write_through(appended)?;
+        // What was written by now is in segments that were synced when they were left, or in this one. `written` is read
+        // under the I/O lock, so that it belongs to the segment.
+        let (segment, target, offset) = {
+            let io = std_lock(log);
+            (io.segment.clone(), self.written.load(Ordering::Acquire), io.segment.len())
+        };
+        segment.sync().inspect_err(|error| self.fail(error))?;
+        self.metrics.write.fsyncs.add(1);
+        {
+            let mut state = std_lock(&self.state);
+            if state.tail.segment == segment.number() {
+                state.tail.synced_offset = offset;
+            }
+        }
+        self.synced.store(target, Ordering::Release);
+        self.notify_synced();
+        Ok(())
+    }
+
+    /// Writes and syncs everything, and leaves a record that proves it: at a clean close, nothing before it can later be
+    /// mistaken for a torn tail.
+    pub(crate) fn finish_log(&self) -> Result<()> {
+        let appended = std_lock(&self.state).tail.appended;
+        self.write_through(appended)?;
+        self.sync_through(appended)?;
+        let end = std_lock(&self.state).tail.append_payload(&[]);
+        self.write_through(end)?;
+        self.sync_through(end)
+    }
+}

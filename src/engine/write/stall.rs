@@ -1,0 +1,156 @@
+//! [`Stall`]: slowing or stopping writers when flush or compaction cannot keep up.
+//!
+//! A stall is paced by [`crate::compaction::limiter`], which says what each byte has to wait. It is bounded: a write that is
+//! only slowed waits at most [`MAX_DELAY`], and one that is stopped goes on as soon as background work has made room, or
+//! fails when background work has. Waiting is on a condition that progress signals; nobody sleeps.
+
+use crate::sync::std_lock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+/// The longest that one write is slowed.
+pub(crate) const MAX_DELAY: Duration = Duration::from_millis(10);
+
+/// Delays shorter than this are saved up: waiting for less is not worth the switch to another thread.
+const WORTH_WAITING: Duration = Duration::from_micros(500);
+
+/// Where stalled writers wait, and what is known about stalls.
+#[derive(Debug)]
+pub(crate) struct Stall {
+    /// Whether a stalled writer has to do the background's work itself.
+    pub(crate) stepped: bool,
+    sealed_bytes: AtomicUsize,
+    /// Nanoseconds that writers were told to wait and have not waited yet.
+    owed: AtomicU64,
+    /// Counts steps of progress, so that none is missed between looking and waiting.
+    epoch: Mutex<u64>,
+    progress: Condvar,
+    /// Counts wake-ups of the background.
+    work: Mutex<Work>,
+    work_changed: Condvar,
+    pub(crate) stalls: AtomicU64,
+    pub(crate) stalled_micros: AtomicU64,
+    pub(crate) slowed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    pending: bool,
+    stopped: bool,
+}
+
+impl Stall {
+    pub(crate) fn new(stepped: bool) -> Stall {
+        Stall {
+            stepped,
+            sealed_bytes: AtomicUsize::new(0),
+            owed: AtomicU64::new(0),
+            epoch: Mutex::new(0),
+            progress: Condvar::new(),
+            work: Mutex::new(Work::default()),
+            work_changed: Condvar::new(),
+            stalls: AtomicU64::new(0),
+            stalled_micros: AtomicU64::new(0),
+            slowed: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds a delay to what is owed. Returns how long to wait now, if it is worth it.
+    pub(crate) fn owe(&self, delay: Duration) -> Option<Duration> {
+        let delay = delay.min(MAX_DELAY).as_nanos() as u64;
+        let owed = self.owed.fetch_add(delay, Ordering::Relaxed) + delay;
+        if owed < WORTH_WAITING.as_nanos() as u64 {
+            return None;
+        }
+        self.owed.store(0, Ordering::Relaxed);
+        Some(Duration::from_nanos(owed).min(MAX_DELAY))
+    }
+
+    pub(crate) fn sealed_bytes(&self) -> usize {
+        self.sealed_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_sealed(&self, bytes: usize) {
+        self.sealed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove_sealed(&self, bytes: usize) {
+        self.sealed_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Says that background work got done, or failed.
+    pub(crate) fn progress(&self) {
+        *std_lock(&self.epoch) += 1;
+        self.progress.notify_all();
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        *std_lock(&self.epoch)
+    }
+
+    /// Waits for progress since `epoch`, for at most `limit`.
+    pub(crate) fn wait_progress(&self, epoch: u64, limit: Option<Duration>) {
+        let mut guard = std_lock(&self.epoch);
+        while *guard == epoch {
+            guard = match limit {
+                Some(limit) => match self.progress.wait_timeout(guard, limit) {
+                    Ok((_, timeout)) if timeout.timed_out() => return,
+                    Ok((guard, _)) => guard,
+                    Err(poisoned) => poisoned.into_inner().0,
+                },
+                None => match self.progress.wait(guard) {
+                    Ok(guard) => guard,
+                    Err(poisoned) => poisoned.into_inner(),
+                },
+            };
+        }
+    }
+
+    /// Tells the background worker that there may be something to do.
+    pub(crate) fn wake_background(&self) {
+        std_lock(&self.work).pending = true;
+        self.work_changed.notify_all();
+    }
+
+    /// Waits until there may be something to do, for at most `limit`. Returns false once the worker shall end.
+    pub(crate) fn wait_work(&self, limit: Duration) -> bool {
+        let mut work = std_lock(&self.work);
+        if !work.pending && !work.stopped {
+            work = match self.work_changed.wait_timeout(work, limit) {
+                Ok((work, _)) => work,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        work.pending = false;
+        !work.stopped
+    }
+
+    /// Ends the background worker.
+    pub(crate) fn stop_background(&self) {
+        std_lock(&self.work).stopped = true;
+        self.work_changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_delays_are_saved_up_and_long_ones_are_bounded() {
+        let stall = Stall::new(false);
+        assert_eq!(stall.owe(Duration::from_micros(300)), None);
+        assert_eq!(stall.owe(Duration::from_micros(300)), Some(Duration::from_micros(600)));
+        assert_eq!(stall.owe(Duration::from_micros(300)), None);
+        assert_eq!(stall.owe(Duration::from_secs(9)), Some(MAX_DELAY));
+    }
+
+    #[test]
+    fn progress_between_looking_and_waiting_is_not_missed() {
+        let stall = Stall::new(false);
+        let epoch = stall.epoch();
+        stall.progress();
+        stall.wait_progress(epoch, None);
+    }
+}
