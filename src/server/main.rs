@@ -1,9 +1,11 @@
 //! The binary `esker`: the command line of the store.
 
 #![forbid(unsafe_code)]
-#![allow(dead_code)]
 
 mod bench;
+mod cli;
 mod pairs;
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -46,6 +46,7 @@ impl Presence {
     }
 
     /// How many records there must be.
+    #[cfg(test)]
     pub(crate) fn count(&self) -> u64 {
         self.words.iter().map(|w| u64::from(w.load(Ordering::Acquire).count_ones())).sum()
     }
