@@ -34,7 +34,8 @@ mod output;
 pub(crate) mod picker;
 pub(crate) mod split;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(not(loom))]
+#[cfg(test)]
 mod tests;
 
 pub(crate) use collapse::{Fate, Sink};

@@ -138,7 +138,7 @@ impl Store {
     }
 
     pub(super) fn flush(&mut self) -> Result<usize> {
-        let added = flush(&self.job(), &[self.mem.clone()])?;
+        let added = flush(&self.job(), std::slice::from_ref(&self.mem))?;
         let tables = added.len();
         let edit = KeyspaceEdit { id: ID, flushed_seqno: Some(self.seqno), added, ..KeyspaceEdit::default() };
         self.install(edit)?;
@@ -152,7 +152,7 @@ impl Store {
     }
 
     pub(super) fn next(&self) -> Option<Pick> {
-        self.with_context(|version, context| pick(version, context))
+        self.with_context(pick)
     }
 
     fn with_context<T>(&self, choose: impl FnOnce(&Version, &Context<'_>) -> T) -> T {
