@@ -1,0 +1,100 @@
+//! A device that takes for ever to make data durable: whoever asked for it waits, readers do not.
+
+use esker::testing::SimEnv;
+use esker::{Background, Db, Durability, WriteBatch};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+/// After this long a reader counts as waiting. Far longer than reading a few keys can take.
+const FOR_EVER: Duration = Duration::from_secs(60);
+
+fn store(background: Background) -> (SimEnv, Db) {
+    let env = SimEnv::new().with_background(background);
+    let db = Db::builder().env(Arc::new(env.clone())).open("store").unwrap();
+    for i in 0..200u32 {
+        db.put(i.to_be_bytes(), [7; 100]).unwrap();
+        if i == 100 {
+            db.flush().unwrap();
+        }
+    }
+    (env, db)
+}
+
+/// Everything a reader does, on a thread of its own: `false` if it does not come to an end.
+fn reads_go_on(db: &Db) -> bool {
+    let (done, wait) = channel();
+    let db = db.clone();
+    std::thread::spawn(move || {
+        for i in [5u32, 150] {
+            assert_eq!(db.get(i.to_be_bytes()).unwrap().unwrap(), [7u8; 100]);
+        }
+        assert!(!db.contains_key("nothing").unwrap());
+        let snapshot = db.snapshot();
+        assert_eq!(snapshot.range(..150u32.to_be_bytes()).count(), 150);
+        assert_eq!(db.range(..150u32.to_be_bytes()).rev().count(), 150);
+        let mut cursor = db.cursor().unwrap();
+        assert!(cursor.seek(7u32.to_be_bytes()).unwrap());
+        assert!(db.view().unwrap().seqno() >= 200);
+        done.send(()).unwrap();
+    });
+    wait.recv_timeout(FOR_EVER).is_ok()
+}
+
+#[test]
+fn no_reader_waits_for_the_sync_of_a_write() {
+    for background in [Background::Stepped, Background::Threads] {
+        let (env, db) = store(background);
+        let held = env.hold_syncs();
+        let writer = db.clone();
+        let writing = std::thread::spawn(move || {
+            let mut batch = WriteBatch::new();
+            batch.put("synced", "value");
+            writer.write(batch, Durability::Synced)
+        });
+        held.wait_for(1);
+        assert!(reads_go_on(&db), "{background:?}");
+        assert!(!writing.is_finished());
+        drop(held);
+        writing.join().unwrap().unwrap();
+        assert_eq!(db.get("synced").unwrap().unwrap(), b"value");
+    }
+}
+
+#[test]
+fn no_reader_waits_for_the_syncs_of_flush_and_compaction() {
+    for background in [Background::Stepped, Background::Threads] {
+        for compact in [false, true] {
+            let (env, db) = store(background);
+            let held = env.hold_syncs();
+            let worker = db.clone();
+            let working =
+                std::thread::spawn(move || if compact { worker.compact(..) } else { worker.flush() });
+            held.wait_for(1);
+            assert!(reads_go_on(&db), "{background:?}, compact {compact}");
+            drop(held);
+            working.join().unwrap().unwrap();
+            assert!(reads_go_on(&db));
+        }
+    }
+}
+
+#[test]
+fn a_buffered_write_does_not_wait_for_the_sync_of_another() {
+    let (env, db) = store(Background::Stepped);
+    let held = env.hold_syncs();
+    let writer = db.clone();
+    let writing = std::thread::spawn(move || {
+        let mut batch = WriteBatch::new();
+        batch.put("synced", "value");
+        writer.write(batch, Durability::Synced)
+    });
+    held.wait_for(1);
+    let (done, wait) = channel();
+    let buffered = db.clone();
+    std::thread::spawn(move || done.send(buffered.put("buffered", "value")).unwrap());
+    wait.recv_timeout(FOR_EVER).expect("a buffered write waits for a sync").unwrap();
+    assert_eq!(db.get("buffered").unwrap().unwrap(), b"value");
+    drop(held);
+    writing.join().unwrap().unwrap();
+}
