@@ -5,7 +5,9 @@
 //! others.
 
 use esker::testing::SimEnv;
-use esker::{ByLevel, CompactionStrategy, Db, Durability, Error, KeyspaceOptions, Slice, TableIo, WriteBatch};
+use esker::{
+    ByLevel, CompactionStrategy, Db, Durability, Error, KeyspaceOptions, Slice, TableIo, WriteBatch,
+};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -115,7 +117,9 @@ enum Outcome {
 /// Whether this error is a good answer to damage in `file`.
 fn names(error: &Error, file: &str) -> bool {
     match error {
-        Error::Corruption { path, .. } | Error::MissingFile { path, .. } | Error::Unsupported { path, .. } => {
+        Error::Corruption { path, .. }
+        | Error::MissingFile { path, .. }
+        | Error::Unsupported { path, .. } => {
             // What CURRENT says when damaged may name another file, which is then missing.
             file.ends_with("CURRENT") || file.ends_with(path.to_str().unwrap_or("?"))
         }
@@ -176,7 +180,12 @@ fn sweep(what: &str, damage: impl Fn(&SimEnv, &str, u64) + Sync) {
         }
     }
     println!("{what}: {} files, {tried} damages tried, {outcomes:?}", files.len());
-    assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings[..findings.len().min(20)].join("\n"));
+    assert!(
+        findings.is_empty(),
+        "{} findings:\n{}",
+        findings.len(),
+        findings[..findings.len().min(20)].join("\n")
+    );
 }
 
 #[test]

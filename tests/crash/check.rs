@@ -34,7 +34,8 @@ fn prefix_of(
 ) -> Result<(usize, BTreeMap<String, Life>), Finding> {
     let names: BTreeSet<&String> = all.keys().collect();
     let lives = [Some(&progress.names), progress.names_or.as_ref()];
-    let Some(lives) = lives.into_iter().flatten().find(|lives| lives.keys().collect::<BTreeSet<_>>() == names)
+    let Some(lives) =
+        lives.into_iter().flatten().find(|lives| lives.keys().collect::<BTreeSet<_>>() == names)
     else {
         return Err(format!("the keyspaces are {names:?}, but should be {:?}", progress.names.keys()));
     };

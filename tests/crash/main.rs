@@ -115,12 +115,7 @@ impl Scenario {
     }
 
     /// Runs the script with a fault at a call, to its end or its first error.
-    fn run_with<'a>(
-        &self,
-        env: &'a SimEnv,
-        call: &Call,
-        fault: Fault,
-    ) -> (Session<'a>, Result<(), Error>) {
+    fn run_with<'a>(&self, env: &'a SimEnv, call: &Call, fault: Fault) -> (Session<'a>, Result<(), Error>) {
         env.fail_at(call.number, fault);
         let mut session = Session::new(env, self.table_io);
         let result = session.run(&self.steps);
@@ -242,8 +237,7 @@ fn failure(scenario: &Scenario, call: &Call, fault: Fault) -> Result<(), Finding
         }
     } else if let Some(db) = &session.db {
         let total = session.progress.commits.len();
-        check_content(db, &session.progress, total)
-            .map_err(|f| format!("nobody was told, but {f}"))?;
+        check_content(db, &session.progress, total).map_err(|f| format!("nobody was told, but {f}"))?;
     }
     let progress = session.progress.clone();
     drop(session);

@@ -38,9 +38,14 @@ impl Op {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    Write { ops: Vec<(&'static str, Op)>, synced: bool },
+    Write {
+        ops: Vec<(&'static str, Op)>,
+        synced: bool,
+    },
     /// Submits a synced write, and waits for it after a buffered one that came later.
-    Submit { ops: Vec<(&'static str, Op)> },
+    Submit {
+        ops: Vec<(&'static str, Op)>,
+    },
     Sync,
     Flush(&'static str),
     FlushAll,

@@ -248,7 +248,9 @@ impl Db {
             keyspaces: vec![KeyspaceEdit { id: tree.id, dropped: true, ..KeyspaceEdit::default() }],
             ..VersionEdit::default()
         };
-        core.guard(core.set.log_and_apply(edit, |_| ()))?;
+        // The store is read-only if this fails, and the keyspace still there for its readers.
+        core.guard(core.set.log_and_apply(edit, |_| ()))
+            .inspect_err(|_| tree.dropped.store(false, Ordering::Release))?;
         drop(pause);
         core.remove_tree(name);
         tree.forget_contents();

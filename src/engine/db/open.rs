@@ -410,10 +410,11 @@ impl Recovered {
         builder: &Builder,
         set: &VersionSet,
     ) -> Result<wal::Replay> {
-        let (oldest, newest) = (set.oldest_wal(), set.newest_wal());
-        // A segment beyond the newest that the MANIFEST knows never took a record.
+        // Also those beyond the newest that the MANIFEST knows: one that was only just created is a link of the chain, and
+        // one that has records shows that the MANIFEST lost its last edits.
+        let oldest = set.oldest_wal();
         let segments: Vec<u64> =
-            wal::list(env, dir)?.into_iter().filter(|number| (oldest..=newest).contains(number)).collect();
+            wal::list(env, dir)?.into_iter().filter(|&number| number >= oldest).collect();
         wal::replay(env, dir, &segments, builder.recovery, &mut |segment, payload| {
             self.apply(segment, payload)
                 .map_err(|what| Error::corruption(&FileName::Wal(segment).path(dir), 0, what))
