@@ -4,6 +4,8 @@
 //! `ESKER_CORRUPTION_FULL=1` tries every byte of every file; otherwise every byte of the small ones and a part of the
 //! others.
 
+#![allow(clippy::unwrap_used, reason = "what cannot go on has failed")]
+
 use esker::testing::SimEnv;
 use esker::{
     ByLevel, CompactionStrategy, Db, Durability, Error, KeyspaceOptions, Slice, TableIo, WriteBatch,

@@ -8,6 +8,8 @@
 //! - `ESKER_CRASH_FULL=1` tries everything with everything: minutes.
 //! - `ESKER_CRASH_AT=n` tries call n alone and prints the calls before it.
 
+#![allow(clippy::unwrap_used, reason = "what cannot go on has failed")]
+
 mod check;
 mod hanging_sync;
 mod script;
