@@ -169,6 +169,18 @@ impl IndexWalk {
         Ok((block.key_vec(self.pos)?, block.trailer(self.pos)))
     }
 
+    /// Whether the separator's user key is `user_key`.
+    pub(crate) fn is_at(&self, user_key: &[u8]) -> Result<bool> {
+        let mut rest = user_key;
+        for part in Block::parse(&self.body, self.at)?.key(self.pos)? {
+            match rest.strip_prefix(part) {
+                Some(behind) => rest = behind,
+                None => return Ok(false),
+            }
+        }
+        Ok(rest.is_empty())
+    }
+
     fn handle(&self) -> Result<Handle> {
         handle_at(&Block::parse(&self.body, self.at)?, self.pos, self.at)
     }

@@ -267,7 +267,7 @@ impl Table {
         let mut walk = IndexWalk::new();
         walk.seek(self, key.user_key, key.trailer(), options)?;
         let Some(handle) = walk.next(self, options)? else { return Ok(None) };
-        if walk.separator()?.0 != key.user_key {
+        if !walk.is_at(key.user_key)? {
             return Ok(None);
         }
         match self.get_in(handle, key, options)? {
