@@ -226,11 +226,12 @@ impl KeyspaceOptions {
             return Err(Error::invalid("filter_bits", "more than 64 bits a key gain nothing"));
         }
         match self.compaction {
-            CompactionStrategy::Leveled { l0_trigger, ratio, table_bytes } => {
-                if l0_trigger == 0 || ratio < 2 || table_bytes < 4096 {
-                    let what = "leveled needs a trigger of at least 1, a ratio of at least 2, tables of at least 4 KiB";
-                    return Err(Error::invalid("compaction", what));
-                }
+            CompactionStrategy::Leveled { l0_trigger, ratio, table_bytes }
+                if l0_trigger == 0 || ratio < 2 || table_bytes < 4096 =>
+            {
+                let what =
+                    "leveled needs a trigger of at least 1, a ratio of at least 2, tables of at least 4 KiB";
+                return Err(Error::invalid("compaction", what));
             }
             CompactionStrategy::Tiered { runs, .. } if runs < 2 => {
                 return Err(Error::invalid("compaction", "tiered needs at least 2 runs"));

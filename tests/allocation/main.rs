@@ -3,6 +3,8 @@
 //! Counts are exact where time is not. The allocator counts what this thread allocates, so that background work does not
 //! disturb it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
 use esker::{ByLevel, Compression, Db, KeyspaceOptions, TableIo};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,3 +1,5 @@
+//! What the simulated environment keeps, loses and refuses.
+
 use super::*;
 
 const MODES: [CrashMode; 4] =

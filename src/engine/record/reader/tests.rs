@@ -1,3 +1,5 @@
+//! Logs that are cut, flipped, torn or full of holes, read back.
+
 use super::*;
 use crate::record::{append_record, encode_header};
 use std::io;

@@ -1,3 +1,5 @@
+//! Segments that are lost, cut or damaged, replayed.
+
 use super::*;
 use crate::fs::LocalEnv;
 use crate::fs::simulated::{CrashMode, Fault, SimEnv};
