@@ -1,5 +1,7 @@
 //! The binary `esker` as a user meets it: real processes, real files, exit statuses and sentences.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
 mod bench;
 mod keys;
 mod killed;
