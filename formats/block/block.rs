@@ -68,116 +68,35 @@ pub(crate) fn bucket_of(hash: u64, buckets: usize) -> usize {
     (((hash & 0xffff_ffff) * buckets as u64) >> 32) as usize
 }
 
-/// A column of ends, or the one length that makes it unnecessary.
-#[derive(Clone, Copy)]
-enum Ends<'a> {
-    Uniform(usize),
-    Two(&'a [[u8; 2]]),
-    Four(&'a [[u8; 4]]),
-}
-
-impl Ends<'_> {
-    #[inline]
-    fn end(self, i: usize) -> Option<usize> {
-        Some(match self {
-            Ends::Uniform(size) => (i + 1) * size,
-            Ends::Two(column) => usize::from(u16::from_le_bytes(*column.get(i)?)),
-            Ends::Four(column) => u32::from_le_bytes(*column.get(i)?) as usize,
-        })
-    }
-
-    #[inline]
-    fn range(self, i: usize) -> Option<Range<usize>> {
-        let start = match i.checked_sub(1) {
-            Some(before) => self.end(before)?,
-            None => 0,
-        };
-        Some(start..self.end(i)?)
-    }
-}
-
-/// A column of trailers as distances from the base.
-#[derive(Clone, Copy)]
-enum Distances<'a> {
-    Zero,
-    One(&'a [u8]),
-    Two(&'a [[u8; 2]]),
-    Four(&'a [[u8; 4]]),
-    Eight(&'a [[u8; 8]]),
-}
-
-impl Distances<'_> {
-    #[inline]
-    fn get(self, i: usize) -> u64 {
-        match self {
-            Distances::Zero => 0,
-            Distances::One(column) => u64::from(column[i]),
-            Distances::Two(column) => u64::from(u16::from_le_bytes(column[i])),
-            Distances::Four(column) => u64::from(u32::from_le_bytes(column[i])),
-            Distances::Eight(column) => u64::from_le_bytes(column[i]),
-        }
-    }
-}
-
-/// Cuts columns off the front of a body.
-struct Columns<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Columns<'a> {
-    fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (column, rest) = self.rest.split_at_checked(len)?;
-        self.rest = rest;
-        Some(column)
-    }
-
-    fn chunks<const N: usize>(&mut self, count: usize) -> Option<&'a [[u8; N]]> {
-        Some(self.bytes(count.checked_mul(N)?)?.as_chunks().0)
-    }
-
-    fn ends(&mut self, width: u8, count: usize, size: usize) -> Option<Ends<'a>> {
-        Some(match width {
-            0 => Ends::Uniform(size),
-            2 => Ends::Two(self.chunks(count)?),
-            4 => Ends::Four(self.chunks(count)?),
-            _ => return None,
-        })
-    }
-
-    fn distances(&mut self, width: u8, count: usize) -> Option<Distances<'a>> {
-        Some(match width {
-            0 => Distances::Zero,
-            1 => Distances::One(self.bytes(count)?),
-            2 => Distances::Two(self.chunks(count)?),
-            4 => Distances::Four(self.chunks(count)?),
-            8 => Distances::Eight(self.chunks(count)?),
-            _ => return None,
-        })
-    }
-}
-
 /// The parts of a key that follow one another: common prefix, head bytes, what it shares with its group, its own tail.
 pub(crate) type KeyParts<'a> = [&'a [u8]; 4];
 
-/// A block's body, parsed as far as its header. All columns but the prefix, the tails and the values are known to have
-/// an element for each entry.
+/// A block's body and where its columns begin. Parsing reads the header alone, as a lookup parses three blocks and
+/// touches one or two entries of each; it leaves known that every column has an element for each entry.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
+    body: &'a [u8],
     at: u64,
-    prefix: &'a [u8],
     heads: &'a [[u8; HEAD]],
+    prefix: &'a [u8],
     base: u64,
     shift: u8,
-    distances: Distances<'a>,
+    trailer_width: u8,
     head_len: u8,
-    head_lens: &'a [u8],
-    tail_ends: Ends<'a>,
-    shared: Option<&'a [u8]>,
-    value_ends: Ends<'a>,
-    buckets: &'a [u8],
-    tails: &'a [u8],
-    values: &'a [u8],
+    tail_width: u8,
+    value_width: u8,
+    has_shared: bool,
+    tail_size: usize,
+    value_size: usize,
+    trailers_at: usize,
+    head_lens_at: usize,
+    tail_ends_at: usize,
+    shared_at: usize,
+    value_ends_at: usize,
+    buckets_at: usize,
+    tails_at: usize,
     values_at: usize,
+    buckets: usize,
 }
 
 impl<'a> Block<'a> {
@@ -185,7 +104,7 @@ impl<'a> Block<'a> {
     ///
     /// # Errors
     /// `Corruption` if the header contradicts itself or the body's length.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse(body: &'a [u8], at: u64) -> Result<Block<'a>> {
         match Block::columns(body, at) {
             Some(block) => Ok(block),
@@ -193,56 +112,97 @@ impl<'a> Block<'a> {
         }
     }
 
+    #[inline(always)]
     fn columns(body: &'a [u8], at: u64) -> Option<Block<'a>> {
         let (header, rest) = body.split_first_chunk::<HEADER>()?;
         let u32_at = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
         let u16_at = |i: usize| u16::from_le_bytes([header[i], header[i + 1]]);
         let count = u32_at(0) as usize;
-        let flags = header[6];
-        let head_len = header[7];
-        let shift = header[17];
-        if count == 0
-            || flags & !FLAG_SHARED != 0
-            || (head_len > HEAD as u8 && head_len != HEAD_LENGTHS)
-            || (shift != 0 && shift != 8)
-            || u16_at(30) != 0
-        {
+        let (flags, head_len, shift) = (header[6], header[7], header[17]);
+        let (trailer_width, tail_width, value_width) = (header[16], header[18], header[19]);
+        let valid = count != 0
+            && flags & !FLAG_SHARED == 0
+            && (head_len <= HEAD as u8 || head_len == HEAD_LENGTHS)
+            && (shift == 0 || shift == 8)
+            && u16_at(30) == 0
+            && matches!(trailer_width, 0 | 1 | 2 | 4 | 8)
+            && matches!(tail_width, 0 | 2 | 4)
+            && matches!(value_width, 0 | 2 | 4)
+            && count <= rest.len() / HEAD;
+        if !valid {
             return None;
         }
-        let (tail_width, value_width) = (header[18], header[19]);
+        // No sum below can overflow: the count is below the body's length, every width at most 8, every size below 2^32.
         let (tail_size, value_size) = (u32_at(20) as usize, u32_at(24) as usize);
-        let together = |width: u8, size: usize| if width == 0 { size.checked_mul(count) } else { Some(size) };
-        let mut columns = Columns { rest };
-        let heads = columns.chunks(count)?;
-        let distances = columns.distances(header[16], count)?;
-        let head_lens = columns.bytes(if head_len == HEAD_LENGTHS { count } else { 0 })?;
-        let tail_ends = columns.ends(tail_width, count, tail_size)?;
-        let shared = if flags & FLAG_SHARED != 0 { Some(columns.bytes(count)?) } else { None };
-        let value_ends = columns.ends(value_width, count, value_size)?;
-        let buckets = columns.bytes(usize::from(u16_at(28)))?;
-        let prefix = columns.bytes(usize::from(u16_at(4)))?;
-        let tails = columns.bytes(together(tail_width, tail_size)?)?;
-        let values = columns.bytes(together(value_width, value_size)?)?;
-        if !columns.rest.is_empty() {
+        let together = |width: u8, size: usize| if width == 0 { size * count } else { size };
+        let has_shared = flags & FLAG_SHARED != 0;
+        let trailers_at = HEADER + count * HEAD;
+        let head_lens_at = trailers_at + count * usize::from(trailer_width);
+        let tail_ends_at = head_lens_at + if head_len == HEAD_LENGTHS { count } else { 0 };
+        let shared_at = tail_ends_at + count * usize::from(tail_width);
+        let value_ends_at = shared_at + if has_shared { count } else { 0 };
+        let buckets_at = value_ends_at + count * usize::from(value_width);
+        let prefix_at = buckets_at + usize::from(u16_at(28));
+        let tails_at = prefix_at + usize::from(u16_at(4));
+        let values_at = tails_at + together(tail_width, tail_size);
+        if values_at + together(value_width, value_size) != body.len() {
             return None;
         }
         Some(Block {
+            body,
             at,
-            prefix,
-            heads,
+            heads: body.get(HEADER..trailers_at)?.as_chunks().0,
+            prefix: body.get(prefix_at..tails_at)?,
             base: u64::from_le_bytes(*header[8..].first_chunk()?),
             shift,
-            distances,
+            trailer_width,
             head_len,
-            head_lens,
-            tail_ends,
-            shared,
-            value_ends,
-            buckets,
-            tails,
-            values,
-            values_at: body.len() - values.len(),
+            tail_width,
+            value_width,
+            has_shared,
+            tail_size,
+            value_size,
+            trailers_at,
+            head_lens_at,
+            tail_ends_at,
+            shared_at,
+            value_ends_at,
+            buckets_at,
+            tails_at,
+            values_at,
+            buckets: usize::from(u16_at(28)),
         })
+    }
+
+    /// The `N` bytes at `at`, which lie in a column.
+    #[inline]
+    fn bytes<const N: usize>(&self, at: usize) -> [u8; N] {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&self.body[at..at + N]);
+        bytes
+    }
+
+    /// Where entry `i` of the tails or the values ends.
+    #[inline]
+    fn end(&self, column: usize, width: u8, size: usize, i: usize) -> usize {
+        match width {
+            0 => (i + 1) * size,
+            2 => usize::from(u16::from_le_bytes(self.bytes(column + i * 2))),
+            _ => u32::from_le_bytes(self.bytes(column + i * 4)) as usize,
+        }
+    }
+
+    /// Where entry `i` lies in the tails or the values.
+    #[inline]
+    fn range(&self, column: usize, width: u8, size: usize, i: usize) -> Range<usize> {
+        let start = if i == 0 { 0 } else { self.end(column, width, size, i - 1) };
+        start..self.end(column, width, size, i)
+    }
+
+    #[inline]
+    fn stored_tail(&self, i: usize) -> Option<&'a [u8]> {
+        let range = self.range(self.tail_ends_at, self.tail_width, self.tail_size, i);
+        self.body.get(self.tails_at..self.values_at)?.get(range)
     }
 
     #[cold]
@@ -258,13 +218,21 @@ impl<'a> Block<'a> {
 
     /// Whether there is a hash index.
     pub(crate) fn has_buckets(&self) -> bool {
-        !self.buckets.is_empty()
+        self.buckets != 0
     }
 
     /// The trailer of entry `i`, which exists.
     #[inline]
     pub(crate) fn trailer(&self, i: usize) -> Trailer {
-        Trailer(self.base.wrapping_add(self.distances.get(i) << self.shift))
+        let at = self.trailers_at + i * usize::from(self.trailer_width);
+        let distance = match self.trailer_width {
+            0 => 0,
+            1 => u64::from(self.body[at]),
+            2 => u64::from(u16::from_le_bytes(self.bytes(at))),
+            4 => u64::from(u32::from_le_bytes(self.bytes(at))),
+            _ => u64::from_le_bytes(self.bytes(at)),
+        };
+        Trailer(self.base.wrapping_add(distance << self.shift))
     }
 
     #[inline]
@@ -274,20 +242,20 @@ impl<'a> Block<'a> {
 
     #[inline]
     fn head_len(&self, i: usize) -> usize {
-        let len = if self.head_len == HEAD_LENGTHS { self.head_lens[i] } else { self.head_len };
+        let len =
+            if self.head_len == HEAD_LENGTHS { self.body[self.head_lens_at + i] } else { self.head_len };
         usize::from(len)
     }
 
     /// The two parts of a tail: what is taken from the group's first entry, and what is stored.
     #[inline]
     fn tail(&self, i: usize) -> Result<(&'a [u8], &'a [u8])> {
-        let stored = |i: usize| self.tail_ends.range(i).and_then(|range| self.tails.get(range));
-        let parts = match self.shared {
-            None => stored(i).map(|own| (&[][..], own)),
-            Some(shared) => {
-                let leader = stored(i - i % GROUP).and_then(|tail| tail.get(..usize::from(shared[i])));
-                leader.zip(stored(i))
-            }
+        let parts = if self.has_shared {
+            let shared = usize::from(self.body[self.shared_at + i]);
+            let leader = self.stored_tail(i - i % GROUP).and_then(|tail| tail.get(..shared));
+            leader.zip(self.stored_tail(i))
+        } else {
+            self.stored_tail(i).map(|own| (&[][..], own))
         };
         parts.ok_or_else(|| self.bad("its key lies outside", i))
     }
@@ -328,11 +296,11 @@ impl<'a> Block<'a> {
     /// `Corruption` if that is not within the block.
     #[inline]
     pub(crate) fn value_range(&self, i: usize) -> Result<Range<usize>> {
-        match self.value_ends.range(i) {
-            Some(range) if range.start <= range.end && range.end <= self.values.len() => {
-                Ok(self.values_at + range.start..self.values_at + range.end)
-            }
-            _ => Err(self.bad("its value lies outside", i)),
+        let range = self.range(self.value_ends_at, self.value_width, self.value_size, i);
+        if range.start <= range.end && range.end <= self.body.len() - self.values_at {
+            Ok(self.values_at + range.start..self.values_at + range.end)
+        } else {
+            Err(self.bad("its value lies outside", i))
         }
     }
 
@@ -342,8 +310,7 @@ impl<'a> Block<'a> {
     /// As [`value_range`](Block::value_range).
     #[inline]
     pub(crate) fn value(&self, i: usize) -> Result<&'a [u8]> {
-        let value = self.value_ends.range(i).and_then(|range| self.values.get(range));
-        value.ok_or_else(|| self.bad("its value lies outside", i))
+        Ok(&self.body[self.value_range(i)?])
     }
 
     /// The key's bytes after the common prefix; or, if the key does not begin with it, where all entries lie: after
@@ -448,10 +415,10 @@ impl<'a> Block<'a> {
     /// Asks the hash index for a key.
     #[inline]
     pub(crate) fn bucket(&self, hash: u64) -> Bucket {
-        if self.buckets.is_empty() {
+        if self.buckets == 0 {
             return Bucket::Unknown;
         }
-        match self.buckets[bucket_of(hash, self.buckets.len())] {
+        match self.body[self.buckets_at + bucket_of(hash, self.buckets)] {
             BUCKET_NONE => Bucket::Absent,
             i if usize::from(i) < self.len() && i < BUCKET_SEVERAL => Bucket::At(usize::from(i)),
             _ => Bucket::Unknown,
@@ -478,8 +445,9 @@ impl<'a> Block<'a> {
             self.value(i)?;
         }
         let last = self.len() - 1;
-        let ends = (self.tail_ends.end(last), self.value_ends.end(last));
-        if ends != (Some(self.tails.len()), Some(self.values.len())) {
+        let tails = self.end(self.tail_ends_at, self.tail_width, self.tail_size, last);
+        let values = self.end(self.value_ends_at, self.value_width, self.value_size, last);
+        if tails != self.values_at - self.tails_at || values != self.body.len() - self.values_at {
             return Err(self.bad("bytes follow it that no entry owns", last));
         }
         Ok(())

@@ -4,7 +4,7 @@ use crate::block::Block;
 use crate::handle::Handle;
 use crate::index::IndexWalk;
 use crate::readahead::Readahead;
-use crate::reader::Table;
+use crate::reader::BlockTable;
 use esker_table::{ReadOptions, Result, Run, Slice, TableCursor, Trailer, Verify};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ enum Place {
 
 /// Ordered iteration over a table's entries.
 pub(crate) struct BlockCursor {
-    table: Arc<Table>,
+    table: Arc<BlockTable>,
     options: ReadOptions,
     ahead: Option<Readahead>,
     walk: IndexWalk,
@@ -46,7 +46,7 @@ enum Way {
 }
 
 impl BlockCursor {
-    pub(crate) fn new(table: Arc<Table>, options: &ReadOptions) -> BlockCursor {
+    pub(crate) fn new(table: Arc<BlockTable>, options: &ReadOptions) -> BlockCursor {
         let ahead = options.sequential.then(|| Readahead::new(table.data_end()));
         BlockCursor {
             table,

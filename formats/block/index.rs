@@ -13,7 +13,7 @@
 use crate::block::Block;
 use crate::block_builder::{BlockBuilder, common_len};
 use crate::handle::{HANDLE_LEN, Handle};
-use crate::reader::Table;
+use crate::reader::BlockTable;
 use esker_table::{ReadOptions, Result, Slice, TableError, Trailer};
 
 /// The separator below a block that begins with `(key, trailer)`, after one that ends with `last`.
@@ -102,7 +102,7 @@ impl IndexWalk {
     /// The block that holds the first entry at or after `(user_key, trailer)`, unless that begins the next block.
     pub(crate) fn seek(
         &mut self,
-        table: &Table,
+        table: &BlockTable,
         user_key: &[u8],
         trailer: Trailer,
         options: &ReadOptions,
@@ -116,7 +116,7 @@ impl IndexWalk {
     }
 
     /// The first block.
-    pub(crate) fn first(&mut self, table: &Table, options: &ReadOptions) -> Result<Option<Handle>> {
+    pub(crate) fn first(&mut self, table: &BlockTable, options: &ReadOptions) -> Result<Option<Handle>> {
         if table.root()?.is_none() {
             return Ok(None);
         }
@@ -126,7 +126,7 @@ impl IndexWalk {
     }
 
     /// The last block.
-    pub(crate) fn last(&mut self, table: &Table, options: &ReadOptions) -> Result<Option<Handle>> {
+    pub(crate) fn last(&mut self, table: &BlockTable, options: &ReadOptions) -> Result<Option<Handle>> {
         let Some(root) = table.root()? else { return Ok(None) };
         self.load(table, if table.levels() == 1 { 0 } else { root.len() - 1 }, options)?;
         self.pos = Block::parse(&self.body, self.at)?.len() - 1;
@@ -134,7 +134,7 @@ impl IndexWalk {
     }
 
     /// The block after this one.
-    pub(crate) fn next(&mut self, table: &Table, options: &ReadOptions) -> Result<Option<Handle>> {
+    pub(crate) fn next(&mut self, table: &BlockTable, options: &ReadOptions) -> Result<Option<Handle>> {
         if self.pos + 1 < Block::parse(&self.body, self.at)?.len() {
             self.pos += 1;
             return self.handle().map(Some);
@@ -150,7 +150,7 @@ impl IndexWalk {
     }
 
     /// The block before this one.
-    pub(crate) fn prev(&mut self, table: &Table, options: &ReadOptions) -> Result<Option<Handle>> {
+    pub(crate) fn prev(&mut self, table: &BlockTable, options: &ReadOptions) -> Result<Option<Handle>> {
         if self.pos > 0 {
             self.pos -= 1;
             return self.handle().map(Some);
@@ -185,7 +185,7 @@ impl IndexWalk {
         handle_at(&Block::parse(&self.body, self.at)?, self.pos, self.at)
     }
 
-    fn load(&mut self, table: &Table, partition: usize, options: &ReadOptions) -> Result<()> {
+    fn load(&mut self, table: &BlockTable, partition: usize, options: &ReadOptions) -> Result<()> {
         (self.body, self.at) = table.partition(partition, options)?;
         self.partition = partition;
         Ok(())

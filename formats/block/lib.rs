@@ -16,6 +16,8 @@ mod verified;
 mod verify;
 mod writer;
 
+pub use reader::BlockTable;
+
 use esker_table::footer::Features;
 use esker_table::{
     BlockSource, Capabilities, FormatId, Result, TableError, TableFormat, TableReader, TableWriter,
@@ -57,6 +59,16 @@ impl BlockFormat {
     }
 }
 
+impl BlockFormat {
+    /// Opens a table as the type it is, for callers that know the format when they are compiled.
+    ///
+    /// # Errors
+    /// As [`TableFormat::open`].
+    pub fn open_table(&self, source: BlockSource) -> Result<Arc<BlockTable>> {
+        Ok(Arc::new(BlockTable::open(source)?))
+    }
+}
+
 impl Default for BlockFormat {
     fn default() -> BlockFormat {
         BlockFormat::new()
@@ -88,6 +100,6 @@ impl TableFormat for BlockFormat {
     }
 
     fn open(&self, source: BlockSource) -> Result<Arc<dyn TableReader>> {
-        Ok(Arc::new(reader::Table::open(source)?))
+        Ok(self.open_table(source)?)
     }
 }

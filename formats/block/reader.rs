@@ -1,4 +1,4 @@
-//! [`Table`]: an open table.
+//! [`BlockTable`]: an open table.
 //!
 //! Held in memory for the life of the reader: the section table, the properties, the root index block, and a bit for each
 //! block. Everything else is reached through the source: over a map in place, otherwise through the block cache.
@@ -30,7 +30,7 @@ const TAIL: u64 = 16 << 10;
 const MIN_BLOCK: u64 = 9;
 
 /// An open table.
-pub(crate) struct Table {
+pub struct BlockTable {
     pub(crate) source: BlockSource,
     pub(crate) footer: Footer,
     pub(crate) sections: Sections,
@@ -47,12 +47,12 @@ pub(crate) struct Table {
     tombstones: OnceLock<Arc<Fragments>>,
 }
 
-impl Table {
+impl BlockTable {
     /// Opens a table.
     ///
     /// # Errors
     /// See [`esker_table::TableFormat::open`].
-    pub(crate) fn open(source: BlockSource) -> Result<Table> {
+    pub(crate) fn open(source: BlockSource) -> Result<BlockTable> {
         let tail = Tail::read(&source)?;
         let end = source.len().saturating_sub(FOOTER_LEN as u64);
         let footer = Footer::decode(&tail.bytes, source.len())?;
@@ -99,7 +99,7 @@ impl Table {
             sections.get(sections::FILTER).map(|section| Filter::open(&section, blocks)).transpose()?;
         let pages = filter.map_or(0, |filter| filter.pages());
         let verified = if source.is_mapped() { blocks as usize + pages as usize } else { 0 };
-        Ok(Table {
+        Ok(BlockTable {
             may_be_cached: !source.is_mapped()
                 || data.is_some_and(|data| data.extra & sections::SOME_COMPRESSED != 0),
             source,
@@ -349,7 +349,7 @@ impl Tail {
     }
 }
 
-impl TableReader for Table {
+impl TableReader for BlockTable {
     fn properties(&self) -> &Properties {
         &self.properties
     }
@@ -476,7 +476,7 @@ impl TableReader for Table {
         let tombstones = self.tombstones.get().map_or(0, |fragments| {
             fragments.as_slice().iter().map(|f| f.start.len() + f.end.len() + f.seqnos.len() * 8 + 72).sum()
         });
-        size_of::<Table>()
+        size_of::<BlockTable>()
             + root
             + self.verified.heap_bytes()
             + properties.smallest.len()

@@ -3,7 +3,7 @@
 use crate::block::{Block, Bucket};
 use crate::filter::LoadedFilter;
 use crate::index::IndexWalk;
-use crate::reader::Table;
+use crate::reader::BlockTable;
 use crate::sections::{self, Section};
 use crate::tombstones;
 use esker_table::footer::FOOTER_LEN;
@@ -11,7 +11,7 @@ use esker_table::key::{self, MAX_KEY_LEN, filter_hash};
 use esker_table::{Properties, ReadOptions, Result, TableError, TableReader, Trailer, Verify};
 
 /// Checks every byte that has a meaning. See [`TableReader::verify`].
-pub(crate) fn verify(table: &Table) -> Result<()> {
+pub(crate) fn verify(table: &BlockTable) -> Result<()> {
     check_tiling(table)?;
     let filter = table.filter.map(|filter| filter.load(&table.source)).transpose()?;
     let mut found = Found::default();
@@ -56,7 +56,7 @@ struct Found {
 
 /// Checks that the sections lie one behind the other with nothing but the filter's zero padding between them, and that
 /// those that are blocks are intact.
-fn check_tiling(table: &Table) -> Result<()> {
+fn check_tiling(table: &BlockTable) -> Result<()> {
     let mut sections = table.sections.records.clone();
     sections.sort_by_key(|section| section.offset);
     let mut end = 0;
@@ -81,7 +81,7 @@ fn check_tiling(table: &Table) -> Result<()> {
 }
 
 /// Checks that the index partitions fill their section; the walk over the data blocks has checked their content.
-fn check_partitions(table: &Table) -> Result<()> {
+fn check_partitions(table: &BlockTable) -> Result<()> {
     let Some(section) = table.sections.get(sections::PARTITIONS) else { return Ok(()) };
     let Some(root) = table.root()? else { return Ok(()) };
     let mut end = section.offset;
@@ -98,7 +98,7 @@ fn check_partitions(table: &Table) -> Result<()> {
     Ok(())
 }
 
-fn walk_blocks(table: &Table, filter: Option<&LoadedFilter>, found: &mut Found) -> Result<()> {
+fn walk_blocks(table: &BlockTable, filter: Option<&LoadedFilter>, found: &mut Found) -> Result<()> {
     let options = ReadOptions::default().with_verify(Verify::Always).with_fill_cache(false);
     let mut walk = IndexWalk::new();
     let mut next = walk.first(table, &options)?;
@@ -164,7 +164,7 @@ fn check_entries(block: &Block<'_>, filter: Option<&LoadedFilter>, found: &mut F
 }
 
 /// One line for each part of the file.
-pub(crate) fn describe(table: &Table, line: &mut dyn FnMut(String)) -> Result<()> {
+pub(crate) fn describe(table: &BlockTable, line: &mut dyn FnMut(String)) -> Result<()> {
     let mut sections = table.sections.records.clone();
     sections.sort_by_key(|section| section.offset);
     for Section { kind, offset, len, extra } in sections {

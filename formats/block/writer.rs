@@ -1,7 +1,7 @@
 //! [`BlockWriter`]: lays a table down from the front to the back.
 //!
 //! ```text
-//!   data blocks │ index partitions │ root index │ zeros to a multiple of 64 │ filter │ range tombstones │ properties │
+//!   data blocks │ index partitions │ zeros to a multiple of 64 │ filter │ range tombstones │ index root │ properties │
 //!   section table │ footer
 //! ```
 //!
@@ -212,36 +212,27 @@ impl<'a> BlockWriter<'a> {
         Ok(at)
     }
 
-    /// Writes the index. Returns its sections.
-    fn write_index(&mut self) -> Result<Vec<Section>> {
+    /// Writes the index partitions if there are several. Returns their section, and the body of the root.
+    fn write_partitions(&mut self) -> Result<(Option<Section>, Vec<u8>)> {
         let index = std::mem::replace(&mut self.index, IndexBuilder::new(0));
-        let partitions = index.finish();
-        let count = partitions.len();
-        let mut out = Vec::new();
-        let root = match count {
-            0 => return Ok(out),
-            1 => partitions.into_iter().next().map_or_else(Vec::new, |partition| partition.body),
-            _ => {
-                let start = self.offset;
-                let mut root = BlockBuilder::default();
-                for (number, Partition { key, trailer, body }) in partitions.into_iter().enumerate() {
-                    let (offset, len, _) = self.write_block(&body, Compression::None)?;
-                    let ordinal = self.blocks.saturating_add(number as u32);
-                    root.add(&key, trailer, &Handle { offset, len, ordinal }.encode());
-                }
-                let (len, extra) = (self.offset - start, count as u64);
-                out.push(Section { kind: sections::PARTITIONS, offset: start, len, extra });
-                let mut body = Vec::new();
-                root.finish(&mut body);
-                body
-            }
-        };
+        let mut partitions = index.finish();
+        if partitions.len() <= 1 {
+            return Ok((None, partitions.pop().map_or_else(Vec::new, |partition| partition.body)));
+        }
+        let (start, count) = (self.offset, partitions.len() as u64);
+        let mut builder = BlockBuilder::default();
+        for (number, Partition { key, trailer, body }) in partitions.into_iter().enumerate() {
+            let (offset, len, _) = self.write_block(&body, Compression::None)?;
+            let ordinal = self.blocks.saturating_add(number as u32);
+            builder.add(&key, trailer, &Handle { offset, len, ordinal }.encode());
+        }
+        let mut root = Vec::new();
+        builder.finish(&mut root);
         if root.len() > MAX_PLAIN_LEN {
             return Err(TableError::invalid("a table has too many blocks"));
         }
-        let extra = if count == 1 { 1 } else { 2 };
-        out.push(self.write_section(sections::ROOT, &root, extra)?);
-        Ok(out)
+        let len = self.offset - start;
+        Ok((Some(Section { kind: sections::PARTITIONS, offset: start, len, extra: count }), root))
     }
 
     /// Writes a block that is a section of its own.
@@ -382,12 +373,18 @@ impl TableWriter for BlockWriter<'_> {
             let extra = u64::from(self.blocks) | self.compressed;
             records.push(Section { kind: sections::DATA, offset: 0, len: self.offset, extra });
         }
-        records.extend(self.write_index()?);
+        let (partitions, root) = self.write_partitions()?;
+        let levels = 1 + u64::from(partitions.is_some());
+        records.extend(partitions);
         records.extend(self.write_filter()?);
         if !self.tombstones.is_empty() {
             let mut body = Vec::new();
             tombstones::encode(&self.tombstones, &mut body);
             records.push(self.write_section(sections::TOMBSTONES, &body, 0)?);
+        }
+        // The root lies behind the filter, so that one read of the end of the file finds all that opening needs.
+        if !root.is_empty() {
+            records.push(self.write_section(sections::ROOT, &root, levels)?);
         }
         let mut properties = self.whole_properties();
         properties.collected = collected;

@@ -1,0 +1,208 @@
+//! What the block format promises beyond the contract: values out of a map are not copied, verification finds every
+//! changed byte, blocks are cut where they should be, and what a reader holds does not grow with the data.
+
+#![allow(clippy::unwrap_used, reason = "what cannot go on has failed")]
+
+use esker_format_block::BlockFormat;
+use esker_table::codec::Compression;
+use esker_table::key::{Kind, MAX_SEQNO};
+use esker_table::{
+    BlockCache, BlockSource, ByteSource, LookupKey, ReadOptions, Slice, TableFormat, TableReader, Trailer,
+    Verify, WriteOptions,
+};
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A table of `keys` with values of `value_len` bytes.
+fn table(keys: u32, value_len: usize, format: BlockFormat, options: &WriteOptions) -> Vec<u8> {
+    let out = Shared::default();
+    let mut writer = format.writer(Box::new(out.clone()), options).unwrap();
+    for i in 0..keys {
+        let value: Vec<u8> = (0..value_len).map(|j| (i as usize * 31 + j) as u8).collect();
+        writer.add(&key(i), Trailer::new(1 + u64::from(i), Kind::Put), &value).unwrap();
+    }
+    writer.finish(vec![("collector".into(), vec![9; 30])]).unwrap();
+    std::mem::take(&mut *out.0.lock().unwrap())
+}
+
+fn key(i: u32) -> Vec<u8> {
+    format!("key{i:07}").into_bytes()
+}
+
+/// A file read by position that counts what is read.
+struct Counted {
+    bytes: Vec<u8>,
+    read: AtomicU64,
+}
+
+impl ByteSource for Counted {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Slice> {
+        self.read.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(Slice::copy_from(&self.bytes[offset as usize..][..len]))
+    }
+
+    fn is_mapped(&self) -> bool {
+        false
+    }
+}
+
+#[derive(Default)]
+struct KeepAll(Mutex<HashMap<u64, Slice>>);
+
+impl BlockCache for KeepAll {
+    fn get(&self, _table: u64, offset: u64) -> Option<Slice> {
+        self.0.lock().unwrap().get(&offset).cloned()
+    }
+
+    fn insert(&self, _table: u64, offset: u64, block: Slice) {
+        self.0.lock().unwrap().insert(offset, block);
+    }
+}
+
+#[test]
+fn a_value_out_of_a_map_is_not_copied() {
+    let file = Slice::from(table(1000, 100, BlockFormat::new(), &WriteOptions::default()));
+    let within = file.as_ptr() as usize..file.as_ptr() as usize + file.len();
+    let reader = BlockFormat::new().open(BlockSource::from_memory(file)).unwrap();
+    for i in 0..1000 {
+        let found =
+            reader.get(&LookupKey::new(&key(i), MAX_SEQNO), &ReadOptions::default()).unwrap().unwrap();
+        assert!(within.contains(&(found.value.as_ptr() as usize)));
+    }
+}
+
+#[test]
+fn verification_finds_every_changed_byte() {
+    let tiny = WriteOptions::default().with_block_size(256).with_index_block_size(200);
+    for (format, options) in [
+        (BlockFormat::new().with_hash_index(true), tiny.clone()),
+        (BlockFormat::new(), tiny.with_compression(Compression::Lz4)),
+    ] {
+        let file = table(100, 10, format, &options);
+        for at in 0..file.len() {
+            let mut bytes = file.clone();
+            bytes[at] ^= 1 << (at % 8);
+            if let Ok(reader) = format.open(BlockSource::from_memory(bytes)) {
+                let error = reader.verify().expect_err("a changed byte was not found");
+                assert!(error.is_corruption(), "byte {at}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_read_is_verified_if_asked() {
+    // A source that changes under the reader: what a failing device does.
+    struct Rotting {
+        good: Slice,
+        bad: Slice,
+        rotten: std::sync::atomic::AtomicBool,
+    }
+    impl ByteSource for Rotting {
+        fn len(&self) -> u64 {
+            self.good.len() as u64
+        }
+        fn read(&self, offset: u64, len: usize) -> io::Result<Slice> {
+            let now = if self.rotten.load(Ordering::Relaxed) { &self.bad } else { &self.good };
+            Ok(now.slice(offset as usize..offset as usize + len))
+        }
+        fn is_mapped(&self) -> bool {
+            true
+        }
+    }
+    let file = table(50, 100, BlockFormat::new(), &WriteOptions::default());
+    let mut bad = file.clone();
+    bad[..4000].fill(0xee);
+    let source = Arc::new(Rotting { good: file.into(), bad: bad.into(), rotten: false.into() });
+    let reader = BlockFormat::new().open(BlockSource::new(source.clone())).unwrap();
+    let first_key = key(0);
+    let (lookup, options) =
+        (LookupKey::new(&first_key, MAX_SEQNO), ReadOptions::default().with_verify(Verify::Always));
+    assert!(reader.get(&lookup, &options).unwrap().is_some());
+    source.rotten.store(true, Ordering::Relaxed);
+    assert!(reader.get(&lookup, &options).unwrap_err().is_corruption());
+}
+
+#[test]
+fn large_values_have_a_block_to_themselves_and_versions_stay_together() {
+    let out = Shared::default();
+    let options = WriteOptions::default().with_block_size(1000);
+    let mut writer = BlockFormat::new().writer(Box::new(out.clone()), &options).unwrap();
+    writer.add(b"a", Trailer::new(1, Kind::Put), b"small").unwrap();
+    writer.add(b"b", Trailer::new(1, Kind::Put), &[1; 5000]).unwrap();
+    writer.add(b"c", Trailer::new(1, Kind::Put), b"small").unwrap();
+    assert_eq!(writer.finish(Vec::new()).unwrap().properties.data_blocks, 3);
+
+    let mut writer = BlockFormat::new().writer(Box::new(out), &options).unwrap();
+    writer.add(b"a", Trailer::new(1, Kind::Put), &[0; 990]).unwrap();
+    for seqno in (1..=20).rev() {
+        writer.add(b"k", Trailer::new(seqno, Kind::Put), &[0; 100]).unwrap();
+    }
+    assert_eq!(writer.finish(Vec::new()).unwrap().properties.data_blocks, 2, "twenty versions are one block");
+}
+
+#[test]
+fn positioned_reads_hold_little_and_read_little() {
+    let file = table(200_000, 20, BlockFormat::new(), &WriteOptions::default());
+    let source = Arc::new(Counted { bytes: file, read: AtomicU64::new(0) });
+    let cache = Arc::new(KeepAll::default());
+    let reader = BlockFormat::new().open(BlockSource::with_cache(source.clone(), cache, 1)).unwrap();
+    assert!(reader.heap_bytes() < 16 << 10, "a reader holds {} bytes", reader.heap_bytes());
+    let opened = source.read.swap(0, Ordering::Relaxed);
+    assert!(opened <= 16 << 10, "opening reads {opened} bytes");
+    let wanted = key(77_777);
+    let lookup = LookupKey::new(&wanted, MAX_SEQNO);
+    assert!(reader.get(&lookup, &ReadOptions::default()).unwrap().is_some());
+    let first = source.read.swap(0, Ordering::Relaxed);
+    assert!(
+        first <= 3 * 4200,
+        "a lookup reads a filter page, a partition and a block, but {first} bytes were read"
+    );
+    assert!(reader.get(&lookup, &ReadOptions::default()).unwrap().is_some());
+    assert_eq!(source.read.load(Ordering::Relaxed), 0, "the second time everything is cached");
+}
+
+#[test]
+fn a_newer_version_or_feature_is_refused_in_words() {
+    let file = table(10, 10, BlockFormat::new(), &WriteOptions::default());
+    let refused = |change: &dyn Fn(&mut esker_table::footer::Footer)| {
+        let mut footer = esker_table::footer::Footer::decode(&file, file.len() as u64).unwrap();
+        change(&mut footer);
+        let bytes = [&file[..file.len() - 64], &footer.encode()[..]].concat();
+        match BlockFormat::new().open(BlockSource::from_memory(bytes)) {
+            Err(error) => error.to_string(),
+            Ok(reader) => format!("opened, read-only: {}", reader.properties().read_only),
+        }
+    };
+    assert!(refused(&|footer| footer.version = 2).starts_with("unsupported: version 2"));
+    assert!(refused(&|footer| footer.features.incompatible |= 1 << 31).starts_with("unsupported"));
+    assert_eq!(refused(&|footer| footer.features.read_only_compatible = 4), "opened, read-only: true");
+    assert_eq!(refused(&|footer| footer.features.compatible = 4), "opened, read-only: false");
+}
+
+#[test]
+fn the_concrete_type_reads_as_the_format_does() {
+    let file = table(100, 10, BlockFormat::new(), &WriteOptions::default());
+    let reader = BlockFormat::new().open_table(BlockSource::from_memory(file)).unwrap();
+    assert_eq!(reader.properties().entries, 100);
+}
