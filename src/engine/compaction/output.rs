@@ -33,6 +33,9 @@ use std::sync::{Arc, Mutex};
 /// Bytes that are gathered before they are handed to the operating system.
 const PIECE: usize = 512 << 10;
 
+/// Bytes after which a table's writer is asked again how large the table has become.
+const ASK_SIZE_EVERY: usize = 16 << 10;
+
 /// Bytes of range tombstones, in one table, that make it end.
 const MOST_TOMBSTONE_BYTES: usize = 4 << 20;
 
@@ -51,6 +54,9 @@ pub(crate) struct Outputs<'a> {
     /// Bytes of tombstones that the current share has met.
     tombstone_bytes: usize,
     current: Option<Open<'a>>,
+    /// The size of the current table when it was last asked for, and the bytes it has been given since.
+    size: u64,
+    unsized_bytes: usize,
     /// Where the current share begins; `None` for the first.
     start: Option<Vec<u8>>,
     /// The last key of the current table.
@@ -95,6 +101,8 @@ impl<'a> Outputs<'a> {
             fragment: 0,
             tombstone_bytes: 0,
             current: None,
+            size: 0,
+            unsized_bytes: 0,
             start: None,
             last_key: Vec::new(),
             done: Vec::new(),
@@ -117,6 +125,7 @@ impl<'a> Outputs<'a> {
         let taken = open.writer.add_raw_block(block).map_err(|e| Error::table(&open.path, e))?;
         if taken {
             self.last_key.clone_from(&block.last_key);
+            self.unsized_bytes += block.stored.len();
         }
         Ok(taken)
     }
@@ -139,13 +148,23 @@ impl<'a> Outputs<'a> {
             self.tombstone_bytes += weight(f);
             self.fragment += 1;
         }
-        let size = self.current.as_ref().map_or(0, |open| open.writer.estimated_size());
+        let size = self.current_size();
         let due = self.splitter.cut_before(user_key, size + self.tombstone_bytes as u64);
         if (due && self.current.is_some()) || self.tombstone_bytes > MOST_TOMBSTONE_BYTES {
             self.cut(Some(user_key))?;
             self.tombstone_bytes = 0;
         }
         Ok(())
+    }
+
+    /// About how large the current table is. Its writer is asked once in a while: it has to add up many parts.
+    fn current_size(&mut self) -> u64 {
+        let Some(open) = &self.current else { return 0 };
+        if self.size == 0 || self.unsized_bytes >= ASK_SIZE_EVERY {
+            self.size = open.writer.estimated_size();
+            self.unsized_bytes = 0;
+        }
+        self.size + self.unsized_bytes as u64
     }
 
     /// Ends the current share before `end`; `None` for the last one. What lies between the last entry and there, if it
@@ -183,6 +202,7 @@ impl<'a> Outputs<'a> {
         }
         self.open()?;
         let Some(mut open) = self.current.take() else { return Ok(()) };
+        (self.size, self.unsized_bytes) = (0, 0);
         let capabilities = self.format.capabilities();
         let mut kept_tombstones = Vec::new();
         for tombstone in share.iter() {
@@ -270,6 +290,7 @@ impl Sink for Outputs<'_> {
             self.last_key.clear();
             self.last_key.extend_from_slice(user_key);
         }
+        self.unsized_bytes += user_key.len() + value.len();
         let open = self.open()?;
         open.writer.add(user_key, trailer, value).map_err(|e| Error::table(&open.path, e))?;
         if let Some(collector) = &mut open.collector {

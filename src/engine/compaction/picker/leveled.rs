@@ -153,6 +153,16 @@ pub(super) fn is_dense(table: &FileMeta) -> bool {
     table.deletes > 0 && table.deletes.saturating_mul(2) >= table.entries
 }
 
+/// Whether runs of L0 that are full of deletes may delete a tenth of what they would be merged with.
+fn l0_deletes_much(version: &Version, base: usize) -> bool {
+    let dense = || version.levels[0].tables().filter(|t| is_dense(t));
+    let Some(span) = Span::of(dense()) else { return false };
+    let deletes: u64 = dense().map(|t| t.deletes).sum();
+    let met: u64 =
+        version.levels[base].runs.iter().flat_map(|r| span.overlapping(r)).map(|t| t.entries).sum();
+    deletes.saturating_mul(10) >= met
+}
+
 /// Runs for the trigger; one made of deletes counts twice, because merging it gives space back.
 fn l0_score(version: &Version, p: &Parameters) -> f64 {
     let runs: usize =
@@ -326,6 +336,9 @@ pub(super) fn merge(version: &Version, p: &Parameters, inputs: Vec<InputRun>, to
 /// With nothing else to do: a table full of deletes, or with range tombstones, goes one level down; at the bottom it is
 /// rewritten once no snapshot needs its deletes.
 fn pick_dense(version: &Version, context: &Context<'_>, p: &Parameters, base: usize) -> Option<Choice> {
+    if l0_deletes_much(version, base) {
+        return pick_l0(version, context, p, base);
+    }
     for level in base..MAX_LEVELS {
         let Some(run) = version.levels[level].runs.first() else { continue };
         for (i, table) in run.tables.iter().enumerate() {
@@ -412,12 +425,23 @@ mod tests {
 
     #[test]
     fn deletes_count_twice_at_l0() {
+        let mut large = table(1, "a", "m");
+        large.entries = 1000;
         let mut sketch = Sketch::with_options(leveled(4, 10, 1000));
-        sketch.put(6, 0, table(1, "a", "m"));
+        sketch.put(6, 0, large);
         sketch.put(0, 10, table(10, "c", "e").with_deletes(9));
         assert!(sketch.pick().is_none());
         sketch.put(0, 11, table(11, "c", "e").with_deletes(5));
-        assert!(sketch.pick().is_some());
+        assert!(sketch.pick().is_some_and(|pick| pick.score >= 1.0));
+    }
+
+    #[test]
+    fn deletes_at_l0_that_would_take_much_away_do_not_wait() {
+        let mut sketch = Sketch::with_options(leveled(4, 10, 1000));
+        sketch.put(6, 0, table(1, "a", "m"));
+        sketch.put(0, 10, table(10, "c", "e").with_deletes(9));
+        let pick = sketch.pick().unwrap();
+        assert_eq!((numbers(pick.choice.tables()), pick.reason), (vec![1, 10], Reason::Tombstones));
     }
 
     #[test]

@@ -5,7 +5,13 @@ use crate::Error;
 use crate::compaction::{Choice, Reason};
 use crate::fs::simulated::Fault;
 use crate::options::{ByLevel, CompactionStrategy, KeyspaceOptions};
+use esker_format_block::BlockFormat;
 use esker_table::codec::Compression;
+use esker_table::{
+    BlockSource, Capabilities, FormatId, RangeTombstone, TableError, TableFormat, TableReader, TableSummary,
+    TableWriter, Trailer, WriteOptions,
+};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn leveled(table_bytes: u64) -> KeyspaceOptions {
@@ -278,4 +284,125 @@ fn flushes_get_their_turn() {
     let mut job = store.job();
     job.between = Some(&refuse);
     assert!(crate::compaction::run(&job, &choice).is_err());
+}
+
+/// The default format without what only the MANIFEST can hold for others.
+#[derive(Debug)]
+struct Bare(BlockFormat);
+
+struct BareWriter<'a>(Box<dyn TableWriter + 'a>);
+
+impl TableFormat for Bare {
+    fn id(&self) -> FormatId {
+        FormatId(7001)
+    }
+
+    fn name(&self) -> &'static str {
+        "bare"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities().with_range_tombstones(false).with_properties(false).with_block_copy(false)
+    }
+
+    fn writer<'a>(
+        &self,
+        out: Box<dyn std::io::Write + Send + 'a>,
+        options: &WriteOptions,
+    ) -> esker_table::Result<Box<dyn TableWriter + 'a>> {
+        Ok(Box::new(BareWriter(self.0.writer(out, options)?)))
+    }
+
+    fn open(&self, source: BlockSource) -> esker_table::Result<Arc<dyn TableReader>> {
+        self.0.open(source)
+    }
+}
+
+impl TableWriter for BareWriter<'_> {
+    fn add(&mut self, user_key: &[u8], trailer: Trailer, value: &[u8]) -> esker_table::Result<()> {
+        self.0.add(user_key, trailer, value)
+    }
+
+    fn add_range_tombstone(&mut self, _: &RangeTombstone) -> esker_table::Result<()> {
+        Err(TableError::unsupported("no range tombstones here"))
+    }
+
+    fn estimated_size(&self) -> u64 {
+        self.0.estimated_size()
+    }
+
+    fn entries(&self) -> u64 {
+        self.0.entries()
+    }
+
+    fn finish(self: Box<Self>, collected: Vec<(String, Vec<u8>)>) -> esker_table::Result<TableSummary> {
+        assert!(collected.is_empty(), "the engine keeps collected bytes for this format");
+        self.0.finish(collected)
+    }
+}
+
+#[test]
+fn what_a_format_cannot_hold_is_kept_beside_it() {
+    let options = leveled(1500).format(ByLevel::levels(["bare".to_owned(), "block".to_owned()]));
+    for (at_top, seed) in [("bare", 1), ("block", 2)] {
+        let mut options = options.clone();
+        if at_top == "block" {
+            options.format = ByLevel::levels(["block".to_owned(), "bare".to_owned()]);
+        }
+        let mut random = Random(seed);
+        let mut store = Store::with_format(options, Arc::new(Bare(BlockFormat::new())));
+        let mut kept = 0;
+        for round in 0..30 {
+            for _ in 0..60 {
+                let (a, b) = (random.below(150), random.below(150));
+                let key = format!("key{a:03}");
+                if random.below(20) == 0 {
+                    store.delete_range(&key, &format!("key{b:03}"));
+                } else {
+                    store.put(&key, &format!("{round}"));
+                }
+            }
+            if round == 10 {
+                let seqno = store.seqno;
+                store.snapshots.push(seqno);
+            }
+            store.flush().unwrap();
+            store.settle();
+            kept += store.version().tables().filter(|t| !t.kept_tombstones.is_empty()).count();
+            store.check(&format!("{at_top} at the top, round {round}"));
+        }
+        assert!(kept > 0);
+        assert!(store.collected(crate::manifest::STAMP).iter().all(|stamp| !stamp.is_empty()));
+    }
+}
+
+#[test]
+fn tables_that_are_clipped_and_renumbered_are_merged_as_they_count() {
+    let mut store = Store::new(leveled(1500));
+    for i in 0..100 {
+        store.put(&format!("key{i:03}"), "old");
+    }
+    store.flush().unwrap();
+    for i in 0..100 {
+        store.put(&format!("key{i:03}"), "attached");
+    }
+    store.flush().unwrap();
+    // The second table counts as written after all else, and only from key020 to key050.
+    store.seqno += 1;
+    let seqno = store.seqno;
+    store.change_newest(|meta| {
+        meta.seqno_override = Some(seqno);
+        (meta.min_seqno, meta.max_seqno) = (seqno, seqno);
+        (meta.smallest, meta.largest, meta.largest_exclusive) = (b"key020".into(), b"key050".into(), true);
+        meta.clipped = true;
+    });
+    store.compact();
+    let attached = |i: usize| (20..50).contains(&i);
+    for i in 0..100 {
+        let expected: &[u8] = if attached(i) { b"attached" } else { b"old" };
+        assert_eq!(store.get(format!("key{i:03}").as_bytes(), seqno).as_deref(), Some(expected));
+        let before = store.get(format!("key{i:03}").as_bytes(), seqno - 1);
+        assert_eq!(before.is_some(), !attached(i), "the override is what is written on");
+    }
+    assert_eq!(store.version().tables().map(|t| t.entries).sum::<u64>(), 100);
 }

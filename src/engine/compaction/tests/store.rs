@@ -5,13 +5,13 @@ use crate::compaction::{Choice, Context, Done, JobContext, ManualPlan, Pick, flu
 use crate::fs::Env;
 use crate::fs::filename::FileName;
 use crate::fs::simulated::SimEnv;
-use crate::manifest::{FileMeta, KeyspaceEdit, KeyspaceRecord, Version, VersionEdit, VersionSet};
+use crate::manifest::{AddedFile, FileMeta, KeyspaceEdit, KeyspaceRecord, Version, VersionEdit, VersionSet};
 use crate::memtable::{Memtable, entry_bound};
 use crate::metrics::Metrics;
 use crate::options::{KeyspaceOptions, TableIo};
 use crate::tables::{DecodedBlocks, FormatRegistry, TableCache};
 use esker_format_block::BlockFormat;
-use esker_table::{Fragments, Kind, LookupKey, ReadOptions, Run, SeqNo, Trailer};
+use esker_table::{Fragments, Kind, LookupKey, ReadOptions, Run, SeqNo, TableFormat, Trailer};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,6 +52,14 @@ impl Random {
 
 impl Store {
     pub(super) fn new(options: KeyspaceOptions) -> Store {
+        Store::with_formats(options, vec![Arc::new(BlockFormat::new())])
+    }
+
+    pub(super) fn with_format(options: KeyspaceOptions, format: Arc<dyn TableFormat>) -> Store {
+        Store::with_formats(options, vec![Arc::new(BlockFormat::new()), format])
+    }
+
+    fn with_formats(options: KeyspaceOptions, formats: Vec<Arc<dyn TableFormat>>) -> Store {
         let sim = SimEnv::new();
         let env: Arc<dyn Env> = Arc::new(sim.clone());
         let dir = Path::new("/store");
@@ -64,7 +72,7 @@ impl Store {
         };
         let set = VersionSet::create(env.clone(), dir, first).unwrap();
         let mut registry = FormatRegistry::empty();
-        registry.register(Arc::new(BlockFormat::new())).unwrap();
+        formats.into_iter().for_each(|format| registry.register(format).unwrap());
         let registry = Arc::new(registry);
         let metrics = Arc::new(Metrics::default());
         let blocks = Arc::new(DecodedBlocks::new(1 << 20, 4096, metrics.clone()));
@@ -144,6 +152,21 @@ impl Store {
         self.install(edit)?;
         self.mem = Arc::new(Memtable::new(8 << 20));
         Ok(tables)
+    }
+
+    /// Changes what the MANIFEST says of the newest table of L0.
+    pub(super) fn change_newest(&mut self, change: impl FnOnce(&mut FileMeta)) {
+        let version = self.version();
+        let run = &version.levels[0].runs[0];
+        let mut meta = run.tables[0].as_ref().clone();
+        change(&mut meta);
+        let edit = KeyspaceEdit {
+            id: ID,
+            removed: vec![(0, meta.number)],
+            added: vec![AddedFile { level: 0, run: run.id, meta: Arc::new(meta) }],
+            ..KeyspaceEdit::default()
+        };
+        self.install(edit).unwrap();
     }
 
     fn install(&self, edit: KeyspaceEdit) -> Result<()> {
