@@ -182,7 +182,18 @@ impl TableSlot {
             return Ok(table);
         }
         let path = FileName::Table(self.meta.number).path(&self.shared.dir);
-        let table = Arc::new(self.shared.open(path, &self.meta)?);
+        let table = match self.shared.open(path, &self.meta) {
+            // A store that is open for reading only leaves a table under its temporary name if a crash did.
+            Err(missing @ Error::MissingFile { .. }) => {
+                let path = FileName::TableTmp(self.meta.number).path(&self.shared.dir);
+                self.shared.open(path, &self.meta).map_err(|error| match error {
+                    Error::MissingFile { .. } => missing,
+                    other => other,
+                })
+            }
+            opened => opened,
+        };
+        let table = Arc::new(table?);
         Ok(self.opened.get_or_init(|| table))
     }
 

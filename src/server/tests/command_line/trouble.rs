@@ -164,6 +164,46 @@ fn a_malformed_line() {
     assert_eq!(esker(&["get", "--db", &db, "x"]).text(0), "y\n");
 }
 
+/// What a process leaves that is killed between two steps of creating a file, where a reader changes nothing and a writer
+/// finishes.
+#[test]
+fn files_whose_creation_was_interrupted() {
+    let scratch = Scratch::with_pairs(b"a\t1\n");
+    let db = scratch.db();
+    esker(&["compact", "--db", &db]).text(0);
+    esker(&["put", "--db", &db, "b", "2"]).text(0);
+    // A table that the MANIFEST names, under its temporary name.
+    let table = file_of(&db, |name| name.ends_with(".sst"));
+    let temporary = table.with_extension("sst.tmp");
+    std::fs::rename(&table, &temporary).unwrap();
+    // A segment of the log that the MANIFEST does not know.
+    let newest = std::fs::read_dir(&db)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "wal"))
+        .max()
+        .unwrap();
+    let number: u64 = newest.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let mut header = std::fs::read(&newest).unwrap()[..64].to_vec();
+    header[32..40].copy_from_slice(&(number + 100).to_le_bytes());
+    header[40..48].copy_from_slice(&number.to_le_bytes());
+    header[48..56].fill(0);
+    let sum = crc32c::crc32c(&header[..60]);
+    header[60..].copy_from_slice(&sum.to_le_bytes());
+    std::fs::write(newest.with_file_name(format!("{:06}.wal", number + 100)), header).unwrap();
+
+    let before = picture(&db);
+    assert_eq!(esker(&["scan", "--db", &db]).text(0), "a\t1\nb\t2\n");
+    esker(&["verify", "--db", &db]).text(0);
+    assert!(picture(&db) == before, "a reader changed the store");
+    for i in 0..3 {
+        esker(&["put", "--db", &db, &format!("c{i}"), "3"]).text(0);
+        esker(&["verify", "--db", &db]).text(0);
+    }
+    assert!(table.exists() && !temporary.exists());
+    assert_eq!(esker(&["scan", "--db", &db]).text(0), "a\t1\nb\t2\nc0\t3\nc1\t3\nc2\t3\n");
+}
+
 /// A mount that goes with the value. `None`, and a printed word, where mounting is not allowed.
 struct Mount(String);
 
