@@ -1,6 +1,6 @@
 //! What must hold after a crash, a failure and a recovery.
 
-use crate::script::{Content, Life, Progress, STORE, open};
+use crate::script::{Content, Life, Progress, STORE, UNLOGGED, open};
 use esker::testing::{CrashMode, SimEnv};
 use esker::{Db, Durability, Error, TableIo};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,21 +39,29 @@ fn prefix_of(
     else {
         return Err(format!("the keyspaces are {names:?}, but should be {:?}", progress.names.keys()));
     };
+    let mut all = all.clone();
+    if let Some(unlogged) = all.remove(UNLOGGED) {
+        let (lower, total) = (progress.unlogged_flushed, progress.unlogged.len());
+        if !(lower..=total).any(|writes| progress.unlogged_content(writes) == unlogged) {
+            return Err(format!("the keyspace without a log is at none of its states {lower}..={total}"));
+        }
+    }
     let expected = |commits: usize| {
         let mut content = progress.content(commits);
-        lives.iter().map(|(n, l)| (n.clone(), content.remove(l).unwrap_or_default())).collect()
+        let logged = lives.iter().filter(|(name, _)| *name != UNLOGGED);
+        logged.map(|(n, l)| (n.clone(), content.remove(l).unwrap_or_default())).collect()
     };
     let total = progress.commits.len();
     for commits in (lower..=total).rev() {
         let expected: BTreeMap<String, Content> = expected(commits);
-        if *all == expected {
+        if all == expected {
             return Ok((commits, lives.clone()));
         }
     }
-    if let Some(commits) = (0..lower).rev().find(|&commits| *all == expected(commits)) {
+    if let Some(commits) = (0..lower).rev().find(|&commits| all == expected(commits)) {
         return Err(format!("{lower} writes were promised, of {total}, but only {commits} are there"));
     }
-    let difference = differ(all, &expected(lower));
+    let difference = differ(&all, &expected(lower));
     Err(format!("the store is at none of the states {lower}..={total}; against {lower}: {difference}"))
 }
 
@@ -161,7 +169,12 @@ pub(crate) fn check_recovery(
         let keyspace = db.keyspace(name).map_err(say("a keyspace"))?;
         let mut batch = esker::WriteBatch::new();
         keyspace.put_to(&mut batch, "after", name);
-        db.write(batch, Durability::Synced).map_err(say("writing after recovery"))?;
+        if name == UNLOGGED {
+            db.write(batch, Durability::Buffered).map_err(say("writing after recovery"))?;
+            keyspace.flush().map_err(say("flushing after recovery"))?;
+        } else {
+            db.write(batch, Durability::Synced).map_err(say("writing after recovery"))?;
+        }
         content.insert(b"after".to_vec(), name.clone().into_bytes());
     }
     let env = env.power_loss(CrashMode::LoseAll);
@@ -187,6 +200,8 @@ fn check_copies(env: &SimEnv, table_io: TableIo, progress: &Progress) -> Result<
         let all = read_all(&db).map_err(say("reading a checkpoint"))?;
         let mut state = Progress::new();
         state.commits = progress.commits[..copy.commits].to_vec();
+        state.unlogged = progress.unlogged[..copy.unlogged].to_vec();
+        state.unlogged_flushed = copy.unlogged;
         state.names = copy.names.clone();
         prefix_of(&all, &state, copy.commits).map_err(|finding| format!("{}: {finding}", copy.path))?;
     }

@@ -6,6 +6,7 @@
 //! missing; compaction brings nothing back; a further crash, in the middle of recovery too, changes nothing of this.
 //!
 //! - `ESKER_CRASH_FULL=1` tries everything with everything: minutes.
+//! - `ESKER_CRASH_SEED=n` takes another script.
 //! - `ESKER_CRASH_AT=n` tries call n alone and prints the calls before it.
 
 #![allow(clippy::unwrap_used, reason = "what cannot go on has failed")]
@@ -24,6 +25,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The script's seeds: all of them under `ESKER_CRASH_FULL`, the first otherwise.
 const SEEDS: [u64; 3] = [1, 2, 3];
+
+fn seeds() -> Vec<u64> {
+    match std::env::var("ESKER_CRASH_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        Some(seed) => vec![seed],
+        None if full() => SEEDS.to_vec(),
+        None => SEEDS[..1].to_vec(),
+    }
+}
 
 /// Findings to print before giving up.
 const ENOUGH: usize = 10;
@@ -61,14 +70,8 @@ impl Scenario {
     }
 
     fn all() -> Vec<Scenario> {
-        let seeds = if full() { &SEEDS[..] } else { &SEEDS[..1] };
-        seeds
-            .iter()
-            .map(|&seed| {
-                let table_io = if seed % 2 == 1 { TableIo::Mmap } else { TableIo::Pread };
-                Scenario::new(seed, table_io)
-            })
-            .collect()
+        let table_io = |seed| if seed % 2 == 1 { TableIo::Mmap } else { TableIo::Pread };
+        seeds().into_iter().map(|seed| Scenario::new(seed, table_io(seed))).collect()
     }
 
     /// Tries every call on all processors, and fails with what was found.
@@ -210,6 +213,39 @@ fn failure_of_every_call() {
     }
 }
 
+/// A disk that is full, or a device that is gone, from some call on until the store is opened again.
+#[test]
+fn failure_of_every_call_from_one_on() {
+    for scenario in Scenario::all() {
+        scenario.sweep("failure of every call from one on", |call, count| {
+            for fault in [Fault::Io, Fault::NoSpace] {
+                if !fault.meets(call.op) || !(full() || call.number % 3 == 0) {
+                    continue;
+                }
+                count.one();
+                let env = SimEnv::new();
+                env.fail_from(call.number, fault);
+                let mut session = Session::new(&env, scenario.table_io);
+                let result = session.run(&scenario.steps);
+                let progress = session.progress.clone();
+                if let Err(error) = result {
+                    typed(&error)?;
+                }
+                if fault == Fault::NoSpace
+                    && let Some(db) = &session.db
+                {
+                    check_content(db, &progress, progress.acked).map_err(|f| format!("disk full: {f}"))?;
+                }
+                drop(session);
+                let thorough = full() || call.number % 2 == 0;
+                check_recovery(&env.kill(), scenario.table_io, &progress, progress.acked, thorough)
+                    .map_err(|finding| format!("{fault:?} from here on, then opened again: {finding}"))?;
+            }
+            Ok(())
+        });
+    }
+}
+
 fn failure(scenario: &Scenario, call: &Call, fault: Fault) -> Result<(), Finding> {
     let env = SimEnv::new();
     let (mut session, result) = scenario.run_with(&env, call, fault);
@@ -218,21 +254,26 @@ fn failure(scenario: &Scenario, call: &Call, fault: Fault) -> Result<(), Finding
         if let Some(db) = session.db.clone() {
             // Reads go on.
             let acked = session.progress.acked;
-            check_content(&db, &session.progress, acked).map_err(|f| format!("after {error}: {f}"))?;
+            let seen =
+                check_content(&db, &session.progress, acked).map_err(|f| format!("after {error}: {f}"))?;
             // Writing is refused with the reason, or works.
             let stamp = format!("after {error}").into_bytes();
-            session.progress.commits.push(vec![(0, Op::Put(b"after failure".to_vec(), stamp.clone()))]);
+            let after = vec![(0, Op::Put(b"after failure".to_vec(), stamp.clone()))];
             let mut batch = esker::WriteBatch::new();
             batch.put("after failure", stamp);
             match db.write(batch, Durability::Synced) {
                 Ok(()) => {
+                    // The failure concerned one call alone, and what is seen now is what it did.
+                    session.progress.commits.truncate(seen);
+                    session.progress.commits.push(after);
                     session.progress.acked = session.progress.commits.len();
                     session.progress.durable = session.progress.commits.len();
                 }
-                Err(Error::ReadOnly { .. }) => {
-                    session.progress.commits.pop();
+                Err(Error::ReadOnly { .. }) => {}
+                Err(other) => {
+                    session.progress.commits.push(after);
+                    typed(&other)?;
                 }
-                Err(other) => typed(&other)?,
             }
             let acked = session.progress.acked;
             check_content(&db, &session.progress, acked).map_err(|f| format!("after {error}, again: {f}"))?;

@@ -1,5 +1,6 @@
 //! The scripted workload: what it does, and what it has been promised so far.
 
+use esker::Compression;
 use esker::testing::SimEnv;
 use esker::{
     ByLevel, CompactionStrategy, Db, Durability, Error, KeyspaceOptions, TableIo, WriteBatch, WriteOptions,
@@ -9,6 +10,9 @@ use std::sync::Arc;
 
 /// Where the store lies.
 pub(crate) const STORE: &str = "disk/store";
+
+/// The keyspace without a log: what was not flushed is lost with the process.
+pub(crate) const UNLOGGED: &str = "unlogged";
 
 /// A keyspace in its life from creation to drop: a name can be used again, a life cannot.
 pub(crate) type Life = u32;
@@ -46,6 +50,10 @@ pub(crate) enum Step {
     Submit {
         ops: Vec<(&'static str, Op)>,
     },
+    /// Writes to the keyspace that has no log.
+    Unlogged(Op),
+    /// Adds tables with keys from this number on.
+    Ingest(&'static str, usize),
     Sync,
     Flush(&'static str),
     FlushAll,
@@ -97,7 +105,7 @@ fn op(dice: &mut Dice, stamp: usize) -> Op {
 /// The script of this seed: every kind of operation, in an order in which each meets what the others leave.
 pub(crate) fn script(seed: u64) -> Vec<Step> {
     let mut dice = Dice::new(seed);
-    let mut steps = vec![Step::Create("a"), Step::Create("b")];
+    let mut steps = vec![Step::Create("a"), Step::Create("b"), Step::Create(UNLOGGED)];
     let mut names = vec!["default", "a", "b"];
     let mut stamp = 0;
     let mut ops = |dice: &mut Dice, names: &[&'static str]| -> Vec<(&'static str, Op)> {
@@ -114,8 +122,9 @@ pub(crate) fn script(seed: u64) -> Vec<Step> {
             let synced = dice.below(3) == 0;
             steps.push(Step::Write { ops: ops(&mut dice, &names), synced });
         }
+        steps.push(Step::Unlogged(op(&mut dice, 1000 + round)));
         match round {
-            0 => steps.push(Step::Flush("a")),
+            0 => steps.extend([Step::Flush("a"), Step::Ingest("a", 20)]),
             1 => steps.extend([Step::FlushAll, Step::Background]),
             2 => steps.push(Step::Reopen),
             3 => steps.extend([Step::Submit { ops: ops(&mut dice, &names) }, Step::Flush("b")]),
@@ -126,12 +135,14 @@ pub(crate) fn script(seed: u64) -> Vec<Step> {
                 names.push("c");
             }
             6 => steps.extend([Step::FlushAll, Step::Compact("default"), Step::Background]),
-            7 => steps.extend([Step::Flush("c"), Step::Sync, Step::Create("b")]),
+            7 => steps.extend([Step::Flush("c"), Step::Flush(UNLOGGED), Step::Sync, Step::Create("b")]),
             8 => {
                 names.push("b");
                 steps.extend([Step::Reopen, Step::Compact("a")]);
             }
-            9 => steps.extend([Step::Flush("default"), Step::Checkpoint("disk/copy2")]),
+            9 => {
+                steps.extend([Step::Flush("default"), Step::Ingest("b", 10), Step::Checkpoint("disk/copy2")])
+            }
             10 => steps.extend([Step::FlushAll, Step::Background, Step::Compact("c")]),
             _ => steps.extend([Step::Sync, Step::Background]),
         }
@@ -144,6 +155,7 @@ pub(crate) fn script(seed: u64) -> Vec<Step> {
 pub(crate) struct Copy {
     pub(crate) path: &'static str,
     pub(crate) commits: usize,
+    pub(crate) unlogged: usize,
     pub(crate) names: BTreeMap<String, Life>,
     pub(crate) done: bool,
 }
@@ -162,6 +174,9 @@ pub(crate) struct Progress {
     /// The keyspaces there are if the call under way that creates or drops one has taken effect.
     pub(crate) names_or: Option<BTreeMap<String, Life>>,
     pub(crate) copies: Vec<Copy>,
+    /// Every write begun to the keyspace without a log, and how many of them were flushed.
+    pub(crate) unlogged: Vec<Op>,
+    pub(crate) unlogged_flushed: usize,
     next_life: Life,
 }
 
@@ -180,6 +195,13 @@ impl Progress {
         all
     }
 
+    /// The content of the keyspace without a log after its first `writes` writes.
+    pub(crate) fn unlogged_content(&self, writes: usize) -> Content {
+        let mut content = Content::new();
+        self.unlogged[..writes].iter().for_each(|op| op.apply(&mut content));
+        content
+    }
+
     fn begin(&mut self, ops: &[(&'static str, Op)]) {
         let commit = ops.iter().map(|(name, op)| (self.names[*name], op.clone())).collect();
         self.commits.push(commit);
@@ -196,6 +218,10 @@ impl Progress {
 
     /// What is written up to the last write to keyspace `name` is durable.
     fn flushed(&mut self, name: &str) {
+        if name == UNLOGGED {
+            self.unlogged_flushed = self.unlogged.len();
+            return;
+        }
         let life = self.names[name];
         let last = self.commits.iter().rposition(|ops| ops.iter().any(|(l, _)| *l == life));
         self.durable = self.durable.max(last.map_or(0, |i| i + 1));
@@ -203,20 +229,29 @@ impl Progress {
     }
 }
 
-fn keyspace_options() -> KeyspaceOptions {
-    KeyspaceOptions::new()
-        .block_bytes(512)
-        .compaction(CompactionStrategy::Leveled { l0_trigger: 2, ratio: 2, table_bytes: 4096 })
-        .filter_bits(ByLevel::all(10))
+/// Different choices for different keyspaces, small enough that everything happens often.
+fn keyspace_options(name: &str) -> KeyspaceOptions {
+    let options = KeyspaceOptions::new().block_bytes(512).filter_bits(ByLevel::all(10));
+    let leveled = CompactionStrategy::Leveled { l0_trigger: 2, ratio: 2, table_bytes: 4096 };
+    let tiered = CompactionStrategy::Tiered { runs: 2, max_space_amp_percent: 100 };
+    match name {
+        "a" => options.compaction(tiered),
+        "b" => options.compaction(leveled).compression(ByLevel::all(Compression::Lz4)),
+        UNLOGGED => options.compaction(leveled).log(false),
+        _ => options.compaction(leveled),
+    }
 }
 
 pub(crate) fn open(env: &SimEnv, path: &str, table_io: TableIo) -> Result<Db, Error> {
-    Db::builder()
+    let builder = Db::builder()
         .env(Arc::new(env.clone()))
         .memory_budget(1 << 20)
         .segment_bytes(4096)
         .table_io(table_io)
-        .keyspace_defaults(keyspace_options())
+        .keyspace_defaults(keyspace_options("default"));
+    ["a", "b", UNLOGGED]
+        .into_iter()
+        .fold(builder, |builder, name| builder.keyspace_options(name, keyspace_options(name)))
         .open(path)
 }
 
@@ -277,6 +312,21 @@ impl<'a> Session<'a> {
                 commit.wait()?;
                 progress.durable = progress.durable.max(submitted);
             }
+            Step::Unlogged(op) => {
+                progress.unlogged.push(op.clone());
+                db.write(batch(&db, &[(UNLOGGED, op.clone())])?, Durability::Buffered)?;
+            }
+            Step::Ingest(name, from) => {
+                let value = |i: usize| format!("ingested{}:{i}", progress.commits.len()).into_bytes();
+                let pairs: Vec<(Vec<u8>, Vec<u8>)> = (*from..from + 15)
+                    .map(|i| (format!("key{i:02}").into_bytes(), value(i).repeat(20)))
+                    .collect();
+                let ops: Vec<_> =
+                    pairs.iter().map(|(key, value)| (*name, Op::Put(key.clone(), value.clone()))).collect();
+                progress.begin(&ops);
+                db.keyspace(name)?.ingest(|writer| pairs.iter().try_for_each(|(k, v)| writer.put(k, v)))?;
+                progress.all_durable();
+            }
             Step::Sync => {
                 db.sync()?;
                 progress.all_durable();
@@ -288,12 +338,14 @@ impl<'a> Session<'a> {
             Step::FlushAll => {
                 db.flush()?;
                 progress.all_durable();
+                progress.flushed(UNLOGGED);
             }
             Step::Compact(name) => db.keyspace(name)?.compact(..)?,
             Step::Background => while db.step_background()? {},
             Step::Checkpoint(path) => {
                 let (commits, names) = (progress.commits.len(), progress.names.clone());
-                progress.copies.push(Copy { path, commits, names, done: false });
+                let unlogged = progress.unlogged.len();
+                progress.copies.push(Copy { path, commits, unlogged, names, done: false });
                 db.checkpoint(path)?;
                 if let Some(copy) = progress.copies.last_mut() {
                     copy.done = true;
@@ -304,7 +356,7 @@ impl<'a> Session<'a> {
                 after.insert((*name).to_owned(), progress.next_life);
                 progress.next_life += 1;
                 progress.names_or = Some(after.clone());
-                db.create_keyspace(name, keyspace_options())?;
+                db.create_keyspace(name, keyspace_options(name))?;
                 (progress.names, progress.names_or) = (after, None);
             }
             Step::Drop(name) => {
@@ -318,6 +370,7 @@ impl<'a> Session<'a> {
                 self.db = None;
                 db.close()?;
                 progress.all_durable();
+                progress.flushed(UNLOGGED);
                 self.db = Some(open(self.env, STORE, self.table_io)?);
             }
         }

@@ -325,6 +325,14 @@ impl Core {
 
     /// Ends background work, makes everything durable, and releases the directory. Later calls do nothing.
     pub(crate) fn close(&self) -> Result<()> {
+        // What is in no log has to be in tables.
+        let flushed = match self.health.check_writable() {
+            Ok(()) => {
+                let trees = self.all_trees();
+                trees.iter().filter(|tree| !tree.options.log).try_for_each(|tree| self.flush_tree(tree))
+            }
+            Err(_) => Ok(()),
+        };
         self.stop.store(true, Ordering::Release);
         for tree in self.all_trees() {
             tree.stop.store(true, Ordering::Release);
@@ -347,7 +355,7 @@ impl Core {
             self.committer.notify_synced();
             std_lock(&self.lock).take();
         }
-        result
+        flushed.and(result)
     }
 
     /// Starts the threads that an environment with threads wants.

@@ -366,10 +366,11 @@ impl Db {
     }
 
     /// Closes the store: ends background work (a compaction under way is given up), makes everything durable and releases
-    /// the directory. Other handles get [`Error::Closed`] from then on. Memtables are not flushed; the log has them.
+    /// the directory. Other handles get [`Error::Closed`] from then on. Memtables are not flushed, since the log has them,
+    /// but for those of keyspaces without a log.
     ///
     /// # Errors
-    /// `Io` if the log could not be synced.
+    /// `Io` if the log could not be synced, or a table not be written.
     pub fn close(self) -> Result<()> {
         self.core().close()
     }
