@@ -69,6 +69,14 @@ pub(crate) enum DecodeError {
     Unsupported(String),
 }
 
+impl std::fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DecodeError::Damaged(what) | DecodeError::Unsupported(what) => f.write_str(what),
+        }
+    }
+}
+
 fn damaged(what: impl Into<String>) -> DecodeError {
     DecodeError::Damaged(what.into())
 }

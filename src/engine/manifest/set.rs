@@ -21,7 +21,7 @@ use super::state::StoreState;
 use super::version::Version;
 use crate::fs::Env;
 use crate::fs::filename::FileName;
-use crate::record::End;
+use crate::record::{End, LogKind, Salvage};
 use crate::sync::std_lock;
 use crate::{Error, Recovery, Result};
 use esker_table::SeqNo;
@@ -104,8 +104,8 @@ impl VersionSet {
     ///
     /// # Errors
     /// `NoStore`; `MissingFile` if CURRENT, the MANIFEST, a table or a segment of the log that the state needs is lost;
-    /// `Corruption` if one of them is damaged, a table has another length than recorded, or there is a table
-    /// that the MANIFEST does not know; `Unsupported`; `Io`.
+    /// `Corruption` if one of them is damaged, a table has another length than recorded, or there is a table or a
+    /// segment with records that the MANIFEST does not know; `Unsupported`; `Io`.
     pub(crate) fn load(
         env: Arc<dyn Env>,
         dir: &Path,
@@ -434,18 +434,32 @@ impl Inventory<'_> {
             }
         }
         for name in self.names {
+            if let FileName::Wal(number) = *name
+                && number > state.newest_wal
+                && self.holds_record(*name, number)?
+            {
+                return Err(self.lost_edit(*name));
+            }
             let FileName::Table(number) = *name else { continue };
             if !state.is_live(number) && !state.obsolete.contains(&number) {
                 // A table gets its own name only when an edit that names it is durable.
-                let at = self.env.file_len(self.manifest).unwrap_or(0);
-                return Err(Error::corruption(
-                    self.manifest,
-                    at,
-                    format!("it does not know the table {name}, so it has lost an edit; run `esker repair`"),
-                ));
+                return Err(self.lost_edit(*name));
             }
         }
         Ok(tmp)
+    }
+
+    fn lost_edit(&self, proof: FileName) -> Error {
+        let at = self.env.file_len(self.manifest).unwrap_or(0);
+        let what = format!("it does not know {proof}, so it has lost an edit; run `esker repair`");
+        Error::corruption(self.manifest, at, what)
+    }
+
+    /// Whether a segment of the log took a record, which happens only once a durable edit names the segment.
+    fn holds_record(&self, name: FileName, number: u64) -> Result<bool> {
+        let path = name.path(self.dir);
+        let source = self.env.open(&path).map_err(|e| Error::io(&path, "open", e))?;
+        Ok(Salvage::open(source, &path, LogKind::Wal, number)?.next()?.is_some())
     }
 
     /// What nothing needs: to be asked only if [`check`](Inventory::check) found nothing wrong.

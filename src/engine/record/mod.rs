@@ -12,7 +12,7 @@ mod reader;
 mod salvage;
 mod writer;
 
-pub(crate) use reader::{End, Expect, LogReader, Record};
+pub(crate) use reader::{End, Expect, LogReader, Record, peek_header};
 pub(crate) use salvage::{Damage, Salvage};
 pub(crate) use writer::{append_record, encode_header};
 

@@ -340,6 +340,15 @@ impl std::fmt::Debug for LogReader {
     }
 }
 
+/// Kind and number in an intact header.
+pub(crate) fn peek_header(bytes: &[u8]) -> Option<(LogKind, u64)> {
+    let bytes: &[u8; HEADER_LEN] = bytes.first_chunk()?;
+    let field = |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
+    let intact = bytes[..8] == MAGIC && field(60) == crc32c(&bytes[..60]);
+    let number = u64::from(field(32)) | u64::from(field(36)) << 32;
+    LogKind::from_code(field(12)).filter(|_| intact).map(|kind| (kind, number))
+}
+
 /// Checksum, payload length and synced offset, if the tag is that of log `number`.
 fn parse_record_header(bytes: &[u8], number: u64) -> Option<(u32, usize, u64)> {
     let field = |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);

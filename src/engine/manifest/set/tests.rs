@@ -4,6 +4,7 @@ use super::super::edit::{AddedFile, KeyspaceEdit, KeyspaceRecord};
 use super::super::file_meta::tests::guarded;
 use super::*;
 use crate::fs::LocalEnv;
+use crate::record::{HEADER_LEN, LogHeader, append_record, encode_header};
 use std::fs;
 use tempfile::TempDir;
 
@@ -191,6 +192,17 @@ fn what_the_state_needs_and_is_not_there_is_an_error() {
     }
     let stranger = FileName::Table(number + 50).path(dir.path());
     fs::write(&stranger, "x").unwrap();
+    let error = load(dir.path(), false).unwrap_err();
+    assert!(error.is_corruption() && error.to_string().contains("repair"), "{error}");
+    fs::remove_file(&stranger).unwrap();
+    let unknown = wal + 60;
+    let stranger = FileName::Wal(unknown).path(dir.path());
+    let header = LogHeader { kind: LogKind::Wal, number: unknown, previous: wal, previous_end: 0 };
+    let mut log = encode_header(&header).to_vec();
+    fs::write(&stranger, &log).unwrap();
+    load(dir.path(), true).unwrap();
+    append_record(&mut log, unknown, HEADER_LEN as u64, 0, &[b"a batch"]);
+    fs::write(&stranger, &log).unwrap();
     let error = load(dir.path(), false).unwrap_err();
     assert!(error.is_corruption() && error.to_string().contains("repair"), "{error}");
     fs::remove_file(&stranger).unwrap();

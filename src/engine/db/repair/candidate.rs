@@ -1,0 +1,157 @@
+//! [`Candidate`]: a table file found in a store under repair, looked at from end to end.
+
+use crate::fs::Env;
+use crate::fs::filename::FileName;
+use crate::manifest::{FileMeta, Stamp};
+use crate::tables::FormatRegistry;
+use crate::{Error, Result};
+use esker_table::footer::Footer;
+use esker_table::{BlockSource, Properties, SeqNo, TableError, TableFormat, TableReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How many bytes at the end of a file a table format is recognised by.
+const TAIL_LEN: u64 = 64;
+
+/// A table file, looked at.
+pub(super) struct Candidate {
+    pub(super) number: u64,
+    pub(super) name: FileName,
+    pub(super) path: PathBuf,
+    pub(super) len: u64,
+    /// What the MANIFEST knew of it.
+    pub(super) known: Option<Arc<FileMeta>>,
+    /// `None` if it cannot be opened at all.
+    pub(super) reader: Option<Arc<dyn TableReader>>,
+    pub(super) format: Option<Arc<dyn TableFormat>>,
+    /// What is wrong; `None` if every byte is as it was written.
+    pub(super) damage: Option<String>,
+    /// What every entry counts as, if not as itself.
+    pub(super) seqno_override: Option<SeqNo>,
+}
+
+impl Candidate {
+    /// Opens a table and verifies all of it.
+    ///
+    /// # Errors
+    /// `Unsupported` if it needs a newer version or a format that was not given; `Io`. Damage is no error here.
+    pub(super) fn examine(
+        env: &dyn Env,
+        dir: &Path,
+        name: FileName,
+        number: u64,
+        formats: &FormatRegistry,
+        known: Option<Arc<FileMeta>>,
+    ) -> Result<Candidate> {
+        let path = name.path(dir);
+        let source = env.open(&path).map_err(|e| Error::io(&path, "open", e))?;
+        let len = source.len();
+        let tail_len = len.min(TAIL_LEN);
+        let tail = source.read(len - tail_len, tail_len as usize).map_err(|e| Error::io(&path, "read", e))?;
+        let format = match &known {
+            Some(meta) => formats.by_id(meta.format),
+            None => formats.recognize(&tail),
+        };
+        if format.is_none() {
+            let id = known.as_ref().map(|meta| meta.format).or(Footer::format_of(&tail));
+            if let Some(id) = id {
+                let what =
+                    format!("it has table format {id}, which repair was not given; add it to the options");
+                return Err(Error::Unsupported { path, what });
+            }
+        }
+        let seqno_override = known.as_ref().and_then(|meta| meta.seqno_override);
+        let mut candidate = Candidate {
+            number,
+            name,
+            path,
+            len,
+            known,
+            reader: None,
+            format: format.cloned(),
+            damage: None,
+            seqno_override,
+        };
+        candidate.verify(BlockSource::new(source))?;
+        Ok(candidate)
+    }
+
+    fn verify(&mut self, source: BlockSource) -> Result<()> {
+        let Some(format) = &self.format else {
+            self.damage = Some("it does not end like a table: it was cut, or never finished".to_owned());
+            return Ok(());
+        };
+        let outcome = format.open(source).and_then(|reader| {
+            self.reader = Some(Arc::clone(&reader));
+            reader.verify()
+        });
+        match outcome {
+            Ok(()) => {}
+            Err(error @ TableError::Unsupported { .. }) => return Err(Error::table(&self.path, error)),
+            Err(error) => self.damage = Some(error.to_string()),
+        }
+        if let Some(meta) = self.known.as_ref().filter(|meta| meta.size != self.len) {
+            self.damage.get_or_insert(format!("it has {} bytes instead of {}", self.len, meta.size));
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_intact(&self) -> bool {
+        self.damage.is_none()
+    }
+
+    pub(super) fn properties(&self) -> Option<&Properties> {
+        self.reader.as_ref().map(|reader| reader.properties())
+    }
+
+    /// What the table says of its keyspace.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        Stamp::of(self.properties()?)
+    }
+
+    /// How many entries it should have.
+    pub(super) fn entries(&self) -> Option<u64> {
+        self.known.as_ref().map(|meta| meta.entries).or(self.properties().map(|p| p.entries))
+    }
+
+    /// The smallest and the largest sequence number in it.
+    pub(super) fn seqnos(&self) -> (SeqNo, SeqNo) {
+        match (self.seqno_override, &self.known, self.properties()) {
+            (Some(seqno), _, _) => (seqno, seqno),
+            (None, Some(meta), _) => (meta.min_seqno, meta.max_seqno),
+            (None, None, Some(properties)) => (properties.min_seqno, properties.max_seqno),
+            (None, None, None) => (0, 0),
+        }
+    }
+}
+
+/// The record of an intact table that no MANIFEST knows any more.
+pub(super) fn describe(
+    candidate: &Candidate,
+    now: u64,
+    guard: Arc<crate::manifest::FileGuard>,
+) -> Option<FileMeta> {
+    let properties = candidate.properties()?;
+    let (min_seqno, max_seqno) = candidate.seqnos();
+    Some(FileMeta {
+        number: candidate.number,
+        format: candidate.format.as_ref()?.id(),
+        size: candidate.len,
+        smallest: properties.smallest.clone(),
+        largest: properties.largest.clone(),
+        largest_exclusive: properties.largest_exclusive,
+        clipped: false,
+        min_seqno,
+        max_seqno,
+        seqno_override: candidate.seqno_override,
+        entries: properties.entries,
+        deletes: properties.deletes,
+        range_tombstones: properties.range_tombstones,
+        created_millis: now,
+        // Only what says that the engine wrote it may be mapped.
+        own: candidate.stamp().is_some(),
+        kept_tombstones: Vec::new(),
+        kept_collected: Vec::new(),
+        guard,
+    })
+}

@@ -1,0 +1,378 @@
+//! Where tables go in the repaired store: each in its old place, or all of a keyspace in an order found anew.
+
+use super::candidate::{self, Candidate};
+use super::entries::{Bounds, Merge, Stream, TableEntries};
+use super::report::DamagedTable;
+use super::writer::TABLE_BYTES;
+use super::{Repair, Result};
+use crate::fs::filename::FileName;
+use crate::manifest::{
+    AddedFile, FileMeta, KeyspaceEdit, KeyspaceId, KeyspaceRecord, MAX_LEVELS, StoreState, VersionEdit,
+};
+use esker_table::{Fragments, RangeTombstone, SeqNo};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The keyspace that every store has.
+const DEFAULT: (KeyspaceId, &str) = (0, "default");
+
+/// Tables that are written anew, and what came of each.
+struct Rewrite {
+    streams: Vec<Stream>,
+    /// For each stream out of a table, in their order: what is wrong with it, and how many entries it should have.
+    tables: Vec<Damaged>,
+    tombstones: Vec<RangeTombstone>,
+}
+
+struct Damaged {
+    number: u64,
+    what: Vec<String>,
+    entries: Option<u64>,
+}
+
+impl Rewrite {
+    fn new() -> Rewrite {
+        Rewrite { streams: Vec::new(), tables: Vec::new(), tombstones: Vec::new() }
+    }
+
+    /// Adds what is intact of a table.
+    fn add(&mut self, candidate: &Candidate) {
+        let mut what: Vec<String> = candidate.damage.clone().into_iter().collect();
+        let known = candidate.known.as_ref();
+        let bounds = known.filter(|meta| meta.clipped).map(|meta| bounds_of(meta));
+        if let Some(reader) = &candidate.reader {
+            let seqno = |t: RangeTombstone| match candidate.seqno_override {
+                Some(seqno) => RangeTombstone { seqno, ..t },
+                None => t,
+            };
+            match reader.range_tombstones() {
+                Ok(fragments) => {
+                    let inside = match &bounds {
+                        Some(bounds) => fragments.clip(Some(&bounds.smallest), Some(&end_of(bounds))),
+                        None => (*fragments).clone(),
+                    };
+                    self.tombstones.extend(inside.iter().map(seqno));
+                }
+                Err(error) => {
+                    let said = error.to_string();
+                    what.push(format!("its range deletes are lost ({said})"));
+                }
+            }
+            let entries = TableEntries::new(reader, candidate.seqno_override, bounds);
+            self.streams.push(Stream::Table(Box::new(entries)));
+            self.tables.push(Damaged { number: candidate.number, what, entries: candidate.entries() });
+        }
+        self.tombstones.extend(known.iter().flat_map(|meta| meta.kept_tombstones.iter().cloned()));
+    }
+}
+
+fn bounds_of(meta: &FileMeta) -> Bounds {
+    let (smallest, largest) = (meta.smallest.clone(), meta.largest.clone());
+    Bounds { smallest, largest, exclusive: meta.largest_exclusive }
+}
+
+/// The first key after the bounds.
+fn end_of(bounds: &Bounds) -> Vec<u8> {
+    let mut end = bounds.largest.clone();
+    if !bounds.exclusive {
+        end.push(0);
+    }
+    end
+}
+
+fn overlap(a: &FileMeta, b: &FileMeta) -> bool {
+    !a.ends_before(&b.smallest) && !b.ends_before(&a.smallest)
+}
+
+impl Repair<'_> {
+    /// The state with every damaged or missing table replaced, in its place, by what is left of it.
+    pub(super) fn in_place(&mut self, state: &StoreState) -> Result<VersionEdit> {
+        let mut edit = state.snapshot();
+        for keyspace in &mut edit.keyspaces {
+            let record = keyspace.record.clone().unwrap_or_default();
+            for file in std::mem::take(&mut keyspace.added) {
+                if self.candidates.get(&file.meta.number).is_some_and(Candidate::is_intact) {
+                    self.report.tables_kept += 1;
+                    keyspace.added.push(file);
+                } else {
+                    keyspace.added.extend(self.replace(keyspace.id, &record, &file)?);
+                }
+            }
+        }
+        Ok(edit)
+    }
+
+    /// What takes a damaged table's place.
+    fn replace(
+        &mut self,
+        id: KeyspaceId,
+        record: &KeyspaceRecord,
+        file: &AddedFile,
+    ) -> Result<Vec<AddedFile>> {
+        let meta = &file.meta;
+        let mut rewrite = Rewrite::new();
+        let mut what = vec!["it is missing".to_owned()];
+        if let Some(candidate) = self.candidates.get(&meta.number) {
+            rewrite.add(candidate);
+            what = candidate.damage.clone().into_iter().collect();
+            self.replaced.insert(candidate.name);
+        }
+        let bounds = bounds_of(meta);
+        // What a table has lost may still be in the log.
+        let seqnos = (meta.min_seqno, meta.max_seqno);
+        let (entries, tombstones) =
+            self.log.entries(self.output.env, self.output.dir, id, seqnos, Some(&bounds))?;
+        let clipped = Fragments::new(tombstones).clip(Some(&bounds.smallest), Some(&end_of(&bounds)));
+        rewrite.tombstones.extend(clipped.iter());
+        rewrite.streams.push(Stream::Sorted(entries.into_iter()));
+        if rewrite.tables.is_empty() {
+            rewrite.tables.push(Damaged { number: meta.number, what, entries: Some(meta.entries) });
+        }
+        let written = self.write(id, record, rewrite, u64::MAX)?;
+        self.report.tables_rewritten += 1;
+        let place = |meta| AddedFile { level: file.level, run: file.run, meta: Arc::new(meta) };
+        Ok(written.into_iter().map(place).collect())
+    }
+
+    /// Writes streams, merged, and reports the damage that they met.
+    fn write(
+        &mut self,
+        id: KeyspaceId,
+        record: &KeyspaceRecord,
+        rewrite: Rewrite,
+        table_bytes: u64,
+    ) -> Result<Vec<FileMeta>> {
+        let tombstones = Fragments::new(rewrite.tombstones);
+        let mut merge = Merge::new(rewrite.streams);
+        let mut kept = 0;
+        let mut next = || {
+            let entry = merge.next();
+            kept += u64::from(entry.is_some());
+            entry
+        };
+        let tables = self.output.write_tables((id, record), &mut next, &tombstones, table_bytes)?;
+        let single = rewrite.tables.len() == 1;
+        let streams = merge.streams.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        for (damaged, stream) in rewrite.tables.into_iter().zip(streams) {
+            let Damaged { number, mut what, entries } = damaged;
+            let mut read = kept;
+            if let Some(Stream::Table(stream)) = stream {
+                what.extend(stream.problems);
+                // Of a table that is replaced by itself, entries out of the log count as kept.
+                read = if single { kept } else { stream.read };
+            }
+            what.dedup();
+            if !what.is_empty() {
+                let path = FileName::Table(number).path(self.output.dir);
+                self.report.damaged_tables.push(DamagedTable { path, what, kept: read, entries });
+            }
+        }
+        Ok(tables)
+    }
+
+    /// A state made of the tables alone.
+    pub(super) fn rebuild(&mut self) -> Result<VersionEdit> {
+        self.guess_ingested();
+        let records = self.records();
+        let losses = self.report_unusable();
+        let mut edit = VersionEdit {
+            last_seqno: Some(self.known.last_seqno),
+            next_keyspace: Some(records.keys().max().map_or(1, |id| id + 1).max(self.known.next_keyspace)),
+            ..VersionEdit::default()
+        };
+        let mut by_keyspace: BTreeMap<KeyspaceId, Vec<u64>> = BTreeMap::new();
+        for candidate in self.candidates.values().filter(|c| c.reader.is_some()) {
+            if let Some(id) = self.keyspace_of(candidate, &records) {
+                by_keyspace.entry(id).or_default().push(candidate.number);
+            }
+        }
+        for (&id, record) in &records {
+            let numbers = by_keyspace.remove(&id).unwrap_or_default();
+            edit.keyspaces.push(self.place(id, record, &numbers, losses)?);
+        }
+        let kept: BTreeSet<u64> =
+            edit.keyspaces.iter().flat_map(|k| &k.added).map(|added| added.meta.number).collect();
+        self.replaced.extend(self.names.iter().filter(|name| match **name {
+            FileName::Table(number) => !kept.contains(&number),
+            FileName::TableTmp(number) => {
+                !kept.contains(&number) || self.names.contains(&FileName::Table(number))
+            }
+            _ => false,
+        }));
+        Ok(edit)
+    }
+
+    /// Ingested tables are written without sequence numbers, which only the MANIFEST knows. Their file number says when they
+    /// came: after every table with a lower one.
+    fn guess_ingested(&mut self) {
+        let mut newest = 0;
+        for candidate in self.candidates.values_mut() {
+            let bare = candidate.properties().is_some_and(|p| p.max_seqno == 0 && !p.is_empty());
+            if candidate.known.is_none() && bare && newest > 0 {
+                candidate.seqno_override = Some(newest);
+                self.report.notes.push(format!(
+                    "{} was ingested; it counts as written after all tables with lower numbers",
+                    candidate.name
+                ));
+            }
+            newest = newest.max(candidate.seqnos().1);
+        }
+    }
+
+    /// The keyspaces: what the MANIFEST still says, what tables say of themselves, what the log names.
+    fn records(&mut self) -> BTreeMap<KeyspaceId, KeyspaceRecord> {
+        let mut records = self.known.keyspaces.clone();
+        let mut stamps: Vec<_> =
+            self.candidates.values().filter_map(|c| Some((c.seqnos().1, c.stamp()?))).collect();
+        stamps.sort_by_key(|(seqno, _)| *seqno);
+        for (_, stamp) in stamps {
+            if !self.known.keyspaces.contains_key(&stamp.id) && !self.known.dropped.contains(&stamp.id) {
+                records.insert(stamp.id, stamp.record);
+            }
+        }
+        let log = KeyspaceRecord { log: true, ..KeyspaceRecord::default() };
+        records
+            .entry(DEFAULT.0)
+            .or_insert_with(|| KeyspaceRecord { name: DEFAULT.1.to_owned(), ..log.clone() });
+        for &id in self.log.keyspaces.difference(&self.known.dropped) {
+            records.entry(id).or_insert_with(|| {
+                let name = format!("recovered-{id}");
+                self.report.notes.push(format!("the name of keyspace {id} is lost; it is `{name}` now"));
+                KeyspaceRecord { name, ..log.clone() }
+            });
+        }
+        let homeless = self
+            .candidates
+            .values()
+            .any(|c| c.reader.is_some() && c.stamp().is_none() && !self.known.tables.contains_key(&c.number));
+        if homeless {
+            let id = records.keys().max().map_or(1, |id| id + 1).max(self.known.next_keyspace);
+            self.report.notes.push("tables that do not say their keyspace are in `recovered` now".to_owned());
+            records.insert(id, KeyspaceRecord { name: "recovered".to_owned(), ..log });
+        }
+        // Of two keyspaces with one name the older was dropped, and its name given out again.
+        let mut names = BTreeSet::new();
+        for (id, record) in records.iter_mut().rev() {
+            if !names.insert(record.name.clone()) {
+                let name = format!("{}-{id}", record.name);
+                self.report
+                    .notes
+                    .push(format!("there are two keyspaces `{}`; the older is `{name}` now", record.name));
+                record.name.clone_from(&name);
+                names.insert(name);
+            }
+        }
+        records
+    }
+
+    fn keyspace_of(
+        &self,
+        candidate: &Candidate,
+        records: &BTreeMap<KeyspaceId, KeyspaceRecord>,
+    ) -> Option<KeyspaceId> {
+        let known = self.known.tables.get(&candidate.number).map(|(id, _)| *id);
+        let stamped = || candidate.stamp().map(|stamp| stamp.id);
+        // The last keyspace is the one for tables that do not say.
+        let homeless = || records.keys().next_back().copied();
+        let id = known.or_else(stamped).or_else(homeless)?;
+        records.contains_key(&id).then_some(id)
+    }
+
+    /// Reports tables that are missing or cannot be opened. Returns whether there are any.
+    fn report_unusable(&mut self) -> bool {
+        let mut lost = Vec::new();
+        for (number, (_, meta)) in &self.known.tables {
+            if !self.candidates.contains_key(number) {
+                lost.push((*number, "it is missing".to_owned(), Some(meta.entries)));
+            }
+        }
+        for candidate in self.candidates.values().filter(|c| c.reader.is_none()) {
+            // A table that was never finished was never part of the store.
+            let unfinished = matches!(candidate.name, FileName::TableTmp(_)) && candidate.known.is_none();
+            if !unfinished {
+                let what = candidate.damage.clone().unwrap_or_default();
+                lost.push((candidate.number, what, candidate.entries()));
+            }
+        }
+        let any = !lost.is_empty();
+        for (number, what, entries) in lost {
+            let path = FileName::Table(number).path(self.output.dir);
+            self.report.damaged_tables.push(DamagedTable { path, what: vec![what], kept: 0, entries });
+        }
+        any
+    }
+
+    /// Puts the tables of a keyspace in an order.
+    fn place(
+        &mut self,
+        id: KeyspaceId,
+        record: &KeyspaceRecord,
+        numbers: &[u64],
+        losses: bool,
+    ) -> Result<KeyspaceEdit> {
+        let now = self.output.env.now_millis();
+        let mut metas = Vec::new();
+        let mut flushed: SeqNo = 0;
+        let mut damaged = false;
+        for number in numbers {
+            let Some(candidate) = self.candidates.get(number) else { continue };
+            damaged |= !candidate.is_intact();
+            if candidate.seqno_override.is_none() {
+                flushed = flushed.max(candidate.seqnos().1);
+            }
+            let known = candidate.known.clone();
+            let described = || candidate::describe(candidate, now, self.output.guard(*number)).map(Arc::new);
+            metas.extend(known.or_else(described));
+        }
+        let mut edit = KeyspaceEdit {
+            id,
+            record: Some(record.clone()),
+            flushed_seqno: Some(flushed),
+            ..KeyspaceEdit::default()
+        };
+        let mut rescued = (Vec::new(), Vec::new());
+        if losses || damaged {
+            rescued = self.log.entries(self.output.env, self.output.dir, id, (0, flushed), None)?;
+        }
+        let nothing_rescued = rescued.0.is_empty() && rescued.1.is_empty();
+        metas.retain(|meta| meta.entries > 0 || meta.range_tombstones > 0);
+        if !damaged
+            && nothing_rescued
+            && let Some(layers) = layers(&mut metas)
+        {
+            self.report.tables_kept += metas.len();
+            let place = |(meta, layer)| AddedFile { level: 0, run: layer, meta };
+            edit.added = metas.into_iter().zip(layers).map(place).collect();
+            return Ok(edit);
+        }
+        let mut rewrite = Rewrite::new();
+        for candidate in numbers.iter().filter_map(|number| self.candidates.get(number)) {
+            rewrite.add(candidate);
+        }
+        rewrite.streams.push(Stream::Sorted(rescued.0.into_iter()));
+        rewrite.tombstones.extend(rescued.1);
+        self.report.tables_rewritten += numbers.len();
+        let written = self.write(id, record, rewrite, TABLE_BYTES)?;
+        let place = |meta| AddedFile { level: MAX_LEVELS - 1, run: 0, meta: Arc::new(meta) };
+        edit.added = written.into_iter().map(place).collect();
+        Ok(edit)
+    }
+}
+
+/// Sorts tables by age and gives each the run that it belongs to: of two that overlap, the newer one has the higher.
+/// `None` if the entries of two that overlap interleave in age.
+fn layers(metas: &mut [Arc<FileMeta>]) -> Option<Vec<u64>> {
+    metas.sort_by_key(|meta| (meta.max_seqno, meta.number));
+    let mut layers: Vec<u64> = Vec::with_capacity(metas.len());
+    for (i, newer) in metas.iter().enumerate() {
+        let mut layer = 0;
+        for (older, below) in metas[..i].iter().zip(&layers).filter(|(older, _)| overlap(older, newer)) {
+            if newer.min_seqno <= older.max_seqno {
+                return None;
+            }
+            layer = layer.max(*below);
+        }
+        layers.push(layer + 1);
+    }
+    Some(layers)
+}
