@@ -345,6 +345,9 @@ impl Core {
                 let _ = thread.join();
             }
         }
+        // Writers that are under way end first; those that come later find the store closed. Nobody writes to the log
+        // once the directory is released.
+        let pause = self.committer.pause();
         let result = if self.health.check_writable().is_ok() { self.committer.finish_log() } else { Ok(()) };
         if self.health.check_open().is_ok() {
             if !self.read_only && self.health.check_writable().is_ok() {
@@ -355,6 +358,7 @@ impl Core {
             self.committer.notify_synced();
             std_lock(&self.lock).take();
         }
+        drop(pause);
         flushed.and(result)
     }
 

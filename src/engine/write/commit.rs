@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::options::Durability;
 use crate::sync::std_lock;
 use crate::wal::Segment;
-use esker_table::SeqNo;
+use esker_table::{Kind, SeqNo};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,6 +92,12 @@ pub(crate) struct CommitState {
     active_bytes: usize,
     /// Writers wait while this is not zero; see [`Committer::pause`].
     pauses: u32,
+}
+
+impl CommitState {
+    fn folds(&self, keyspace: KeyspaceId) -> bool {
+        self.active.get(&keyspace).is_some_and(|active| active.tree.options.fold.is_some())
+    }
 }
 
 /// Orders writes and makes them durable. One for each open store.
@@ -293,6 +299,10 @@ impl Committer {
 
     /// Finds the memtables of the operations and reserves room in them. Returns also whether the commit goes to the log.
     fn reserve(state: &mut CommitState, ops: &Ops<'_>) -> Result<(Targets, bool), NotReady> {
+        if ops.iter().any(|op| op.kind == Kind::RangeDelete && state.folds(op.keyspace)) {
+            let what = "a keyspace that the batch names has a fold, which a range delete would pass by";
+            return Err(NotReady::Refused(Error::invalid("delete_range", what)));
+        }
         let segment = state.tail.segment;
         let mut reserve_in = |op_keyspace: KeyspaceId,
                               bound: usize,
