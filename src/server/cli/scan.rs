@@ -45,12 +45,11 @@ fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(after)
 }
 
+/// Where a scan begins and ends.
+type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// The range that lies in all of the bounds; `None` if nothing can.
-fn intersection(
-    from: Option<Vec<u8>>,
-    to: Option<Vec<u8>>,
-    prefix: Option<Vec<u8>>,
-) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+fn intersection(from: Option<Vec<u8>>, to: Option<Vec<u8>>, prefix: Option<Vec<u8>>) -> Option<Bounds> {
     let prefix_end = prefix.as_deref().and_then(after_prefix);
     let start = from.max(prefix);
     let end = match (to, prefix_end) {
@@ -101,12 +100,12 @@ impl Scan {
 mod tests {
     use super::*;
 
-    fn range(from: &str, to: &str, prefix: Option<&[u8]>) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+    fn range(from: &str, to: &str, prefix: Option<&[u8]>) -> Option<Bounds> {
         let some = |s: &str| (!s.is_empty()).then(|| s.as_bytes().to_vec());
         intersection(some(from), some(to), prefix.map(<[u8]>::to_vec))
     }
 
-    fn within(from: &str, to: &str) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+    fn within(from: &str, to: &str) -> Option<Bounds> {
         let start = if from.is_empty() { Bound::Unbounded } else { Bound::Included(from.into()) };
         let end = if to.is_empty() { Bound::Unbounded } else { Bound::Excluded(to.into()) };
         Some((start, end))
