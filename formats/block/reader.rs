@@ -355,9 +355,10 @@ impl TableReader for BlockTable {
     }
 
     fn get(&self, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Option<Found>> {
-        if !self.may_contain(key.hash)? {
-            return Ok(None);
-        }
+        if self.may_contain(key.hash)? { self.get_unfiltered(key, options) } else { Ok(None) }
+    }
+
+    fn get_unfiltered(&self, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Option<Found>> {
         let Some(handle) = self.locate(key.user_key, key.trailer(), options)? else { return Ok(None) };
         match self.get_in(handle, key, options)? {
             Lookup::Found(found) => Ok(Some(found)),

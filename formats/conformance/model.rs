@@ -37,7 +37,15 @@ pub(crate) fn ask_get(
     snapshot: u64,
     options: &ReadOptions,
 ) -> Result<()> {
-    let found = reader.get(&LookupKey::new(user_key, snapshot), options)?;
+    let key = LookupKey::new(user_key, snapshot);
+    let found = reader.get(&key, options)?;
+    let unfiltered = reader.get_unfiltered(&key, options)?;
+    assert_eq!(
+        found.as_ref().map(|f| (f.trailer, &f.value)),
+        unfiltered.as_ref().map(|f| (f.trailer, &f.value)),
+        "get({}, {snapshot}) without the filter",
+        user_key[..user_key.len().min(40)].escape_ascii()
+    );
     let expected = get(entries, user_key, snapshot).map(|entry| (entry.trailer, entry.value.as_slice()));
     let found = found.as_ref().map(|found| (found.trailer, found.value.as_bytes()));
     assert!(

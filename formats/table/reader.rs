@@ -77,6 +77,15 @@ pub trait TableReader: Send + Sync {
     /// `Corruption` or `Io`.
     fn get(&self, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Option<Found>>;
 
+    /// [`get`](TableReader::get) without asking the filter, for callers who have asked it by
+    /// [`may_contain`](TableReader::may_contain).
+    ///
+    /// # Errors
+    /// `Corruption` or `Io`.
+    fn get_unfiltered(&self, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Option<Found>> {
+        self.get(key, options)
+    }
+
     /// Whether the key with this [`crate::key::filter_hash`] may be in the table. `true` if there is no filter.
     ///
     /// # Errors

@@ -40,6 +40,11 @@ impl Cursor {
         Cursor { visible, state, _snapshot: snapshot }
     }
 
+    /// Says that values will be asked for as slices, so that none is copied on the way.
+    pub(crate) fn share_values(&mut self) {
+        self.visible.share_values();
+    }
+
     /// Goes to the first key.
     ///
     /// # Errors

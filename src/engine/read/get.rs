@@ -105,12 +105,13 @@ fn ask_table(
         Some(fragments) => fragments.covering(key.user_key, key.snapshot),
     };
     counts.probes += 1;
-    let found = table.get(key, options)?;
-    if found.is_none() {
-        counts.misses += 1;
-        // The filter has just been asked and lies in the processor's cache.
-        counts.filter_negatives += u64::from(!table.may_contain(key.hash)?);
+    let mut found = None;
+    if table.may_contain(key.hash)? {
+        found = table.get(key, options)?;
+    } else {
+        counts.filter_negatives += 1;
     }
+    counts.misses += u64::from(found.is_none());
     judge(found, cover, Some(table.path()))
 }
 

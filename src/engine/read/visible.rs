@@ -24,7 +24,8 @@ use std::path::Path;
 /// Steps over versions of one key after which seeking is cheaper than stepping on.
 const PATIENCE: usize = 8;
 
-/// Values up to this length are copied when they are put aside; longer ones keep their block.
+/// Values up to this length are copied when they are put aside; longer ones keep their block. None is copied where the
+/// reader wants slices.
 const COPIED_VALUE: usize = 4096;
 
 /// Where the cursor stands.
@@ -51,7 +52,9 @@ pub(crate) struct VisibleCursor {
     /// Going backwards the current key; going forwards the key whose older versions are being passed over.
     key: Vec<u8>,
     value: Vec<u8>,
-    long_value: Option<Slice>,
+    /// The value put aside, if it was not copied.
+    shared_value: Option<Slice>,
+    longest_copy: Option<usize>,
     scratch: Vec<u8>,
 }
 
@@ -85,9 +88,15 @@ impl VisibleCursor {
             state: State::Unplaced,
             key: Vec::new(),
             value: Vec::new(),
-            long_value: None,
+            shared_value: None,
+            longest_copy: Some(COPIED_VALUE),
             scratch: Vec::new(),
         }
+    }
+
+    /// Says that values will be asked for by [`value_slice`](VisibleCursor::value_slice).
+    pub(crate) fn share_values(&mut self) {
+        self.longest_copy = None;
     }
 
     #[inline]
@@ -110,7 +119,7 @@ impl VisibleCursor {
     pub(crate) fn value(&self) -> &[u8] {
         match self.state {
             State::Forward => self.merge.value(),
-            State::Backward => self.long_value.as_deref().unwrap_or(&self.value),
+            State::Backward => self.shared_value.as_deref().unwrap_or(&self.value),
             _ => &[],
         }
     }
@@ -119,7 +128,7 @@ impl VisibleCursor {
     pub(crate) fn value_slice(&self) -> Slice {
         match self.state {
             State::Forward => self.merge.value_slice(),
-            State::Backward => self.long_value.clone().unwrap_or_else(|| Slice::copy_from(&self.value)),
+            State::Backward => self.shared_value.clone().unwrap_or_else(|| Slice::copy_from(&self.value)),
             _ => Slice::new(),
         }
     }
@@ -207,9 +216,21 @@ impl VisibleCursor {
     }
 
     fn end(&mut self, state: State) -> Result<bool> {
-        self.long_value = None;
+        self.shared_value = None;
         self.state = state;
         Ok(false)
+    }
+
+    /// Whether the merge's entry lies at or after the upper bound.
+    #[inline]
+    fn is_above(&self) -> bool {
+        self.bounds.upper().is_some_and(|upper| self.merge.key() >= upper)
+    }
+
+    /// Whether the merge's entry lies before the lower bound.
+    #[inline]
+    fn is_below(&self) -> bool {
+        self.bounds.lower().is_some_and(|lower| self.merge.key() < lower)
     }
 
     #[inline]
@@ -222,7 +243,7 @@ impl VisibleCursor {
     /// over.
     fn find_forward(&mut self, mut skip: bool) -> Result<bool> {
         let (mut hidden, mut older) = (0, 0);
-        while self.merge.valid() && !self.bounds.is_above(self.merge.key()) {
+        while self.merge.valid() && !self.is_above() {
             if self.merge.trailer().seqno() > self.snapshot {
                 hidden += 1;
                 if hidden < PATIENCE {
@@ -267,7 +288,7 @@ impl VisibleCursor {
         // Whether the last of them is a value, which then is put aside.
         let mut live = false;
         let mut hidden = 0;
-        while self.merge.valid() && !self.bounds.is_below(self.merge.key()) {
+        while self.merge.valid() && !self.is_below() {
             if self.merge.trailer().seqno() > self.snapshot {
                 hidden += 1;
                 if hidden < PATIENCE {
@@ -334,11 +355,11 @@ impl VisibleCursor {
 
     fn put_value_aside(&mut self) {
         let value = self.merge.value();
-        if value.len() <= COPIED_VALUE {
+        if self.longest_copy.is_some_and(|longest| value.len() <= longest) {
             put(&mut self.value, value);
-            self.long_value = None;
+            self.shared_value = None;
         } else {
-            self.long_value = Some(self.merge.value_slice());
+            self.shared_value = Some(self.merge.value_slice());
         }
     }
 

@@ -69,7 +69,7 @@ impl Table {
     }
 
     /// The newest entry of the key that the lookup's snapshot sees, a delete among them; range tombstones are not
-    /// applied.
+    /// applied. The filter is not asked, see [`may_contain`](Table::may_contain).
     ///
     /// # Errors
     /// `Corruption` or `Io`, here and below.
@@ -78,13 +78,13 @@ impl Table {
             return Ok(None);
         }
         let Some(seqno) = self.meta.seqno_override else {
-            return self.reader.get(key, options).map_err(|e| self.fail(e));
+            return self.reader.get_unfiltered(key, options).map_err(|e| self.fail(e));
         };
         if seqno > key.snapshot {
             return Ok(None);
         }
         let any = LookupKey { snapshot: MAX_SEQNO, ..*key };
-        let found = self.reader.get(&any, options).map_err(|e| self.fail(e))?;
+        let found = self.reader.get_unfiltered(&any, options).map_err(|e| self.fail(e))?;
         Ok(found.map(|f| Found { trailer: f.trailer.with_seqno(seqno), value: f.value }))
     }
 
