@@ -35,9 +35,9 @@ pub mod testing {
 }
 
 pub use db::{
-    Builder, DEFAULT_KEYSPACE_NAME, DamagedLog, DamagedTable, Db, IngestWriter, InspectOptions, Keyspace,
-    KeyspaceStats, LevelStats, MIN_MEMORY_BUDGET, RecoveryReport, RepairOptions, RepairReport, Snapshot,
-    Stats, TableInfo, TornLog, Unflushed, UnflushedEntry, VerifyReport, View, inspect, repair,
+    Builder, DEFAULT_KEYSPACE_NAME, DamagedLog, DamagedTable, Db, IngestWriter, InspectOptions, Inspected,
+    Keyspace, KeyspaceStats, LevelStats, MIN_MEMORY_BUDGET, RecoveryReport, RepairOptions, RepairReport,
+    Snapshot, Stats, TableInfo, TornLog, Unflushed, UnflushedEntry, VerifyReport, View, inspect, repair,
 };
 pub use event::{Event, EventListener};
 pub use options::{ByLevel, CompactionStrategy, Durability, KeyspaceOptions, Recovery, TableIo};

@@ -7,10 +7,17 @@ use crate::record::{HEADER_LEN, LogKind, RECORD_HEADER_LEN, Salvage};
 use crate::tables::FormatRegistry;
 use crate::write::batch::decode_payload;
 use crate::{Error, LocalEnv, Result};
-use esker_table::{BlockSource, ByteSource, Kind, ReadOptions, Run, TableFormat, Verify};
-use std::io;
+use esker_table::{BlockSource, ByteSource, Kind, ReadOptions, Run, TableFormat, Trailer, Verify};
 use std::path::Path;
 use std::sync::Arc;
+use std::{fmt, io};
+
+/// Says a line.
+macro_rules! line {
+    ($out:expr, $($text:tt)*) => {
+        $out(Inspected::Line(format!($($text)*)))
+    };
+}
 
 /// How many bytes at the end of a file a table format is recognised by.
 const TAIL_LEN: u64 = 64;
@@ -55,8 +62,60 @@ impl InspectOptions {
     }
 }
 
-/// Says what a table, a segment of the log, a MANIFEST or a CURRENT contains, line by line. Keys and values are
-/// escaped like Rust byte strings. Damage is passed over where that is possible and shown where it lies.
+/// One thing that a file says. Its text is one line, in which keys and values are escaped like Rust byte strings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Inspected<'a> {
+    /// Something about the file, or a part of it.
+    Line(String),
+    /// An entry of a table, or an operation in a log.
+    Entry {
+        /// The number of the keyspace, in a log; a table holds one keyspace.
+        keyspace: Option<u32>,
+        /// The sequence number.
+        seqno: u64,
+        /// `put`, `delete`, or `delete-range`.
+        kind: &'static str,
+        /// The user key; of a range, where it begins.
+        key: &'a [u8],
+        /// The value; of a range, where it ends; empty for a delete.
+        value: &'a [u8],
+    },
+}
+
+impl Inspected<'_> {
+    fn entry<'a>(keyspace: Option<u32>, key: &'a [u8], trailer: Trailer, value: &'a [u8]) -> Inspected<'a> {
+        let kind = match trailer.kind() {
+            Some(Kind::Put) => "put",
+            Some(Kind::Delete) => "delete",
+            Some(Kind::RangeDelete) => "delete-range",
+            _ => "unknown",
+        };
+        Inspected::Entry { keyspace, seqno: trailer.seqno(), kind, key, value }
+    }
+}
+
+impl fmt::Display for Inspected<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (keyspace, seqno, kind, key, value) = match self {
+            Inspected::Line(line) => return f.write_str(line),
+            Inspected::Entry { keyspace, seqno, kind, key, value } => {
+                (keyspace, seqno, *kind, key.escape_ascii(), value.escape_ascii())
+            }
+        };
+        write!(f, "{seqno} ")?;
+        if let Some(keyspace) = keyspace {
+            write!(f, "keyspace {keyspace}: ")?;
+        }
+        match kind {
+            "delete" => write!(f, "delete \"{key}\""),
+            "delete-range" => write!(f, "delete \"{key}\"..\"{value}\""),
+            _ => write!(f, "{kind} \"{key}\" = \"{value}\""),
+        }
+    }
+}
+
+/// Says what a table, a segment of the log, a MANIFEST or a CURRENT contains, one thing after the other. Damage is passed over where that is possible and shown where it lies.
 ///
 /// # Errors
 /// The first damage found, once everything that can be read has been shown; `Unsupported` if the file is none of
@@ -67,11 +126,15 @@ impl InspectOptions {
 /// # let path = dir.path().join("CURRENT");
 /// # std::fs::write(&path, "MANIFEST-000005 00000000\n")?;
 /// let mut text = String::new();
-/// let result = esker::inspect(&path, esker::InspectOptions::new(), &mut |line| text += &line);
+/// let result = esker::inspect(&path, esker::InspectOptions::new(), &mut |said| text += &said.to_string());
 /// assert!(result.is_err(), "its checksum is wrong");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn inspect(path: impl AsRef<Path>, options: InspectOptions, out: &mut dyn FnMut(String)) -> Result<()> {
+pub fn inspect(
+    path: impl AsRef<Path>,
+    options: InspectOptions,
+    out: &mut dyn FnMut(Inspected<'_>),
+) -> Result<()> {
     inspect_in(&LocalEnv, path.as_ref(), &options, out)
 }
 
@@ -79,7 +142,7 @@ pub(crate) fn inspect_in(
     env: &dyn Env,
     path: &Path,
     options: &InspectOptions,
-    out: &mut dyn FnMut(String),
+    out: &mut dyn FnMut(Inspected<'_>),
 ) -> Result<()> {
     let source = env.open(path).map_err(|e| Error::io(path, "open", e))?;
     let name = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse);
@@ -117,14 +180,14 @@ pub(crate) fn inspect_in(
     }
 }
 
-fn inspect_current(path: &Path, bytes: &[u8], out: &mut dyn FnMut(String)) -> Result<()> {
+fn inspect_current(path: &Path, bytes: &[u8], out: &mut dyn FnMut(Inspected<'_>)) -> Result<()> {
     match manifest::decode_current(bytes) {
         Some(number) => {
-            out(format!("CURRENT: {} is in force", FileName::Manifest(number)));
+            line!(out, "CURRENT: {} is in force", FileName::Manifest(number));
             Ok(())
         }
         None => {
-            out(format!("CURRENT: \"{}\"", bytes.escape_ascii()));
+            line!(out, "CURRENT: \"{}\"", bytes.escape_ascii());
             Err(Error::corruption(path, 0, "the line is not a name of a MANIFEST and its checksum"))
         }
     }
@@ -155,9 +218,9 @@ impl<'a> DamageLog<'a> {
         DamageLog { path, shown: 0, first: None }
     }
 
-    fn show(&mut self, salvage: &Salvage, out: &mut dyn FnMut(String)) {
+    fn show(&mut self, salvage: &Salvage, out: &mut dyn FnMut(Inspected<'_>)) {
         for damage in &salvage.damage()[self.shown..] {
-            out(format!("{:>10}  {} bytes that are no record", damage.offset, damage.bytes));
+            line!(out, "{:>10}  {} bytes that are no record", damage.offset, damage.bytes);
             self.keep(damage.offset, "not an intact record");
         }
         self.shown = salvage.damage().len();
@@ -177,43 +240,37 @@ fn inspect_segment(
     mut salvage: Salvage,
     number: u64,
     options: &InspectOptions,
-    out: &mut dyn FnMut(String),
+    out: &mut dyn FnMut(Inspected<'_>),
 ) -> Result<()> {
     let follows = salvage.previous().map_or(String::new(), |n| format!(", follows segment {n}"));
-    out(format!("write-ahead log, segment {number}{follows}"));
+    line!(out, "write-ahead log, segment {number}{follows}");
     let mut damage = DamageLog::new(path);
     let (mut batches, mut operations) = (0u64, 0u64);
     while let Some(record) = salvage.next()? {
         damage.show(&salvage, out);
         let (offset, len) = (record.offset, record.payload.len() + RECORD_HEADER_LEN);
         if record.payload.is_empty() {
-            out(format!("{offset:>10}  seal: synced up to {}", record.synced));
+            line!(out, "{offset:>10}  seal: synced up to {}", record.synced);
             continue;
         }
         let Some((first, ops)) = decode_payload(&record.payload) else {
-            out(format!("{offset:>10}  {len} bytes, intact, but no batch"));
+            line!(out, "{offset:>10}  {len} bytes, intact, but no batch");
             damage.keep(offset, "the record is intact, but it is no batch");
             continue;
         };
         let count = u64::from(ops.count());
         let last = first + count.saturating_sub(1);
-        out(format!("{offset:>10}  {len} bytes, batch of {count}, seqnos {first}..={last}"));
+        line!(out, "{offset:>10}  {len} bytes, batch of {count}, seqnos {first}..={last}");
         batches += 1;
         operations += count;
         if options.entries {
             for (op, seqno) in ops.iter().zip(first..) {
-                let (key, value) = (op.key.escape_ascii(), op.value.escape_ascii());
-                let what = match op.kind {
-                    Kind::Put => format!("put \"{key}\" = \"{value}\""),
-                    Kind::RangeDelete => format!("delete \"{key}\"..\"{value}\""),
-                    _ => format!("delete \"{key}\""),
-                };
-                out(format!("            {seqno} keyspace {}: {what}", op.keyspace));
+                out(Inspected::entry(Some(op.keyspace), op.key, Trailer::new(seqno, op.kind), op.value));
             }
         }
     }
     damage.show(&salvage, out);
-    out(format!("{batches} batches, {operations} operations"));
+    line!(out, "{batches} batches, {operations} operations");
     damage.finish()
 }
 
@@ -222,10 +279,10 @@ fn inspect_manifest(
     mut salvage: Salvage,
     number: u64,
     options: &InspectOptions,
-    out: &mut dyn FnMut(String),
+    out: &mut dyn FnMut(Inspected<'_>),
 ) -> Result<()> {
     let follows = salvage.previous().map_or(String::new(), |n| format!(", replaced MANIFEST {n}"));
-    out(format!("MANIFEST {number}{follows}"));
+    line!(out, "MANIFEST {number}{follows}");
     let mut damage = DamageLog::new(path);
     let mut state = StoreState::default();
     let mut edits = 0u64;
@@ -238,48 +295,53 @@ fn inspect_manifest(
         let edit = match VersionEdit::decode(&record.payload, &reclaim) {
             Ok(edit) => edit,
             Err(error) => {
-                out(format!("{:>10}  an edit that cannot be read: {error}", record.offset));
+                line!(out, "{:>10}  an edit that cannot be read: {error}", record.offset);
                 damage.keep(record.offset, &error.to_string());
                 continue;
             }
         };
         if options.entries {
-            out(format!("{:>10}  {} bytes", record.offset, record.payload.len() + RECORD_HEADER_LEN));
-            edit.describe(&mut |line| out(format!("            {line}")));
+            line!(out, "{:>10}  {} bytes", record.offset, record.payload.len() + RECORD_HEADER_LEN);
+            edit.describe(&mut |said| line!(out, "            {said}"));
         }
         edits += 1;
         match state.check(&edit) {
             Ok(checked) => state.take(&edit, checked),
             Err(what) => {
-                out(format!("{:>10}  this edit does not fit what is before it: {what}", record.offset));
+                line!(out, "{:>10}  this edit does not fit what is before it: {what}", record.offset);
                 damage.keep(record.offset, &what);
             }
         }
     }
     damage.show(&salvage, out);
-    out(format!("{edits} edits, which lead to:"));
+    line!(out, "{edits} edits, which lead to:");
     describe_state(&state, out);
     damage.finish()
 }
 
-fn describe_state(state: &StoreState, out: &mut dyn FnMut(String)) {
-    out(format!(
+fn describe_state(state: &StoreState, out: &mut dyn FnMut(Inspected<'_>)) {
+    line!(
+        out,
         "next file {}, last sequence number {}, log segments {}..={}",
-        state.next_file, state.last_seqno, state.oldest_wal, state.newest_wal
-    ));
+        state.next_file,
+        state.last_seqno,
+        state.oldest_wal,
+        state.newest_wal
+    );
     for (id, keyspace) in &state.keyspaces {
         let version = &keyspace.version;
-        out(format!(
+        line!(
+            out,
             "keyspace {id} {:?}: {} tables, {} bytes, flushed up to {}",
             keyspace.record.name,
             version.tables().count(),
             version.bytes(),
             keyspace.flushed_seqno
-        ));
+        );
         for (level, runs) in version.levels.iter().enumerate() {
             for run in &runs.runs {
                 let numbers: Vec<String> = run.tables.iter().map(|t| t.number.to_string()).collect();
-                out(format!("  level {level} run {}: tables {}", run.id, numbers.join(" ")));
+                line!(out, "  level {level} run {}: tables {}", run.id, numbers.join(" "));
             }
         }
     }
@@ -290,14 +352,15 @@ fn inspect_table(
     source: Arc<dyn ByteSource>,
     format: &dyn TableFormat,
     options: &InspectOptions,
-    out: &mut dyn FnMut(String),
+    out: &mut dyn FnMut(Inspected<'_>),
 ) -> Result<()> {
     let failed = |e| Error::table(path, e);
-    out(format!("table of format {} ({}), {} bytes", format.name(), format.id(), source.len()));
+    line!(out, "table of format {} ({}), {} bytes", format.name(), format.id(), source.len());
     let reader = format.open(BlockSource::new(source)).map_err(failed)?;
     let properties = reader.properties();
     let to = if properties.largest_exclusive { ".." } else { "..=" };
-    out(format!(
+    line!(
+        out,
         "{} entries, {} deletes, {} range tombstones, keys \"{}\"{to}\"{}\", seqnos {}..={}",
         properties.entries,
         properties.deletes,
@@ -306,26 +369,22 @@ fn inspect_table(
         properties.largest.escape_ascii(),
         properties.min_seqno,
         properties.max_seqno
-    ));
+    );
     for (name, bytes) in &properties.collected {
         match (name.as_str(), manifest::Stamp::of(properties)) {
             (manifest::STAMP, Some(stamp)) => {
-                out(format!("written for keyspace {} {:?}", stamp.id, stamp.record.name));
+                line!(out, "written for keyspace {} {:?}", stamp.id, stamp.record.name);
             }
-            _ => out(format!("collected {name:?}: {} bytes", bytes.len())),
+            _ => line!(out, "collected {name:?}: {} bytes", bytes.len()),
         }
     }
-    reader.describe(out).map_err(failed)?;
+    reader.describe(&mut |part| out(Inspected::Line(part))).map_err(failed)?;
     if !options.entries {
         return reader.verify().map_err(failed);
     }
     for tombstone in reader.range_tombstones().map_err(failed)?.iter() {
-        out(format!(
-            "{} delete \"{}\"..\"{}\"",
-            tombstone.seqno,
-            tombstone.start.escape_ascii(),
-            tombstone.end.escape_ascii()
-        ));
+        let trailer = Trailer::new(tombstone.seqno, Kind::RangeDelete);
+        out(Inspected::entry(None, &tombstone.start, trailer, &tombstone.end));
     }
     let read = ReadOptions::default().with_verify(Verify::Always).with_sequential(true);
     let mut cursor = Arc::clone(&reader).cursor(&read);
@@ -333,12 +392,7 @@ fn inspect_table(
     cursor.first(&mut run, RUN_ENTRIES).map_err(failed)?;
     while !run.is_empty() {
         for i in 0..run.len() {
-            let (seqno, key) = (run.trailer(i).seqno(), run.key(i).escape_ascii());
-            out(match run.trailer(i).kind() {
-                Some(Kind::Put) => format!("{seqno} put \"{key}\" = \"{}\"", run.value(i).escape_ascii()),
-                Some(Kind::Delete) => format!("{seqno} delete \"{key}\""),
-                _ => format!("{:?} \"{key}\" \"{}\"", run.trailer(i), run.value(i).escape_ascii()),
-            });
+            out(Inspected::entry(None, run.key(i), run.trailer(i), run.value(i)));
         }
         cursor.next(&mut run, RUN_ENTRIES).map_err(failed)?;
     }

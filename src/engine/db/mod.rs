@@ -16,7 +16,7 @@ mod view;
 
 pub use builder::{Builder, MIN_MEMORY_BUDGET};
 pub use ingest::IngestWriter;
-pub use inspect::{InspectOptions, inspect};
+pub use inspect::{InspectOptions, Inspected, inspect};
 pub use keyspace::Keyspace;
 pub use open::{RecoveryReport, TornLog};
 pub use repair::{DamagedLog, DamagedTable, RepairOptions, RepairReport, repair};

@@ -7,10 +7,12 @@ mod bench;
 mod checkpoint;
 mod compact;
 mod failure;
+mod inspect;
 mod kv;
 mod load;
 mod output;
 mod progress;
+mod repair;
 mod scan;
 mod stats;
 mod store;
@@ -46,8 +48,10 @@ enum Command {
     Stats(stats::Stats),
     Verify(verify::Verify),
     Compact(compact::Compact),
+    Repair(repair::Repair),
     Checkpoint(checkpoint::Checkpoint),
     Keyspaces(kv::Keyspaces),
+    Inspect(inspect::Inspect),
     Bench(bench::Bench),
 }
 
@@ -63,8 +67,10 @@ impl Command {
             Command::Stats(c) => c.run(),
             Command::Verify(c) => c.run(),
             Command::Compact(c) => c.run(),
+            Command::Repair(c) => c.run(),
             Command::Checkpoint(c) => c.run(),
             Command::Keyspaces(c) => c.run(),
+            Command::Inspect(c) => c.run(),
             Command::Bench(c) => c.run(),
         }
     }

@@ -11,7 +11,7 @@ use esker_table::{RangeTombstone, Trailer, WriteOptions};
 fn show(env: &SimEnv, path: &str, entries: bool) -> (String, Result<()>) {
     let mut lines = Vec::new();
     let options = InspectOptions::new().entries(entries);
-    let result = inspect_in(env, Path::new(path), &options, &mut |line| lines.push(line));
+    let result = inspect_in(env, Path::new(path), &options, &mut |said| lines.push(said.to_string()));
     (lines.join("\n"), result)
 }
 

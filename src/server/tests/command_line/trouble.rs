@@ -18,6 +18,7 @@ fn a_missing_directory() {
         &["delete", "--db", &db, "k"],
         &["delete-range", "--db", &db, "a", "b"],
         &["compact", "--db", &db],
+        &["repair", "--db", &db],
         &["checkpoint", "--db", &db, &dest],
     ] {
         let ended = esker(arguments);
@@ -46,6 +47,7 @@ fn a_locked_store() {
         &["verify", "--db", &db],
         &["put", "--db", &db, "c", "3"],
         &["compact", "--db", &db],
+        &["repair", "--db", &db],
     ] {
         let ended = esker(arguments);
         assert!(ended.sentence(2).contains("in use"), "{arguments:?}: {}", ended.err);

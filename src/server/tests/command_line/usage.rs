@@ -17,8 +17,10 @@ fn help_and_version_are_answers() {
         "stats",
         "verify",
         "compact",
+        "repair",
         "checkpoint",
         "keyspaces",
+        "inspect",
         "bench",
     ] {
         assert!(help.text(0).contains(&format!("  {subcommand} ")), "{subcommand}");
