@@ -56,12 +56,17 @@ fn run_merge(context: &JobContext<'_>, merge: &Merge) -> Result<Done> {
     .with_hooks(options.filter.as_deref(), options.fold.as_deref());
     let splitter = Splitter::new(merge.grandparents.clone(), merge.table_bytes, merge.max_overlap_bytes);
     let kept = collapse.surviving_tombstones(None, None);
-    let mut outputs = Outputs::new(context, merge.output_level, Some(merge.output_run), splitter, kept)?;
-    let copies = options.filter.is_none() && options.fold.is_none() && options.collector.is_none();
+    let to = merge.output_level;
+    let mut outputs = Outputs::new(context, to, Some(merge.output_run), splitter, kept)?;
+    let unhooked = options.filter.is_none() && options.fold.is_none() && options.collector.is_none();
     let sources = merge
         .inputs
         .iter()
-        .map(|input| TableRun::new(context.tables, &input.tables, copies))
+        .map(|input| {
+            let same_bytes = options.format.at(input.level) == options.format.at(to)
+                && options.compression.at(input.level) == options.compression.at(to);
+            TableRun::new(context.tables, &input.tables, unhooked && same_bytes)
+        })
         .collect::<Result<Vec<_>>>()?;
     let mut merging = Merging::new(sources);
     let mut blocks_copied = 0;

@@ -60,7 +60,7 @@ pub(super) fn pick(version: &Version, context: &Context<'_>) -> Option<Pick> {
     let sizes: Vec<u64> = runs.iter().map(InputRun::bytes).collect();
     let p = Parameters::of(&context.options.compaction);
     let (range, reason, score) = window(&sizes, &p)
-        .or_else(|| is_mostly_deletes(&runs).then_some((0..runs.len(), Reason::Tombstones, 0.5)))?;
+        .or_else(|| deletes_much(&runs).then_some((0..runs.len(), Reason::Tombstones, 0.5)))?;
     let choice = combine(version, context, &runs, range);
     Some(Pick { choice, reason, score })
 }
@@ -75,12 +75,12 @@ fn inputs_by_age(version: &Version) -> Vec<InputRun> {
     by_age(version).map(|(level, r)| InputRun { level, run: r.id, tables: r.tables.clone() }).collect()
 }
 
-/// Whether deletes would take most of the space with them; only with several runs, so that deletes which a snapshot
-/// holds are not rewritten for ever.
-fn is_mostly_deletes(runs: &[InputRun]) -> bool {
+/// Whether there is a delete for every second put, so that about half of the data may go; only with several runs, so that
+/// deletes which a snapshot holds are not rewritten for ever.
+fn deletes_much(runs: &[InputRun]) -> bool {
     let tables = || runs.iter().flat_map(|r| &r.tables);
     let (deletes, entries) = tables().fold((0, 0), |(d, e), t| (d + t.deletes, e + t.entries));
-    runs.len() > 1 && deletes > 0 && deletes.saturating_mul(2) >= entries
+    runs.len() > 1 && deletes > 0 && deletes.saturating_mul(3) >= entries
 }
 
 /// Which neighbours, given all sizes from the newest to the oldest, should become one run.

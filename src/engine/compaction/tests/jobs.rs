@@ -286,6 +286,60 @@ fn flushes_get_their_turn() {
     assert!(crate::compaction::run(&job, &choice).is_err());
 }
 
+#[test]
+fn the_space_of_deleted_entries_comes_back_unasked() {
+    for strategy in [leveled(20_000).compaction, CompactionStrategy::tiered()] {
+        let mut random = Random(3);
+        let mut store = Store::new(leveled(20_000).compaction(strategy));
+        for i in 0..5000 {
+            let noise: String = (0..40).map(|_| char::from(b'a' + random.below(26) as u8)).collect();
+            store.put(&format!("key{i:05}"), &noise);
+            if i % 700 == 0 {
+                store.flush().unwrap();
+                store.settle();
+            }
+        }
+        store.flush().unwrap();
+        store.settle();
+        let before = store.version().bytes();
+        for i in (0..5000).filter(|i| i % 10 != 0) {
+            store.delete(&format!("key{i:05}"));
+        }
+        store.flush().unwrap();
+        store.settle();
+        store.check("deleted");
+        let after = store.version().bytes();
+        assert!(after * 100 <= before * 15, "{strategy:?}: {after} of {before} bytes are left");
+    }
+}
+
+#[test]
+fn a_flush_in_the_middle_of_a_merge_stays_above_it() {
+    for strategy in [leveled(1500).compaction, CompactionStrategy::tiered()] {
+        let mut random = Random(77);
+        let mut store = Store::new(leveled(1500).compaction(strategy));
+        for round in 0..40 {
+            for step in 0..100 {
+                let (a, b) = (random.below(300), random.below(300));
+                match random.below(12) {
+                    0 => store.delete_range(&format!("key{a:03}"), &format!("key{b:03}")),
+                    1..=3 => store.delete(&format!("key{a:03}")),
+                    _ => store.put(&format!("key{a:03}"), &format!("{round}-{step}")),
+                }
+            }
+            if round % 7 == 3 {
+                let seqno = store.seqno;
+                store.snapshots.push(seqno);
+            }
+            match store.next() {
+                Some(pick) => store.run_around_a_flush(&pick.choice).unwrap(),
+                None => drop(store.flush().unwrap()),
+            }
+            store.check(&format!("{strategy:?}, round {round}"));
+        }
+    }
+}
+
 /// The default format without what only the MANIFEST can hold for others.
 #[derive(Debug)]
 struct Bare(BlockFormat);

@@ -169,6 +169,26 @@ impl Store {
         self.install(edit).unwrap();
     }
 
+    /// Runs a choice, and flushes the memtable in the middle of it.
+    pub(super) fn run_around_a_flush(&mut self, choice: &Choice) -> Result<()> {
+        let flushed = std::cell::Cell::new(false);
+        let between = || {
+            if flushed.replace(true) {
+                return Ok(());
+            }
+            let added = flush(&self.job(), std::slice::from_ref(&self.mem))?;
+            self.install(KeyspaceEdit { id: ID, added, ..KeyspaceEdit::default() })
+        };
+        let mut job = self.job();
+        job.between = Some(&between);
+        let done = run(&job, choice)?;
+        self.install(done.edit)?;
+        if flushed.get() {
+            self.mem = Arc::new(Memtable::new(8 << 20));
+        }
+        Ok(())
+    }
+
     fn install(&self, edit: KeyspaceEdit) -> Result<()> {
         let edit = VersionEdit { keyspaces: vec![edit], ..VersionEdit::default() };
         self.set.log_and_apply(edit, |_| {})
