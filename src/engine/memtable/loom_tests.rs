@@ -7,10 +7,11 @@ use loom::thread;
 fn check(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
+    model.max_branches = 10_000;
     model.check(test);
 }
 
-/// Everything in the list, forwards; backwards it must be the same.
+/// Everything in the memtable, forwards.
 fn contents(memtable: &Arc<Memtable>) -> Vec<(Vec<u8>, SeqNo)> {
     let mut cursor = memtable.cursor();
     let mut forwards = Vec::new();
@@ -20,73 +21,123 @@ fn contents(memtable: &Arc<Memtable>) -> Vec<(Vec<u8>, SeqNo)> {
         forwards.push((cursor.key().to_vec(), cursor.trailer().seqno()));
         more = cursor.next();
     }
-    assert!(forwards.is_sorted_by_key(|(key, seqno)| (key.clone(), std::cmp::Reverse(*seqno))));
+    assert!(
+        forwards.is_sorted_by_key(|(key, seqno)| (key.clone(), std::cmp::Reverse(*seqno))),
+        "{forwards:?}"
+    );
     forwards
 }
 
-fn insert(memtable: &Memtable, key: &str, seqno: SeqNo, height: usize) {
-    let trailer = Trailer::new(seqno, Kind::Put);
-    memtable.list.insert_with_height(key.as_bytes(), trailer, &[seqno as u8], height);
+fn insert(memtable: &Memtable, key: &str, seqno: SeqNo) {
+    memtable.insert(key.as_bytes(), Trailer::new(seqno, Kind::Put), &[seqno as u8]);
 }
 
-/// Two writers whose entries belong into the same gap, at one level and at two, in both orders.
+/// A memtable with these entries, so that what comes next meets an empty, a half full or a full leaf, or a tree. A
+/// block has two slots here.
+fn prepared(keys: &[&str]) -> Arc<Memtable> {
+    let memtable = Arc::new(Memtable::new(0));
+    for (key, seqno) in keys.iter().zip(1..) {
+        insert(&memtable, key, seqno);
+    }
+    memtable
+}
+
+/// Two writers whose entries belong into the same gap, in both orders: both claim the next slot, or both split.
 #[test]
 fn loom_no_insert_is_lost() {
-    for (first, second, heights) in [("a", "b", [2, 2]), ("b", "a", [2, 1]), ("k", "k", [1, 2])] {
-        check(3, move || {
-            let memtable = Arc::new(Memtable::new(0));
-            let other = memtable.clone();
-            let writer = thread::spawn(move || insert(&other, first, 1, heights[0]));
-            insert(&memtable, second, 2, heights[1]);
-            assert_eq!(memtable.get(&LookupKey::new(second.as_bytes(), 2)).unwrap().trailer.seqno(), 2);
-            writer.join().unwrap();
-            let mut expected = vec![(first.into(), 1), (second.into(), 2)];
-            expected.sort_by_key(|(key, seqno): &(Vec<u8>, SeqNo)| (key.clone(), std::cmp::Reverse(*seqno)));
-            assert_eq!(contents(&memtable), expected);
-            for (key, seqno) in [(first, 1), (second, 2)] {
-                let found = memtable.get(&LookupKey::new(key.as_bytes(), seqno)).unwrap();
-                assert_eq!((found.trailer.seqno(), &found.value[..]), (seqno, &[seqno as u8][..]));
-                let mut cursor = memtable.cursor();
-                assert!(cursor.seek_before(key.as_bytes(), Trailer::LAST) && cursor.key() == key.as_bytes());
+    let before: [&'static [&'static str]; 4] = [&[], &["m"], &["m", "c"], &["c", "m", "p", "d"]];
+    for before in before {
+        for (first, second) in [("j", "k"), ("k", "j"), ("k", "k")] {
+            check(3, move || {
+                let memtable = prepared(before);
+                let seqno = before.len() as u64 + 1;
+                let other = memtable.clone();
+                let writer = thread::spawn(move || insert(&other, first, seqno));
+                insert(&memtable, second, seqno + 1);
+                let mine = memtable.get(&LookupKey::new(second.as_bytes(), seqno + 1)).unwrap();
+                assert_eq!(mine.trailer.seqno(), seqno + 1);
+                writer.join().unwrap();
+                let mut expected: Vec<(Vec<u8>, SeqNo)> = before
+                    .iter()
+                    .chain(&[first, second])
+                    .map(|key| key.as_bytes().to_vec())
+                    .zip(1..)
+                    .collect();
+                expected.sort_by_key(|(key, seqno)| (key.clone(), std::cmp::Reverse(*seqno)));
+                assert_eq!(contents(&memtable), expected, "{before:?}");
+                for (key, seqno) in expected {
+                    let found = memtable.get(&LookupKey::new(&key, seqno)).unwrap();
+                    assert_eq!((found.trailer.seqno(), &found.value[..]), (seqno, &[seqno as u8][..]));
+                    let mut cursor = memtable.cursor();
+                    assert!(cursor.seek_before(&key, Trailer::LAST) && cursor.key() == key);
+                }
+            });
+        }
+    }
+}
+
+/// A reader beside a writer that adds `keys` one after the other. The reader is given the memtable and the sequence
+/// number up to which everything was inserted before it looks.
+fn beside_a_writer(
+    before: &'static [&'static str],
+    keys: &'static [&'static str],
+    read: impl Fn(&Arc<Memtable>, SeqNo) + Send + Sync + 'static,
+) {
+    check(2, move || {
+        let memtable = prepared(before);
+        let count = before.len() as u64;
+        let done = Arc::new(AtomicU64::new(count));
+        let (memtable2, done2) = (memtable.clone(), done.clone());
+        let writer = thread::spawn(move || {
+            for (key, seqno) in keys.iter().zip(count + 1..) {
+                insert(&memtable2, key, seqno);
+                done2.store(seqno, Ordering::Release);
+            }
+        });
+        read(&memtable, done.load(Ordering::Acquire));
+        writer.join().unwrap();
+    });
+}
+
+/// Into an empty slot, into a full leaf that is the root, into a full leaf below, and one after the other.
+const CASES: [(&[&str], &[&str]); 4] =
+    [(&["h"], &["k"]), (&["h", "p"], &["k"]), (&["b", "h", "p", "t"], &["k"]), (&["h"], &["m", "k"])];
+
+#[test]
+fn loom_readers_find_what_was_inserted() {
+    for (before, keys) in CASES {
+        beside_a_writer(before, keys, move |memtable, snapshot| {
+            for (key, seqno) in before.iter().chain(keys).zip(1..) {
+                let found = memtable.get(&LookupKey::new(key.as_bytes(), snapshot));
+                assert_eq!(found.map(|found| found.trailer.seqno()), Some(seqno).filter(|&n| n <= snapshot));
             }
         });
     }
 }
 
-/// A reader beside a writer: what was inserted before the reader looked is found, and the order always holds.
 #[test]
-fn loom_readers_meet_whole_entries_in_order() {
-    for (keys, heights) in [(["m", "c"], [1, 2]), (["c", "m"], [2, 2]), (["c", "c"], [2, 1])] {
-        check(3, move || {
-            let memtable = Arc::new(Memtable::new(0));
-            insert(&memtable, "h", 1, 2);
-            let done = Arc::new(AtomicU64::new(1));
-            let (memtable2, done2) = (memtable.clone(), done.clone());
-            let writer = thread::spawn(move || {
-                for (i, (key, height)) in keys.into_iter().zip(heights).enumerate() {
-                    insert(&memtable2, key, i as u64 + 2, height);
-                    done2.store(i as u64 + 2, Ordering::Release);
-                }
-            });
-            let snapshot = done.load(Ordering::Acquire);
-            for (i, key) in keys.iter().enumerate() {
-                let found = memtable.get(&LookupKey::new(key.as_bytes(), snapshot));
-                let visible = keys.iter().enumerate().filter(|(j, k)| *k == key && *j as u64 + 2 <= snapshot);
-                let expected = visible.map(|(j, _)| j as u64 + 2).max();
-                assert_eq!(found.map(|found| found.trailer.seqno()), expected, "{i}");
-            }
-            let met = contents(&memtable).len() as u64;
-            assert!(met >= snapshot && met <= 3);
+fn loom_readers_walk_over_whole_entries_in_order() {
+    for (before, keys) in CASES {
+        beside_a_writer(before, keys, move |memtable, snapshot| {
+            let met = contents(memtable);
+            assert_eq!(met.iter().filter(|(_, seqno)| *seqno <= snapshot).count() as u64, snapshot);
+        });
+    }
+}
+
+#[test]
+fn loom_readers_walk_backwards_too() {
+    for (before, keys) in CASES {
+        beside_a_writer(before, keys, move |memtable, snapshot| {
             let mut cursor = memtable.cursor();
-            let mut before = (vec![0xff], 0);
-            let mut more = cursor.last();
+            let (mut after, mut met, mut more) = (vec![0xff], 0, cursor.last());
             while more {
-                let at = (cursor.key().to_vec(), cursor.trailer().seqno());
-                assert!(at.0 < before.0 || (at.0 == before.0 && at.1 > before.1));
-                before = at;
+                assert!(cursor.key() < &after[..]);
+                after = cursor.key().to_vec();
+                met += u64::from(cursor.trailer().seqno() <= snapshot);
                 more = cursor.prev();
             }
-            writer.join().unwrap();
+            assert_eq!(met, snapshot);
         });
     }
 }
@@ -137,11 +188,11 @@ fn loom_range_deletions_of_two_writers_all_count() {
 fn loom_reservations_hold() {
     check(5, || {
         let bound = entry_bound(1, 1);
-        let memtable = Arc::new(Memtable::new(bound + bound / 2));
+        let memtable = Arc::new(Memtable::new(bound + 16));
         let write = move |memtable: &Memtable, seqno| {
             let reserved = memtable.try_reserve(bound);
             if reserved {
-                insert(memtable, "k", seqno, arena::MAX_HEIGHT);
+                insert(memtable, "k", seqno);
                 memtable.release(bound);
             }
             reserved
@@ -152,6 +203,6 @@ fn loom_reservations_hold() {
         let theirs = writer.join().unwrap();
         assert!(!(mine && theirs));
         assert_eq!(memtable.entries(), u64::from(mine) + u64::from(theirs));
-        assert!(memtable.bytes_used() <= bound + bound / 2);
+        assert!(memtable.bytes_used() <= bound + 16);
     });
 }

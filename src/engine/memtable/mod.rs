@@ -3,47 +3,56 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`Memtable`] | one keyspace's entries of one stretch of sequence numbers, in one arena |
-//! | `arena` | the memory, and the nodes that lie in it |
-//! | `skiplist` | the order of the entries |
+//! | `arena` | the memory, and the nodes and blocks that lie in it |
+//! | `tree`, `block` | the order of the entries |
 //! | `tombstones` | the range deletions |
 //! | [`MemtableCursor`] | iteration, both ways |
 //!
-//! Any number of threads insert and read at the same time; nobody waits for anybody. An entry is seen by every
+//! Any number of threads insert and read at the same time. Readers never wait; writers wait for each other only while
+//! one of them splits a block of the tree, which takes less than a microsecond. An entry is seen by every
 //! lookup that begins after its insert has returned. A memtable never gives memory back and never grows: writers
 //! reserve room before they write to the log, and when there is none the memtable is sealed.
 
 mod arena;
+mod block;
 mod cursor;
-mod skiplist;
 mod tombstones;
+mod tree;
 
 #[cfg(all(test, loom))]
 mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-pub(crate) use arena::entry_bound;
 pub(crate) use cursor::MemtableCursor;
 
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use arena::Arena;
 use esker_table::reader::Found;
 use esker_table::{Fragments, Kind, LookupKey, SeqNo, Trailer};
-use skiplist::SkipList;
 use std::sync::Arc;
 use tombstones::Tombstones;
+use tree::Tree;
+
+/// The largest capacity of a memtable (an arena could do with 32 GiB).
+const MAX_CAPACITY: usize = if usize::BITS > 32 { 16 << 30 } else { 512 << 20 };
+
+/// The bytes to reckon with for an entry: those that it takes itself, and a share of what orders the entries.
+pub(crate) fn entry_bound(key_len: usize, value_len: usize) -> usize {
+    arena::node_bytes(true, key_len, value_len) + tree::ENTRY_SHARE
+}
 
 /// One keyspace's entries of one stretch of sequence numbers. See the head of this file.
 pub(crate) struct Memtable {
     arena: Arc<Arena>,
-    list: SkipList,
+    tree: Tree,
     tombstones: Tombstones,
     /// Bytes promised to writers that are not done.
     promised: AtomicUsize,
     max_seqno: AtomicU64,
     /// The bytes and nodes that the arena held before the first entry.
     empty: (usize, u64),
-    /// The bytes that the arena may hold.
+    /// The bytes that its entries may take.
     capacity: usize,
 }
 
@@ -51,13 +60,13 @@ impl Memtable {
     /// An empty memtable whose entries' [`entry_bound`]s may sum up to `capacity`. The memory is taken from the
     /// operating system as it is filled.
     pub(crate) fn new(capacity: usize) -> Memtable {
-        let arena = Arc::new(Arena::new(capacity));
-        let list = SkipList::new(arena.clone());
+        let capacity = capacity.min(MAX_CAPACITY);
+        let arena = Arc::new(Arena::new(capacity, tree::blocks_for(capacity)));
+        let tree = Tree::new(arena.clone());
         let tombstones = Tombstones::new(arena.clone());
-        let empty = (arena.used(), arena.nodes());
-        let capacity = capacity.saturating_add(empty.0).min(arena.capacity());
+        let empty = (arena.used() + tree.used(), arena.nodes());
         let (promised, max_seqno) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Memtable { arena, list, tombstones, promised, max_seqno, empty, capacity }
+        Memtable { arena, tree, tombstones, promised, max_seqno, empty, capacity }
     }
 
     /// Promises room for entries whose [`entry_bound`]s sum up to `bound`, until [`release`](Self::release) is called
@@ -66,7 +75,7 @@ impl Memtable {
         // What is promised is counted before what is used is read: another writer's entries are then seen in the one
         // or in the other, and while it inserts in both.
         let promised = self.promised.fetch_add(bound, Ordering::AcqRel).saturating_add(bound);
-        if self.arena.used().saturating_add(promised) <= self.capacity {
+        if self.bytes_used().saturating_add(promised) <= self.capacity {
             return true;
         }
         self.promised.fetch_sub(bound, Ordering::AcqRel);
@@ -89,7 +98,7 @@ impl Memtable {
         if trailer.kind_number() == Kind::RangeDelete as u8 {
             self.tombstones.insert(user_key, trailer.seqno(), value);
         } else {
-            self.list.insert(user_key, trailer, value);
+            self.tree.insert(user_key, trailer, value);
         }
         self.max_seqno.fetch_max(trailer.seqno(), Ordering::Relaxed);
     }
@@ -98,7 +107,7 @@ impl Memtable {
     /// applied. The value shares the memtable's memory.
     #[inline]
     pub(crate) fn get(&self, key: &LookupKey<'_>) -> Option<Found> {
-        let node = self.list.find(key.user_key, key.trailer())?;
+        let node = self.tree.find(key.user_key, key.trailer())?;
         Some(Found { trailer: self.arena.trailer(node), value: self.arena.value_slice(node) })
     }
 
@@ -124,9 +133,10 @@ impl Memtable {
         MemtableCursor::new(self.clone())
     }
 
-    /// The bytes that its entries take.
+    /// The bytes that its entries take, with their order.
+    #[inline]
     pub(crate) fn bytes_used(&self) -> usize {
-        self.arena.used() - self.empty.0
+        self.arena.used() + self.tree.used() - self.empty.0
     }
 
     /// The number of entries, range deletions among them.

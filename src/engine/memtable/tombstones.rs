@@ -17,7 +17,7 @@
 //!   for a tombstone logarithmic; unless the two overlap so much that their fragments would fill the memory (n ranges
 //!   that all overlap are cut into fragments with n² numbers): then the older one stays as it is for good.
 
-use super::arena::{Arena, Link, Node};
+use super::arena::{Arena, Node};
 use crate::pin::Pinned;
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 use esker_table::{Fragments, Kind, RangeTombstone, SeqNo, Trailer};
@@ -44,7 +44,7 @@ pub(super) struct Tombstones {
     /// Held by the writer that builds runs.
     building: Mutex<()>,
     /// All tombstones in fragments, as of some top.
-    whole: Mutex<(Link, Arc<Fragments>)>,
+    whole: Mutex<(Option<Node>, Arc<Fragments>)>,
 }
 
 #[derive(Clone)]
@@ -59,8 +59,7 @@ struct Run {
 
 impl Tombstones {
     pub(super) fn new(arena: Arc<Arena>) -> Tombstones {
-        let top = arena.node(1, b"", Trailer::FIRST, b"");
-        arena.set_next(top, 0, Link::END);
+        let top = arena.node(true, b"", Trailer::FIRST, b"");
         Tombstones {
             arena,
             top,
@@ -68,28 +67,27 @@ impl Tombstones {
             pushed: AtomicUsize::new(0),
             covered: AtomicUsize::new(0),
             building: Mutex::new(()),
-            whole: Mutex::new((Link::END, Arc::default())),
+            whole: Mutex::new((None, Arc::default())),
         }
     }
 
-    fn youngest(&self) -> Link {
-        self.arena.next(self.top, 0)
+    fn youngest(&self) -> Option<Node> {
+        self.arena.next(self.top)
     }
 
     /// Whether there are none.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.youngest().node().is_none()
+        self.youngest().is_none()
     }
 
     /// Deletes every key from `start` to `end` (exclusive).
     pub(super) fn insert(&self, start: &[u8], seqno: SeqNo, end: &[u8]) {
-        let node = self.arena.node(1, start, Trailer::new(seqno, Kind::RangeDelete), end);
-        let link = Link::new(0, node);
+        let node = self.arena.node(true, start, Trailer::new(seqno, Kind::RangeDelete), end);
         loop {
             let younger = self.youngest();
-            self.arena.set_next(node, 0, younger);
-            if self.arena.exchange_next(self.top, 0, younger, link) {
+            self.arena.set_next(node, younger);
+            if self.arena.exchange_next(self.top, younger, node) {
                 break;
             }
         }
@@ -99,14 +97,13 @@ impl Tombstones {
         }
     }
 
-    /// The `count` tombstones from `link` downwards.
-    fn walk(&self, link: Link, count: usize) -> impl Iterator<Item = Node> + '_ {
-        let down = |node: &Node| self.arena.next(*node, 0).node();
-        std::iter::successors(link.node(), down).take(count)
+    /// The `count` tombstones from `youngest` downwards.
+    fn walk(&self, youngest: Option<Node>, count: usize) -> impl Iterator<Item = Node> + '_ {
+        std::iter::successors(youngest, |&node| self.arena.next(node)).take(count)
     }
 
-    fn fragment(&self, link: Link, count: usize) -> Fragments {
-        Fragments::new(self.walk(link, count).map(|node| RangeTombstone {
+    fn fragment(&self, youngest: Option<Node>, count: usize) -> Fragments {
+        Fragments::new(self.walk(youngest, count).map(|node| RangeTombstone {
             start: self.arena.key(node).to_vec(),
             end: self.arena.value(node).to_vec(),
             seqno: self.arena.trailer(node).seqno(),
@@ -114,9 +111,9 @@ impl Tombstones {
     }
 
     /// How many sequence numbers the fragments of these tombstones hold.
-    fn weight(&self, link: Link, count: usize) -> usize {
+    fn weight(&self, youngest: Option<Node>, count: usize) -> usize {
         let mut bounds: Vec<(&[u8], isize)> = Vec::with_capacity(2 * count);
-        for node in self.walk(link, count) {
+        for node in self.walk(youngest, count) {
             let (start, end) = (self.arena.key(node), self.arena.value(node));
             if start < end {
                 bounds.extend([(start, 1), (end, -1)]);
@@ -139,7 +136,7 @@ impl Tombstones {
         let Ok(_guard) = self.building.try_lock() else { return };
         let mut runs = Vec::clone(&self.runs.load());
         let top = self.youngest();
-        let Some(youngest) = top.node() else { return };
+        let Some(youngest) = top else { return };
         let covered = runs.last().map(|run| run.youngest);
         let mut count = self.walk(top, usize::MAX).take_while(|&node| Some(node) != covered).count();
         if count < RUN {
