@@ -9,6 +9,7 @@ mod handle;
 mod index;
 mod readahead;
 mod reader;
+mod salvage;
 mod sections;
 mod stored;
 mod tombstones;
@@ -20,8 +21,8 @@ pub use reader::BlockTable;
 
 use esker_table::footer::Features;
 use esker_table::{
-    BlockSource, Capabilities, FormatId, Result, TableError, TableFormat, TableReader, TableWriter,
-    WriteOptions,
+    BlockSource, Capabilities, EachEntry, FormatId, Result, TableError, TableFormat, TableReader,
+    TableWriter, WriteOptions,
 };
 use std::io::Write;
 use std::sync::Arc;
@@ -101,5 +102,10 @@ impl TableFormat for BlockFormat {
 
     fn open(&self, source: BlockSource) -> Result<Arc<dyn TableReader>> {
         Ok(self.open_table(source)?)
+    }
+
+    fn salvage(&self, source: BlockSource, each: &mut EachEntry<'_>) -> Result<bool> {
+        salvage::salvage(&source, each)?;
+        Ok(true)
     }
 }

@@ -1,7 +1,7 @@
 //! [`TableFormat`]: one way to lay a table's bytes.
 
 use crate::codec::Compression;
-use crate::{BlockSource, Result, TableReader, TableWriter};
+use crate::{BlockSource, Result, TableReader, TableWriter, Trailer};
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
@@ -166,6 +166,9 @@ impl WriteOptions {
     }
 }
 
+/// Takes an entry: its user key, its trailer and its value.
+pub type EachEntry<'a> = dyn FnMut(&[u8], Trailer, &[u8]) + 'a;
+
 /// One way to lay a table's bytes: a plugin of the engine.
 ///
 /// Implementations are values without state; the engine shares one among all tables of the format.
@@ -201,4 +204,15 @@ pub trait TableFormat: Send + Sync + fmt::Debug {
     /// `Corruption` with an offset if the bytes are not such a table, `Unsupported` if it needs a feature that this
     /// version does not know, `Io` if the device failed.
     fn open(&self, source: BlockSource) -> Result<Arc<dyn TableReader>>;
+
+    /// Reads what is intact of a damaged file that [`open`](TableFormat::open) refuses, for repair: hands on the user key,
+    /// the trailer and the value of every entry in every part of the file that can be told to be whole. Returns whether
+    /// the format can do this; by default it cannot.
+    ///
+    /// # Errors
+    /// `Io` if the device failed.
+    fn salvage(&self, source: BlockSource, each: &mut EachEntry<'_>) -> Result<bool> {
+        let _ = (source, each);
+        Ok(false)
+    }
 }

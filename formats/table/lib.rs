@@ -34,7 +34,7 @@ pub mod writer;
 
 pub use cursor::{Run, TableCursor};
 pub use error::{Result, TableError};
-pub use format::{Capabilities, FormatId, TableFormat, WriteOptions};
+pub use format::{Capabilities, EachEntry, FormatId, TableFormat, WriteOptions};
 pub use key::{Kind, LookupKey, SeqNo, Trailer};
 pub use properties::Properties;
 pub use range_tombstone::{Fragments, RangeTombstone};

@@ -1,12 +1,13 @@
 //! [`Candidate`]: a table file found in a store under repair, looked at from end to end.
 
+use super::entries::{Bounds, Entry, TableEntries};
 use crate::fs::Env;
 use crate::fs::filename::FileName;
 use crate::manifest::{FileMeta, Stamp};
 use crate::tables::FormatRegistry;
 use crate::{Error, Result};
 use esker_table::footer::Footer;
-use esker_table::{BlockSource, Properties, SeqNo, TableError, TableFormat, TableReader};
+use esker_table::{BlockSource, Properties, SeqNo, Slice, TableError, TableFormat, TableReader, Trailer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub(super) struct Candidate {
     /// `None` if it cannot be opened at all.
     pub(super) reader: Option<Arc<dyn TableReader>>,
     pub(super) format: Option<Arc<dyn TableFormat>>,
+    source: BlockSource,
     /// What is wrong; `None` if every byte is as it was written.
     pub(super) damage: Option<String>,
     /// What every entry counts as, if not as itself.
@@ -69,19 +71,20 @@ impl Candidate {
             known,
             reader: None,
             format: format.cloned(),
+            source: BlockSource::new(Arc::clone(&source)),
             damage: None,
             seqno_override,
         };
-        candidate.verify(BlockSource::new(source))?;
+        candidate.verify()?;
         Ok(candidate)
     }
 
-    fn verify(&mut self, source: BlockSource) -> Result<()> {
+    fn verify(&mut self) -> Result<()> {
         let Some(format) = &self.format else {
             self.damage = Some("it does not end like a table: it was cut, or never finished".to_owned());
             return Ok(());
         };
-        let outcome = format.open(source).and_then(|reader| {
+        let outcome = format.open(self.source.clone()).and_then(|reader| {
             self.reader = Some(Arc::clone(&reader));
             reader.verify()
         });
@@ -98,6 +101,39 @@ impl Candidate {
 
     pub(super) fn is_intact(&self) -> bool {
         self.damage.is_none()
+    }
+
+    /// Whether it is known whose entries these are, and something of them may be read.
+    pub(super) fn is_usable(&self) -> bool {
+        self.reader.is_some() || self.known.is_some()
+    }
+
+    /// What is intact of a damaged table, ascending: what the index leads to, and what is found without it.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn remains(&self, bounds: Option<&Bounds>, what: &mut Vec<String>) -> Result<Vec<Entry>> {
+        let mut found = Vec::new();
+        if let Some(reader) = &self.reader {
+            let mut entries = TableEntries::new(reader, self.seqno_override, bounds.cloned());
+            found.extend(std::iter::from_fn(|| entries.next()));
+            what.append(&mut entries.problems);
+        }
+        if let Some(format) = &self.format {
+            let seqnos = self.seqnos();
+            let mut each = |key: &[u8], trailer: Trailer, value: &[u8]| {
+                let trailer = self.seqno_override.map_or(trailer, |seqno| trailer.with_seqno(seqno));
+                let belongs = (seqnos.0..=seqnos.1).contains(&trailer.seqno())
+                    && bounds.is_none_or(|bounds| bounds.contain(key));
+                if belongs {
+                    found.push(Entry { key: key.to_vec(), trailer, value: Slice::copy_from(value) });
+                }
+            };
+            format.salvage(self.source.clone(), &mut each).map_err(|e| Error::table(&self.path, e))?;
+        }
+        found.sort_by(Entry::order);
+        found.dedup_by(|a, b| a.order(b).is_eq());
+        Ok(found)
     }
 
     pub(super) fn properties(&self) -> Option<&Properties> {

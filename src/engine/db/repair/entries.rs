@@ -53,7 +53,6 @@ pub(super) struct TableEntries {
     last: Option<(Vec<u8>, Trailer)>,
     seqno_override: Option<SeqNo>,
     bounds: Option<Bounds>,
-    pub(super) read: u64,
     /// What was passed over.
     pub(super) problems: Vec<String>,
 }
@@ -81,7 +80,6 @@ impl TableEntries {
             last: None,
             seqno_override,
             bounds,
-            read: 0,
             problems,
         }
     }
@@ -95,7 +93,6 @@ impl TableEntries {
                 if let Some(seqno) = self.seqno_override {
                     entry.trailer = entry.trailer.with_seqno(seqno);
                 }
-                self.read += 1;
                 return Some(entry);
             }
             if self.part > self.points.len() {

@@ -4,65 +4,64 @@ use super::candidate::{self, Candidate};
 use super::entries::{Bounds, Merge, Stream, TableEntries};
 use super::report::DamagedTable;
 use super::writer::TABLE_BYTES;
-use super::{Repair, Result};
+use super::{Error, Repair, Result};
 use crate::fs::filename::FileName;
 use crate::manifest::{
     AddedFile, FileMeta, KeyspaceEdit, KeyspaceId, KeyspaceRecord, MAX_LEVELS, StoreState, VersionEdit,
 };
 use esker_table::{Fragments, RangeTombstone, SeqNo};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The keyspace that every store has.
 const DEFAULT: (KeyspaceId, &str) = (0, "default");
 
-/// Tables that are written anew, and what came of each.
+/// Tables that are written anew.
+#[derive(Default)]
 struct Rewrite {
     streams: Vec<Stream>,
-    /// For each stream out of a table, in their order: what is wrong with it, and how many entries it should have.
-    tables: Vec<Damaged>,
     tombstones: Vec<RangeTombstone>,
-}
-
-struct Damaged {
-    number: u64,
-    what: Vec<String>,
-    entries: Option<u64>,
+    damaged: Vec<DamagedTable>,
 }
 
 impl Rewrite {
-    fn new() -> Rewrite {
-        Rewrite { streams: Vec::new(), tables: Vec::new(), tombstones: Vec::new() }
-    }
-
-    /// Adds what is intact of a table.
-    fn add(&mut self, candidate: &Candidate) {
+    /// Adds a table, or what is intact of it.
+    fn add(&mut self, candidate: &Candidate, path: PathBuf) -> Result<()> {
         let mut what: Vec<String> = candidate.damage.clone().into_iter().collect();
         let known = candidate.known.as_ref();
         let bounds = known.filter(|meta| meta.clipped).map(|meta| bounds_of(meta));
-        if let Some(reader) = &candidate.reader {
-            let seqno = |t: RangeTombstone| match candidate.seqno_override {
-                Some(seqno) => RangeTombstone { seqno, ..t },
-                None => t,
-            };
-            match reader.range_tombstones() {
-                Ok(fragments) => {
-                    let inside = match &bounds {
-                        Some(bounds) => fragments.clip(Some(&bounds.smallest), Some(&end_of(bounds))),
-                        None => (*fragments).clone(),
-                    };
-                    self.tombstones.extend(inside.iter().map(seqno));
-                }
-                Err(error) => {
-                    let said = error.to_string();
-                    what.push(format!("its range deletes are lost ({said})"));
-                }
-            }
-            let entries = TableEntries::new(reader, candidate.seqno_override, bounds);
-            self.streams.push(Stream::Table(Box::new(entries)));
-            self.tables.push(Damaged { number: candidate.number, what, entries: candidate.entries() });
-        }
         self.tombstones.extend(known.iter().flat_map(|meta| meta.kept_tombstones.iter().cloned()));
+        match candidate.reader.as_ref().map(|reader| reader.range_tombstones()) {
+            Some(Ok(fragments)) => {
+                let inside = match &bounds {
+                    Some(bounds) => fragments.clip(Some(&bounds.smallest), Some(&end_of(bounds))),
+                    None => (*fragments).clone(),
+                };
+                self.tombstones.extend(inside.iter().map(|t| match candidate.seqno_override {
+                    Some(seqno) => RangeTombstone { seqno, ..t },
+                    None => t,
+                }));
+            }
+            Some(Err(error)) => what.push(format!("its range deletes are lost ({error})")),
+            None if known.is_some_and(|meta| meta.range_tombstones > 0) => {
+                what.push("its range deletes are lost".to_owned());
+            }
+            None => {}
+        }
+        if candidate.is_intact() && what.is_empty() {
+            if let Some(reader) = &candidate.reader {
+                let entries = TableEntries::new(reader, candidate.seqno_override, bounds);
+                self.streams.push(Stream::Table(Box::new(entries)));
+            }
+            return Ok(());
+        }
+        let found = candidate.remains(bounds.as_ref(), &mut what)?;
+        what.dedup();
+        let (kept, entries) = (found.len() as u64, candidate.entries());
+        self.damaged.push(DamagedTable { path, what, kept, entries });
+        self.streams.push(Stream::Sorted(found.into_iter()));
+        Ok(())
     }
 }
 
@@ -110,12 +109,18 @@ impl Repair<'_> {
         file: &AddedFile,
     ) -> Result<Vec<AddedFile>> {
         let meta = &file.meta;
-        let mut rewrite = Rewrite::new();
-        let mut what = vec!["it is missing".to_owned()];
-        if let Some(candidate) = self.candidates.get(&meta.number) {
-            rewrite.add(candidate);
-            what = candidate.damage.clone().into_iter().collect();
-            self.replaced.insert(candidate.name);
+        let path = FileName::Table(meta.number).path(self.output.dir);
+        let mut rewrite = Rewrite::default();
+        match self.candidates.get(&meta.number) {
+            Some(candidate) => {
+                rewrite.add(candidate, path)?;
+                self.replaced.insert(candidate.name);
+            }
+            None => {
+                rewrite.tombstones.extend(meta.kept_tombstones.iter().cloned());
+                let (what, entries) = (vec!["it is missing".to_owned()], Some(meta.entries));
+                rewrite.damaged.push(DamagedTable { path, what, kept: 0, entries });
+            }
         }
         let bounds = bounds_of(meta);
         // What a table has lost may still be in the log.
@@ -125,23 +130,23 @@ impl Repair<'_> {
         let clipped = Fragments::new(tombstones).clip(Some(&bounds.smallest), Some(&end_of(&bounds)));
         rewrite.tombstones.extend(clipped.iter());
         rewrite.streams.push(Stream::Sorted(entries.into_iter()));
-        if rewrite.tables.is_empty() {
-            rewrite.tables.push(Damaged { number: meta.number, what, entries: Some(meta.entries) });
+        let (written, kept) = self.write(id, record, rewrite, u64::MAX)?;
+        if let Some(damaged) = self.report.damaged_tables.last_mut() {
+            damaged.kept = kept;
         }
-        let written = self.write(id, record, rewrite, u64::MAX)?;
         self.report.tables_rewritten += 1;
         let place = |meta| AddedFile { level: file.level, run: file.run, meta: Arc::new(meta) };
         Ok(written.into_iter().map(place).collect())
     }
 
-    /// Writes streams, merged, and reports the damage that they met.
+    /// Writes streams, merged, and reports the damage that they met. Returns the tables and how many entries they hold.
     fn write(
         &mut self,
         id: KeyspaceId,
         record: &KeyspaceRecord,
         rewrite: Rewrite,
         table_bytes: u64,
-    ) -> Result<Vec<FileMeta>> {
+    ) -> Result<(Vec<FileMeta>, u64)> {
         let tombstones = Fragments::new(rewrite.tombstones);
         let mut merge = Merge::new(rewrite.streams);
         let mut kept = 0;
@@ -151,23 +156,17 @@ impl Repair<'_> {
             entry
         };
         let tables = self.output.write_tables((id, record), &mut next, &tombstones, table_bytes)?;
-        let single = rewrite.tables.len() == 1;
-        let streams = merge.streams.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
-        for (damaged, stream) in rewrite.tables.into_iter().zip(streams) {
-            let Damaged { number, mut what, entries } = damaged;
-            let mut read = kept;
-            if let Some(Stream::Table(stream)) = stream {
-                what.extend(stream.problems);
-                // Of a table that is replaced by itself, entries out of the log count as kept.
-                read = if single { kept } else { stream.read };
-            }
-            what.dedup();
-            if !what.is_empty() {
-                let path = FileName::Table(number).path(self.output.dir);
-                self.report.damaged_tables.push(DamagedTable { path, what, kept: read, entries });
+        for stream in &merge.streams {
+            if let Stream::Table(entries) = stream
+                && let Some(what) = entries.problems.first()
+            {
+                // It was intact when it was looked at.
+                let what = format!("a table changed or its device failed while it was read: {what}");
+                return Err(Error::corruption(self.output.dir, 0, what));
             }
         }
-        Ok(tables)
+        self.report.damaged_tables.extend(rewrite.damaged);
+        Ok((tables, kept))
     }
 
     /// A state made of the tables alone.
@@ -181,7 +180,7 @@ impl Repair<'_> {
             ..VersionEdit::default()
         };
         let mut by_keyspace: BTreeMap<KeyspaceId, Vec<u64>> = BTreeMap::new();
-        for candidate in self.candidates.values().filter(|c| c.reader.is_some()) {
+        for candidate in self.candidates.values().filter(|c| c.is_usable()) {
             if let Some(id) = self.keyspace_of(candidate, &records) {
                 by_keyspace.entry(id).or_default().push(candidate.number);
             }
@@ -286,7 +285,7 @@ impl Repair<'_> {
                 lost.push((*number, "it is missing".to_owned(), Some(meta.entries)));
             }
         }
-        for candidate in self.candidates.values().filter(|c| c.reader.is_none()) {
+        for candidate in self.candidates.values().filter(|c| !c.is_usable()) {
             // A table that was never finished was never part of the store.
             let unfinished = matches!(candidate.name, FileName::TableTmp(_)) && candidate.known.is_none();
             if !unfinished {
@@ -345,14 +344,14 @@ impl Repair<'_> {
             edit.added = metas.into_iter().zip(layers).map(place).collect();
             return Ok(edit);
         }
-        let mut rewrite = Rewrite::new();
+        let mut rewrite = Rewrite::default();
         for candidate in numbers.iter().filter_map(|number| self.candidates.get(number)) {
-            rewrite.add(candidate);
+            rewrite.add(candidate, FileName::Table(candidate.number).path(self.output.dir))?;
         }
         rewrite.streams.push(Stream::Sorted(rescued.0.into_iter()));
         rewrite.tombstones.extend(rescued.1);
         self.report.tables_rewritten += numbers.len();
-        let written = self.write(id, record, rewrite, TABLE_BYTES)?;
+        let (written, _) = self.write(id, record, rewrite, TABLE_BYTES)?;
         let place = |meta| AddedFile { level: MAX_LEVELS - 1, run: 0, meta: Arc::new(meta) };
         edit.added = written.into_iter().map(place).collect();
         Ok(edit)
