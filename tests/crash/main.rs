@@ -14,6 +14,7 @@
 mod check;
 mod hanging_sync;
 mod script;
+mod torn_tail;
 
 use check::{Finding, check_content, check_recovery};
 use esker::testing::{Call, CrashMode, Fault, SimEnv};
