@@ -32,7 +32,7 @@
 //! has a tail. On damaged bytes every access is checked and answers with `Corruption`.
 
 use esker_table::key::head;
-use esker_table::{Result, TableError, Trailer};
+use esker_table::{Result, Run, TableError, Trailer};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -42,6 +42,8 @@ pub(crate) const HEADER: usize = 32;
 pub(crate) const HEAD: usize = 8;
 /// Entries in a group whose tails share with its first.
 pub(crate) const GROUP: usize = 16;
+/// Key parts up to this length are copied as if they had it.
+const PAD: usize = 16;
 /// Header flag: the column `shared` is there.
 pub(crate) const FLAG_SHARED: u8 = 1;
 /// Header head length: the column `head lengths` is there.
@@ -71,14 +73,11 @@ pub(crate) fn bucket_of(hash: u64, buckets: usize) -> usize {
 /// The parts of a key that follow one another: common prefix, head bytes, what it shares with its group, its own tail.
 pub(crate) type KeyParts<'a> = [&'a [u8]; 4];
 
-/// A block's body and where its columns begin. Parsing reads the header alone, as a lookup parses three blocks and
-/// touches one or two entries of each; it leaves known that every column has an element for each entry.
-#[derive(Clone, Copy)]
-pub(crate) struct Block<'a> {
-    body: &'a [u8],
-    at: u64,
-    heads: &'a [[u8; HEAD]],
-    prefix: &'a [u8],
+/// Where the columns of a block begin and how wide they are: all that its header says. Plain numbers, so that the layout of
+/// a block that is used again and again can be kept without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    count: usize,
     base: u64,
     shift: u8,
     trailer_width: u8,
@@ -94,26 +93,18 @@ pub(crate) struct Block<'a> {
     shared_at: usize,
     value_ends_at: usize,
     buckets_at: usize,
+    prefix_at: usize,
     tails_at: usize,
     values_at: usize,
-    buckets: usize,
+    body_len: usize,
 }
 
-impl<'a> Block<'a> {
-    /// Parses a body. `at` is where its block lies in the file, for errors.
+impl Layout {
+    /// Reads a header; `None` if it contradicts itself or the body's length.
     ///
-    /// # Errors
-    /// `Corruption` if the header contradicts itself or the body's length.
+    /// Inlined, because a lookup parses a handful of blocks and then uses few of these numbers.
     #[inline(always)]
-    pub(crate) fn parse(body: &'a [u8], at: u64) -> Result<Block<'a>> {
-        match Block::columns(body, at) {
-            Some(block) => Ok(block),
-            None => Err(TableError::corruption(at, "a block's header contradicts its length or itself")),
-        }
-    }
-
-    #[inline(always)]
-    fn columns(body: &'a [u8], at: u64) -> Option<Block<'a>> {
+    fn parse(body: &[u8]) -> Option<Layout> {
         let (header, rest) = body.split_first_chunk::<HEADER>()?;
         let u32_at = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
         let u16_at = |i: usize| u16::from_le_bytes([header[i], header[i + 1]]);
@@ -145,15 +136,11 @@ impl<'a> Block<'a> {
         let prefix_at = buckets_at + usize::from(u16_at(28));
         let tails_at = prefix_at + usize::from(u16_at(4));
         let values_at = tails_at + together(tail_width, tail_size);
-        if values_at + together(value_width, value_size) != body.len() {
-            return None;
-        }
-        Some(Block {
-            body,
-            at,
-            heads: body.get(HEADER..trailers_at)?.as_chunks().0,
-            prefix: body.get(prefix_at..tails_at)?,
-            base: u64::from_le_bytes(*header[8..].first_chunk()?),
+        let body_len = values_at + together(value_width, value_size);
+        let base = u64::from_le_bytes(*header[8..].first_chunk()?);
+        (body_len == body.len()).then_some(Layout {
+            count,
+            base,
             shift,
             trailer_width,
             head_len,
@@ -168,10 +155,69 @@ impl<'a> Block<'a> {
             shared_at,
             value_ends_at,
             buckets_at,
+            prefix_at,
             tails_at,
             values_at,
-            buckets: usize::from(u16_at(28)),
+            body_len,
         })
+    }
+}
+
+/// A block's body with its layout. That every column has an element for each entry is known; what the elements say is
+/// checked at each access, which answers `None` where it is malformed. [`Block::ok`] makes an error of that.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    body: &'a [u8],
+    at: u64,
+    heads: &'a [[u8; HEAD]],
+    prefix: &'a [u8],
+    layout: Layout,
+}
+
+impl<'a> Block<'a> {
+    /// Parses a body. `at` is where its block lies in the file, for errors.
+    ///
+    /// # Errors
+    /// `Corruption` if the header contradicts itself or the body's length.
+    #[inline(always)]
+    pub(crate) fn parse(body: &'a [u8], at: u64) -> Result<Block<'a>> {
+        match Layout::parse(body).and_then(|layout| Block::with_layout(body, at, layout)) {
+            Some(block) => Ok(block),
+            None => Err(malformed_header(at)),
+        }
+    }
+
+    /// A block whose layout was parsed before. `None` if it is another block's.
+    #[inline(always)]
+    pub(crate) fn with_layout(body: &'a [u8], at: u64, layout: Layout) -> Option<Block<'a>> {
+        if layout.body_len != body.len() {
+            return None;
+        }
+        let heads = body.get(HEADER..layout.trailers_at)?.as_chunks().0;
+        let prefix = body.get(layout.prefix_at..layout.tails_at)?;
+        Some(Block { body, at, heads, prefix, layout })
+    }
+
+    /// Where the columns are.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// What an access answered, or the error that it is malformed.
+    ///
+    /// # Errors
+    /// `Corruption` for `None`.
+    #[inline]
+    pub(crate) fn ok<T>(&self, answer: Option<T>) -> Result<T> {
+        match answer {
+            Some(answer) => Ok(answer),
+            None => Err(self.malformed()),
+        }
+    }
+
+    #[cold]
+    fn malformed(&self) -> TableError {
+        TableError::corruption(self.at, "an entry of a block lies outside the block")
     }
 
     /// The `N` bytes at `at`, which lie in a column.
@@ -201,38 +247,38 @@ impl<'a> Block<'a> {
 
     #[inline]
     fn stored_tail(&self, i: usize) -> Option<&'a [u8]> {
-        let range = self.range(self.tail_ends_at, self.tail_width, self.tail_size, i);
-        self.body.get(self.tails_at..self.values_at)?.get(range)
-    }
-
-    #[cold]
-    fn bad(&self, what: &str, i: usize) -> TableError {
-        TableError::corruption(self.at, format!("entry {i} of a block: {what}"))
+        let range = self.range(self.layout.tail_ends_at, self.layout.tail_width, self.layout.tail_size, i);
+        self.body.get(self.layout.tails_at..self.layout.values_at)?.get(range)
     }
 
     /// The number of entries, at least 1.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.heads.len()
+        self.layout.count
+    }
+
+    #[inline]
+    fn buckets(&self) -> usize {
+        self.layout.prefix_at - self.layout.buckets_at
     }
 
     /// Whether there is a hash index.
     pub(crate) fn has_buckets(&self) -> bool {
-        self.buckets != 0
+        self.buckets() != 0
     }
 
     /// The trailer of entry `i`, which exists.
     #[inline]
     pub(crate) fn trailer(&self, i: usize) -> Trailer {
-        let at = self.trailers_at + i * usize::from(self.trailer_width);
-        let distance = match self.trailer_width {
+        let at = self.layout.trailers_at + i * usize::from(self.layout.trailer_width);
+        let distance = match self.layout.trailer_width {
             0 => 0,
             1 => u64::from(self.body[at]),
             2 => u64::from(u16::from_le_bytes(self.bytes(at))),
             4 => u64::from(u32::from_le_bytes(self.bytes(at))),
             _ => u64::from_le_bytes(self.bytes(at)),
         };
-        Trailer(self.base.wrapping_add(distance << self.shift))
+        Trailer(self.layout.base.wrapping_add(distance << self.layout.shift))
     }
 
     #[inline]
@@ -242,75 +288,104 @@ impl<'a> Block<'a> {
 
     #[inline]
     fn head_len(&self, i: usize) -> usize {
-        let len =
-            if self.head_len == HEAD_LENGTHS { self.body[self.head_lens_at + i] } else { self.head_len };
+        let len = if self.layout.head_len == HEAD_LENGTHS {
+            self.body[self.layout.head_lens_at + i]
+        } else {
+            self.layout.head_len
+        };
         usize::from(len)
     }
 
     /// The two parts of a tail: what is taken from the group's first entry, and what is stored.
     #[inline]
-    fn tail(&self, i: usize) -> Result<(&'a [u8], &'a [u8])> {
-        let parts = if self.has_shared {
-            let shared = usize::from(self.body[self.shared_at + i]);
-            let leader = self.stored_tail(i - i % GROUP).and_then(|tail| tail.get(..shared));
-            leader.zip(self.stored_tail(i))
-        } else {
-            self.stored_tail(i).map(|own| (&[][..], own))
-        };
-        parts.ok_or_else(|| self.bad("its key lies outside", i))
+    fn tail(&self, i: usize) -> Option<(&'a [u8], &'a [u8])> {
+        let own = self.stored_tail(i)?;
+        if !self.layout.has_shared {
+            return Some((&[], own));
+        }
+        let shared = usize::from(self.body[self.layout.shared_at + i]);
+        Some((self.stored_tail(i - i % GROUP)?.get(..shared)?, own))
     }
 
     /// The key of entry `i`, which exists, in parts.
-    ///
-    /// # Errors
-    /// `Corruption` if the parts do not lie within the block.
     #[inline]
-    pub(crate) fn key(&self, i: usize) -> Result<KeyParts<'a>> {
-        let Some(head) = self.heads[i].get(..self.head_len(i)) else {
-            return Err(self.bad("its head is too long", i));
-        };
+    pub(crate) fn key(&self, i: usize) -> Option<KeyParts<'a>> {
+        let head = self.heads[i].get(..self.head_len(i))?;
         let (shared, own) = self.tail(i)?;
-        Ok([self.prefix, head, shared, own])
+        Some([self.prefix, head, shared, own])
     }
 
-    /// The length of the key of entry `i`.
-    ///
-    /// # Errors
-    /// As [`key`](Block::key).
+    /// The length of the key of entry `i`, which exists.
     #[inline]
-    pub(crate) fn key_len(&self, i: usize) -> Result<usize> {
-        Ok(self.key(i)?.iter().map(|part| part.len()).sum())
+    pub(crate) fn key_len(&self, i: usize) -> Option<usize> {
+        Some(self.key(i)?.iter().map(|part| part.len()).sum())
     }
 
-    /// The key of entry `i` as one vector.
+    /// The key of entry `i`, which exists, as one vector.
     ///
     /// # Errors
-    /// As [`key`](Block::key).
+    /// `Corruption` if it is malformed.
     pub(crate) fn key_vec(&self, i: usize) -> Result<Vec<u8>> {
-        Ok(self.key(i)?.concat())
+        Ok(self.ok(self.key(i))?.concat())
     }
 
     /// Where the value of entry `i`, which exists, lies in the body.
-    ///
-    /// # Errors
-    /// `Corruption` if that is not within the block.
     #[inline]
-    pub(crate) fn value_range(&self, i: usize) -> Result<Range<usize>> {
-        let range = self.range(self.value_ends_at, self.value_width, self.value_size, i);
-        if range.start <= range.end && range.end <= self.body.len() - self.values_at {
-            Ok(self.values_at + range.start..self.values_at + range.end)
-        } else {
-            Err(self.bad("its value lies outside", i))
-        }
+    pub(crate) fn value_range(&self, i: usize) -> Option<Range<usize>> {
+        let Layout { value_ends_at, value_width, value_size, values_at, body_len, .. } = self.layout;
+        let range = self.range(value_ends_at, value_width, value_size, i);
+        let within = range.start <= range.end && range.end <= body_len - values_at;
+        within.then(|| values_at + range.start..values_at + range.end)
     }
 
     /// The value of entry `i`, which exists.
-    ///
-    /// # Errors
-    /// As [`value_range`](Block::value_range).
     #[inline]
-    pub(crate) fn value(&self, i: usize) -> Result<&'a [u8]> {
-        Ok(&self.body[self.value_range(i)?])
+    pub(crate) fn value(&self, i: usize) -> Option<&'a [u8]> {
+        self.body.get(self.value_range(i)?)
+    }
+
+    /// Pushes the entries `from..limit` onto a run over this body, fewer if their keys together grow beyond `max_keys`, but
+    /// at least one. Returns where it ended.
+    ///
+    /// A scan spends its time here: where a tail and a value begin is carried from entry to entry.
+    pub(crate) fn fill(&self, from: usize, limit: usize, run: &mut Run, max_keys: usize) -> Option<usize> {
+        let Layout { tail_ends_at, tail_width, tail_size, tails_at, values_at, body_len, .. } = self.layout;
+        let Layout { value_ends_at, value_width, value_size, .. } = self.layout;
+        let tails = self.body.get(tails_at..values_at)?;
+        let prefix = (self.prefix.len() <= PAD).then(|| {
+            let mut padded = [0; PAD];
+            padded[..self.prefix.len()].copy_from_slice(self.prefix);
+            padded
+        });
+        let mut tail_start = self.range(tail_ends_at, tail_width, tail_size, from).start;
+        let mut value_start = self.range(value_ends_at, value_width, value_size, from).start;
+        for i in from..limit {
+            let tail_end = self.end(tail_ends_at, tail_width, tail_size, i);
+            let value_end = self.end(value_ends_at, value_width, value_size, i);
+            let own = tails.get(tail_start..tail_end)?;
+            let shared = if self.layout.has_shared { self.tail(i)?.0 } else { &[][..] };
+            let head = self.heads[i].get(..self.head_len(i))?;
+            if value_start > value_end || value_end > body_len - values_at {
+                return None;
+            }
+            let key_len = self.prefix.len() + head.len() + shared.len() + own.len();
+            if i > from && run.key_bytes() + key_len > max_keys {
+                return Some(i);
+            }
+            let (trailer, value) = (self.trailer(i), (values_at + value_start, value_end - value_start));
+            // Short parts are copied with the bytes that follow them in the body, whatever these are.
+            let padded = self.body.get(tails_at + tail_start..).and_then(|bytes| bytes.first_chunk::<PAD>());
+            match (padded, prefix) {
+                (Some(tail), Some(prefix)) if own.len() <= PAD && shared.is_empty() => {
+                    let head = (&self.heads[i], head.len());
+                    let parts = ((&prefix, self.prefix.len()), head, (tail, own.len()));
+                    run.push_padded(parts, trailer, value.0, value.1);
+                }
+                _ => run.push([self.prefix, head, shared, own], trailer, value.0, value.1),
+            }
+            (tail_start, value_start) = (tail_end, value_end);
+        }
+        Some(limit)
     }
 
     /// The key's bytes after the common prefix; or, if the key does not begin with it, where all entries lie: after
@@ -338,87 +413,92 @@ impl<'a> Block<'a> {
 
     /// Compares the user key of entry `i` with a key that has the same common prefix and the same head.
     #[inline]
-    fn compare_behind_head(&self, i: usize, rest: &[u8]) -> Result<Ordering> {
+    fn compare_behind_head(&self, i: usize, rest: &[u8]) -> Option<Ordering> {
         let by_head = self.head_len(i).cmp(&rest.len().min(HEAD));
         if by_head.is_ne() {
-            return Ok(by_head);
+            return Some(by_head);
         }
         let rest = rest.get(HEAD..).unwrap_or_default();
         let (shared, own) = self.tail(i)?;
+        if shared.is_empty() {
+            return Some(own.cmp(rest));
+        }
         let (front, back) = rest.split_at(shared.len().min(rest.len()));
-        Ok(shared.cmp(front).then_with(|| own.cmp(back)))
+        Some(shared.cmp(front).then_with(|| own.cmp(back)))
     }
 
-    /// The number of entries before `(user_key, trailer)`.
-    ///
-    /// # Errors
-    /// `Corruption` if an entry that was looked at is malformed.
+    /// The number of entries before `(user_key, trailer)`, and whether the entry of that number has this user key.
     #[inline]
-    pub(crate) fn lower_bound(&self, user_key: &[u8], trailer: Trailer) -> Result<usize> {
+    pub(crate) fn search(&self, user_key: &[u8], trailer: Trailer) -> Option<(usize, bool)> {
         let rest = match self.rest(user_key) {
             Ok(rest) => rest,
-            Err(all) => return Ok(all),
+            Err(all) => return Some((all, false)),
         };
         let wanted = head(rest);
         let first = self.heads_below(wanted);
-        let before = |i: usize| -> Result<bool> {
-            let order = self.compare_behind_head(i, rest)?.then_with(|| trailer.cmp(&self.trailer(i)));
-            Ok(order.is_lt())
-        };
-        if first == self.len() || self.head(first) != wanted || !before(first)? {
-            return Ok(first);
+        if first == self.len() || self.head(first) != wanted {
+            return Some((first, false));
         }
-        let (mut low, mut high) = (
-            first + 1,
-            match wanted.checked_add(1) {
-                Some(above) => self.heads_below(above),
-                None => self.len(),
-            },
-        );
+        match self.compare_behind_head(first, rest)? {
+            Ordering::Less => {}
+            Ordering::Equal if self.trailer(first) > trailer => {}
+            order => return Some((first, order.is_eq())),
+        }
+        self.search_among_equal_heads(first + 1, wanted, rest, trailer)
+    }
+
+    /// The rest of a search, from entry `low` on, when several entries may have the head that is wanted.
+    fn search_among_equal_heads(
+        &self,
+        mut low: usize,
+        wanted: u64,
+        rest: &[u8],
+        trailer: Trailer,
+    ) -> Option<(usize, bool)> {
+        let end = wanted.checked_add(1).map_or(self.len(), |above| self.heads_below(above));
+        let mut high = end;
         while low < high {
             let middle = low + (high - low) / 2;
-            if before(middle)? {
+            let order = self.compare_behind_head(middle, rest)?;
+            if order.then_with(|| trailer.cmp(&self.trailer(middle))).is_lt() {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        Ok(low)
+        Some((low, low < end && self.compare_behind_head(low, rest)?.is_eq()))
+    }
+
+    /// The number of entries before `(user_key, trailer)`.
+    #[inline]
+    pub(crate) fn lower_bound(&self, user_key: &[u8], trailer: Trailer) -> Option<usize> {
+        Some(self.search(user_key, trailer)?.0)
     }
 
     /// Whether the user key of entry `i`, which exists, is this.
-    ///
-    /// # Errors
-    /// As [`key`](Block::key).
     #[inline]
-    pub(crate) fn is_key(&self, i: usize, user_key: &[u8]) -> Result<bool> {
+    pub(crate) fn is_key(&self, i: usize, user_key: &[u8]) -> Option<bool> {
         match user_key.strip_prefix(self.prefix) {
-            Some(rest) if head(rest) == self.head(i) => Ok(self.compare_behind_head(i, rest)?.is_eq()),
-            _ => Ok(false),
+            Some(rest) if head(rest) == self.head(i) => Some(self.compare_behind_head(i, rest)?.is_eq()),
+            _ => Some(false),
         }
     }
 
     /// For index blocks, whose keys are lower bounds of the blocks they point to: the last entry at or before
     /// `(user_key, trailer)`, or the first entry if there is none.
-    ///
-    /// # Errors
-    /// As [`lower_bound`](Block::lower_bound).
     #[inline]
-    pub(crate) fn floor(&self, user_key: &[u8], trailer: Trailer) -> Result<usize> {
-        let at = self.lower_bound(user_key, trailer)?;
-        if at < self.len() && self.trailer(at) == trailer && self.is_key(at, user_key)? {
-            return Ok(at);
-        }
-        Ok(at.saturating_sub(1))
+    pub(crate) fn floor(&self, user_key: &[u8], trailer: Trailer) -> Option<usize> {
+        let (at, is_key) = self.search(user_key, trailer)?;
+        Some(if is_key && self.trailer(at) == trailer { at } else { at.saturating_sub(1) })
     }
 
     /// Asks the hash index for a key.
     #[inline]
     pub(crate) fn bucket(&self, hash: u64) -> Bucket {
-        if self.buckets == 0 {
+        if self.buckets() == 0 {
             return Bucket::Unknown;
         }
-        match self.body[self.buckets_at + bucket_of(hash, self.buckets)] {
+        match self.body[self.layout.buckets_at + bucket_of(hash, self.buckets())] {
             BUCKET_NONE => Bucket::Absent,
             i if usize::from(i) < self.len() && i < BUCKET_SEVERAL => Bucket::At(usize::from(i)),
             _ => Bucket::Unknown,
@@ -431,25 +511,39 @@ impl<'a> Block<'a> {
     /// # Errors
     /// `Corruption` naming the entry.
     pub(crate) fn check(&self) -> Result<()> {
+        let bad = |what: &str, i: usize| {
+            Err(TableError::corruption(self.at, format!("entry {i} of a block: {what}")))
+        };
         for i in 0..self.len() {
-            let [_, head, shared, own] = self.key(i)?;
+            let Some([_, head, shared, own]) = self.key(i) else { return bad("its key lies outside", i) };
             if self.heads[i][head.len()..].iter().any(|&byte| byte != 0) {
-                return Err(self.bad("its head is not padded with zeros", i));
+                return bad("its head is not padded with zeros", i);
             }
             if head.len() < HEAD && shared.len() + own.len() != 0 {
-                return Err(self.bad("it has a tail behind a short head", i));
+                return bad("it has a tail behind a short head", i);
             }
             if i % GROUP == 0 && !shared.is_empty() {
-                return Err(self.bad("it leads its group and shares with it", i));
+                return bad("it leads its group and shares with it", i);
             }
-            self.value(i)?;
+            if self.value(i).is_none() {
+                return bad("its value lies outside", i);
+            }
         }
         let last = self.len() - 1;
-        let tails = self.end(self.tail_ends_at, self.tail_width, self.tail_size, last);
-        let values = self.end(self.value_ends_at, self.value_width, self.value_size, last);
-        if tails != self.values_at - self.tails_at || values != self.body.len() - self.values_at {
-            return Err(self.bad("bytes follow it that no entry owns", last));
+        let Layout { tail_ends_at, tail_width, tail_size, value_ends_at, value_width, value_size, .. } =
+            self.layout;
+        let tails = self.end(tail_ends_at, tail_width, tail_size, last);
+        let values = self.end(value_ends_at, value_width, value_size, last);
+        if tails != self.layout.values_at - self.layout.tails_at
+            || values != self.layout.body_len - self.layout.values_at
+        {
+            return bad("bytes follow it that no entry owns", last);
         }
         Ok(())
     }
+}
+
+#[cold]
+fn malformed_header(at: u64) -> TableError {
+    TableError::corruption(at, "a block's header contradicts its length or itself")
 }

@@ -73,7 +73,8 @@ impl BlockCursor {
         let block = Block::parse(&self.body, self.at)?;
         let limit = block.len().min(from.saturating_add(want.max(1)));
         self.from = from;
-        self.to = fill(&block, &self.body, from, limit, run)?;
+        run.begin(self.body.clone());
+        self.to = block.ok(block.fill(from, limit, run, MAX_RUN_KEYS))?;
         self.place = Place::Run;
         Ok(())
     }
@@ -82,16 +83,17 @@ impl BlockCursor {
     fn fill_backwards(&mut self, to: usize, run: &mut Run, want: usize) -> Result<()> {
         let block = Block::parse(&self.body, self.at)?;
         let limit = to.saturating_sub(want.max(1));
-        let (mut from, mut bytes) = (to - 1, block.key_len(to - 1)?);
+        let (mut from, mut bytes) = (to - 1, block.ok(block.key_len(to - 1))?);
         while from > limit {
-            bytes += block.key_len(from - 1)?;
+            bytes += block.ok(block.key_len(from - 1))?;
             if bytes > MAX_RUN_KEYS {
                 break;
             }
             from -= 1;
         }
         self.from = from;
-        self.to = fill(&block, &self.body, from, to, run)?;
+        run.begin(self.body.clone());
+        self.to = block.ok(block.fill(from, to, run, MAX_RUN_KEYS))?;
         self.place = Place::Run;
         Ok(())
     }
@@ -135,21 +137,9 @@ impl BlockCursor {
         if handle.offset != self.at || self.body.is_empty() || self.options.verify == Verify::Always {
             self.load(handle, way)?;
         }
-        Block::parse(&self.body, self.at)?.lower_bound(user_key, trailer).map(Some)
+        let block = Block::parse(&self.body, self.at)?;
+        block.ok(block.lower_bound(user_key, trailer)).map(Some)
     }
-}
-
-/// Fills a run with the entries `from..limit`, fewer if their keys grow too long. Returns where it ended.
-fn fill(block: &Block<'_>, body: &Slice, from: usize, limit: usize, run: &mut Run) -> Result<usize> {
-    run.begin(body.clone());
-    for i in from..limit {
-        let (key, value) = (block.key(i)?, block.value_range(i)?);
-        if i > from && run.key_bytes() + key.iter().map(|part| part.len()).sum::<usize>() > MAX_RUN_KEYS {
-            return Ok(i);
-        }
-        run.push(key, block.trailer(i), value.start, value.len());
-    }
-    Ok(limit)
 }
 
 /// Runs a movement that starts without a run and without a place, so that an error leaves neither.

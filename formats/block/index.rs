@@ -78,8 +78,10 @@ impl IndexBuilder {
 
 /// The handle that entry `i` of an index block holds.
 pub(crate) fn handle_at(block: &Block<'_>, i: usize, at: u64) -> Result<Handle> {
-    Handle::decode(block.value(i)?)
-        .ok_or_else(|| TableError::corruption(at, format!("entry {i} of an index block is no handle")))
+    match block.value(i).and_then(Handle::decode) {
+        Some(handle) => Ok(handle),
+        None => Err(TableError::corruption(at, format!("entry {i} of an index block is no handle"))),
+    }
 }
 
 /// A position in a table's index: a walk over its data blocks in both directions.
@@ -108,10 +110,10 @@ impl IndexWalk {
         options: &ReadOptions,
     ) -> Result<Option<Handle>> {
         let Some(root) = table.root()? else { return Ok(None) };
-        let partition = if table.levels() == 1 { 0 } else { root.floor(user_key, trailer)? };
+        let partition = if table.levels() == 1 { 0 } else { root.ok(root.floor(user_key, trailer))? };
         self.load(table, partition, options)?;
         let block = Block::parse(&self.body, self.at)?;
-        self.pos = block.floor(user_key, trailer)?;
+        self.pos = block.ok(block.floor(user_key, trailer))?;
         handle_at(&block, self.pos, self.at).map(Some)
     }
 
@@ -171,14 +173,8 @@ impl IndexWalk {
 
     /// Whether the separator's user key is `user_key`.
     pub(crate) fn is_at(&self, user_key: &[u8]) -> Result<bool> {
-        let mut rest = user_key;
-        for part in Block::parse(&self.body, self.at)?.key(self.pos)? {
-            match rest.strip_prefix(part) {
-                Some(behind) => rest = behind,
-                None => return Ok(false),
-            }
-        }
-        Ok(rest.is_empty())
+        let block = Block::parse(&self.body, self.at)?;
+        block.ok(block.is_key(self.pos, user_key))
     }
 
     fn handle(&self) -> Result<Handle> {

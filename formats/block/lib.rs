@@ -19,11 +19,13 @@ mod writer;
 
 pub use reader::BlockTable;
 
+use block::Block;
 use esker_table::footer::Features;
 use esker_table::{
     BlockSource, Capabilities, EachEntry, FormatId, Result, TableError, TableFormat, TableReader,
     TableWriter, WriteOptions,
 };
+use esker_table::{Trailer, key};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -68,6 +70,32 @@ impl BlockFormat {
     pub fn open_table(&self, source: BlockSource) -> Result<Arc<BlockTable>> {
         Ok(Arc::new(BlockTable::open(source)?))
     }
+}
+
+/// Decodes the body of a data block (before compression and framing), checks all of it, and gives every entry to `entry`:
+/// for tools and for fuzzing. Any bytes will do.
+///
+/// # Errors
+/// `Corruption` if the bytes are no such body.
+pub fn decode_block(body: &[u8], mut entry: impl FnMut(&[u8], Trailer, &[u8])) -> Result<()> {
+    let block = Block::parse(body, 0)?;
+    block.check()?;
+    let mut last: Option<(Vec<u8>, Trailer)> = None;
+    for i in 0..block.len() {
+        let (key, trailer) = (block.key_vec(i)?, block.trailer(i));
+        if last.is_some_and(|(last, before)| key::compare(&last, before, &key, trailer).is_ge()) {
+            return Err(TableError::corruption(
+                0,
+                format!("entry {i} of a block is not above the one before"),
+            ));
+        }
+        if block.lower_bound(&key, trailer) != Some(i) {
+            return Err(TableError::corruption(0, format!("entry {i} of a block is not found where it is")));
+        }
+        entry(&key, trailer, block.ok(block.value(i))?);
+        last = Some((key, trailer));
+    }
+    Ok(())
 }
 
 impl Default for BlockFormat {

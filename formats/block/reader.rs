@@ -6,7 +6,7 @@
 //! When a block is verified: over a map at first touch, remembered in [`Verified`]; without a map, whenever it is read
 //! from the file (the cache holds verified bodies only); with [`Verify::Always`] at every access, past the cache.
 
-use crate::block::{Block, Bucket};
+use crate::block::{Block, Bucket, Layout};
 use crate::filter::Filter;
 use crate::handle::Handle;
 use crate::index::{IndexWalk, handle_at};
@@ -38,13 +38,30 @@ pub struct BlockTable {
     pub(crate) filter: Option<Filter>,
     pub(crate) verified: Verified,
     /// The root index block's body, if there are data blocks.
-    root: Option<(Slice, u64)>,
+    root: Option<Root>,
     levels: u64,
     /// Where the data blocks end.
     data_end: u64,
     /// Whether a block's body may lie in the cache.
     may_be_cached: bool,
     tombstones: OnceLock<Arc<Fragments>>,
+}
+
+/// The index block that every search begins with.
+struct Root {
+    body: Slice,
+    at: u64,
+    layout: Layout,
+}
+
+impl Root {
+    #[inline]
+    fn block(&self) -> Result<Block<'_>> {
+        match Block::with_layout(&self.body, self.at, self.layout) {
+            Some(block) => Ok(block),
+            None => Block::parse(&self.body, self.at),
+        }
+    }
 }
 
 impl BlockTable {
@@ -89,8 +106,8 @@ impl BlockTable {
         let root = match root_section {
             Some(section) => {
                 let body = tail.block(&source, section.offset, section.len)?;
-                Block::parse(&body, section.offset)?;
-                Some((body, section.offset))
+                let layout = Block::parse(&body, section.offset)?.layout();
+                Some(Root { body, at: section.offset, layout })
             }
             None => None,
         };
@@ -119,7 +136,7 @@ impl BlockTable {
     #[inline]
     pub(crate) fn root(&self) -> Result<Option<Block<'_>>> {
         match &self.root {
-            Some((body, at)) => Block::parse(body, *at).map(Some),
+            Some(root) => root.block().map(Some),
             None => Ok(None),
         }
     }
@@ -139,15 +156,20 @@ impl BlockTable {
     #[inline]
     pub(crate) fn partition(&self, number: usize, options: &ReadOptions) -> Result<(Slice, u64)> {
         match &self.root {
-            Some((body, at)) if self.levels == 1 => Ok((body.clone(), *at)),
-            Some((body, at)) => {
-                let handle = handle_at(&Block::parse(body, *at)?, number, *at)?;
-                // Index partitions are small and used again, so they are cached whatever the reader wants.
-                let options = options.with_fill_cache(true);
-                Ok((self.block(handle, &options, None)?, handle.offset))
+            Some(root) if self.levels == 1 => Ok((root.body.clone(), root.at)),
+            Some(root) => {
+                let handle = handle_at(&root.block()?, number, root.at)?;
+                Ok((self.load_partition(handle, options)?, handle.offset))
             }
             None => Err(TableError::corruption(self.sections.at, "the table has no index")),
         }
+    }
+
+    /// The body of the index partition at `handle`.
+    #[inline]
+    fn load_partition(&self, handle: Handle, options: &ReadOptions) -> Result<Slice> {
+        // Index partitions are small and used again, so they are cached whatever the reader wants.
+        self.block(handle, &options.with_fill_cache(true), None)
     }
 
     /// The body of a data block or an index partition. `ahead` is there if the caller reads from front to back.
@@ -221,19 +243,19 @@ impl BlockTable {
         }
     }
 
-    /// The data block that holds the first entry at or after `(user_key, trailer)`, unless that begins the next one; and
-    /// whether the next one begins with an entry of the same user key.
+    /// The data block that holds the first entry at or after `(user_key, trailer)`, unless that begins the next one.
     #[inline]
     fn locate(&self, user_key: &[u8], trailer: Trailer, options: &ReadOptions) -> Result<Option<Handle>> {
         let Some(root) = self.root()? else { return Ok(None) };
-        let i = root.floor(user_key, trailer)?;
+        let i = root.ok(root.floor(user_key, trailer))?;
+        let handle = handle_at(&root, i, self.sections.at)?;
         if self.levels == 1 {
-            return handle_at(&root, i, self.sections.at).map(Some);
+            return Ok(Some(handle));
         }
-        let (body, at) = self.partition(i, options)?;
-        let partition = Block::parse(&body, at)?;
-        let i = partition.floor(user_key, trailer)?;
-        handle_at(&partition, i, at).map(Some)
+        let body = self.load_partition(handle, options)?;
+        let partition = Block::parse(&body, handle.offset)?;
+        let i = partition.ok(partition.floor(user_key, trailer))?;
+        handle_at(&partition, i, handle.offset).map(Some)
     }
 
     /// Looks `key` up in the data block at `handle`.
@@ -241,23 +263,17 @@ impl BlockTable {
     fn get_in(&self, handle: Handle, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Lookup> {
         let body = self.block(handle, options, None)?;
         let block = Block::parse(&body, handle.offset)?;
-        let bucket = block.bucket(key.hash);
-        let i = match bucket {
+        let i = match block.bucket(key.hash) {
             Bucket::Absent => return Ok(Lookup::Absent),
-            Bucket::At(i) if !block.is_key(i, key.user_key)? => return Ok(Lookup::Absent),
+            Bucket::At(i) if !block.ok(block.is_key(i, key.user_key))? => return Ok(Lookup::Absent),
             Bucket::At(i) if block.trailer(i) <= key.trailer() => i,
-            _ => {
-                let i = block.lower_bound(key.user_key, key.trailer())?;
-                if i == block.len() {
-                    return Ok(Lookup::Behind);
-                }
-                if !block.is_key(i, key.user_key)? {
-                    return Ok(Lookup::Absent);
-                }
-                i
-            }
+            _ => match block.ok(block.search(key.user_key, key.trailer()))? {
+                (i, true) => i,
+                (i, false) if i == block.len() => return Ok(Lookup::Behind),
+                (_, false) => return Ok(Lookup::Absent),
+            },
         };
-        let (trailer, range) = (block.trailer(i), block.value_range(i)?);
+        let (trailer, range) = (block.trailer(i), block.ok(block.value_range(i))?);
         Ok(Lookup::Found(Found { trailer, value: body.into_part(range) }))
     }
 
@@ -430,9 +446,10 @@ impl TableReader for BlockTable {
         let mut walk = IndexWalk::new();
         let Some(mut handle) = walk.seek(self, user_key, trailer, &options)? else { return Ok(None) };
         let mut body = self.block(handle, &options, None)?;
-        let position = Block::parse(&body, handle.offset)?.lower_bound(user_key, trailer)?;
+        let block = Block::parse(&body, handle.offset)?;
+        let position = block.ok(block.lower_bound(user_key, trailer))?;
         if position > 0 {
-            if position < Block::parse(&body, handle.offset)?.len() {
+            if position < block.len() {
                 return Ok(None);
             }
             match walk.next(self, &options)? {
@@ -447,12 +464,12 @@ impl TableReader for BlockTable {
         let (mut counts, mut hashes) = (Properties::default(), Vec::with_capacity(block.len()));
         let mut last_key = Vec::new();
         for i in 0..block.len() {
-            let new_key = i == 0 || !block.is_key(i, &last_key)?;
+            let new_key = i == 0 || !block.ok(block.is_key(i, &last_key))?;
             if new_key {
                 last_key = block.key_vec(i)?;
                 hashes.push(filter_hash(&last_key));
             }
-            counts.count(&last_key, block.trailer(i), block.value(i)?, new_key);
+            counts.count(&last_key, block.trailer(i), block.ok(block.value(i))?, new_key);
         }
         Ok(Some(RawBlock {
             stored,
@@ -470,7 +487,7 @@ impl TableReader for BlockTable {
 
     fn heap_bytes(&self) -> usize {
         let root =
-            self.root.as_ref().map_or(0, |(body, _)| if self.source.is_mapped() { 0 } else { body.len() });
+            self.root.as_ref().map_or(0, |root| if self.source.is_mapped() { 0 } else { root.body.len() });
         let properties = &self.properties;
         let collected: usize =
             properties.collected.iter().map(|(name, bytes)| name.len() + bytes.len() + 48).sum();

@@ -156,7 +156,7 @@ fn check_entries(block: &Block<'_>, filter: Option<&LoadedFilter>, found: &mut F
         if !any {
             found.smallest.clone_from(&user_key);
         }
-        found.entries.count(&user_key, trailer, block.value(i)?, new_key);
+        found.entries.count(&user_key, trailer, block.ok(block.value(i))?, new_key);
         found.largest = user_key;
         found.last_trailer = trailer;
     }

@@ -160,6 +160,32 @@ impl Run {
         for part in key_parts {
             self.keys.extend_from_slice(part);
         }
+        self.push_entry(key_start, trailer, value_start, value_len);
+    }
+
+    /// As [`push`](Run::push), for a key in three short parts.
+    ///
+    /// # Panics
+    /// If the value's range does not lie within the block.
+    #[inline]
+    pub fn push_padded<const A: usize, const B: usize, const C: usize>(
+        &mut self,
+        key_parts: (Padded<'_, A>, Padded<'_, B>, Padded<'_, C>),
+        trailer: Trailer,
+        value_start: usize,
+        value_len: usize,
+    ) {
+        assert!(value_start.checked_add(value_len).is_some_and(|end| end <= self.block.len()));
+        let key_start = self.keys.len();
+        self.keys.reserve(A + B + C);
+        append_padded(&mut self.keys, key_parts.0);
+        append_padded(&mut self.keys, key_parts.1);
+        append_padded(&mut self.keys, key_parts.2);
+        self.push_entry(key_start, trailer, value_start, value_len);
+    }
+
+    #[inline]
+    fn push_entry(&mut self, key_start: usize, trailer: Trailer, value_start: usize, value_len: usize) {
         self.entries.push(RunEntry {
             trailer,
             key_start: key_start as u32,
@@ -197,5 +223,38 @@ impl Run {
             }
         }
         low
+    }
+}
+
+/// Key bytes at the front of a longer array: the array and how many of its bytes count. Copying a whole array costs a
+/// few instructions where copying a length that is only known at run time costs a call.
+pub type Padded<'a, const N: usize> = (&'a [u8; N], usize);
+
+#[inline]
+fn append_padded<const N: usize>(out: &mut Vec<u8>, (bytes, len): Padded<'_, N>) {
+    let end = out.len() + len.min(N);
+    out.extend_from_slice(bytes);
+    out.truncate(end);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_joined_from_their_parts() {
+        let bytes: [u8; 8] = std::array::from_fn(|i| i as u8);
+        let mut run = Run::new();
+        run.begin(Slice::from_static(b"value"));
+        for len in 0..8 {
+            run.push([&bytes[..len], &[], &bytes[len..]], Trailer(1), 1, 3);
+            run.push_padded(((&bytes, len), (&[9; 3], len % 4), (&bytes, 8)), Trailer(2), 0, 0);
+        }
+        for len in 0..8 {
+            assert_eq!(run.key(2 * len), bytes);
+            assert_eq!((run.trailer(2 * len), run.value(2 * len)), (Trailer(1), &b"alu"[..]));
+            assert_eq!(run.key(2 * len + 1), [&bytes[..len], &[9; 3][..len % 4], &bytes].concat());
+            assert_eq!(run.value(2 * len + 1), b"");
+        }
     }
 }

@@ -206,3 +206,77 @@ fn the_concrete_type_reads_as_the_format_does() {
     let reader = BlockFormat::new().open_table(BlockSource::from_memory(file)).unwrap();
     assert_eq!(reader.properties().entries, 100);
 }
+
+/// A table with one data block, and that block's body.
+fn one_block(format: BlockFormat) -> Vec<u8> {
+    let file = table(40, 9, format, &WriteOptions::default());
+    let reader = format.open(BlockSource::from_memory(file)).unwrap();
+    let raw = reader.raw_block_at(&key(0), Trailer::FIRST).unwrap().unwrap();
+    raw.stored[..raw.stored.len() - 5].to_vec()
+}
+
+#[test]
+fn a_malformed_block_is_an_error_and_never_a_panic() {
+    for format in [BlockFormat::new(), BlockFormat::new().with_hash_index(true)] {
+        let body = one_block(format);
+        let mut entries = 0;
+        esker_format_block::decode_block(&body, |_, _, value| entries += value.len() / 9).unwrap();
+        assert_eq!(entries, 40);
+        for len in 0..body.len() {
+            assert!(esker_format_block::decode_block(&body[..len], |_, _, _| {}).is_err());
+        }
+        // Without the checksum's protection a changed byte may well be another valid block; it must be one or an error.
+        for at in 0..body.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xfe, 0xff] {
+                let mut bad = body.clone();
+                bad[at] = value;
+                let _ = esker_format_block::decode_block(&bad, |key, _, value| {
+                    assert!(key.len() + value.len() <= bad.len());
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_malformed_block_behind_a_right_checksum_is_an_error_and_never_a_panic() {
+    let options = WriteOptions::default().with_block_size(300).with_index_block_size(200);
+    for hash_index in [false, true] {
+        let format = BlockFormat::new().with_hash_index(hash_index);
+        let file = table(60, 5, format, &options);
+        let first = format.open(BlockSource::from_memory(file.clone())).unwrap();
+        let len = first.raw_block_at(&key(0), Trailer::FIRST).unwrap().unwrap().stored.len();
+        for at in 0..len - 4 {
+            for value in [0, 1, 0x80, 0xff] {
+                let mut bytes = file.clone();
+                bytes[at] = value;
+                let crc = esker_table::codec::checksum::crc32c(&bytes[..len - 4]);
+                bytes[len - 4..len].copy_from_slice(&crc.to_le_bytes());
+                read_all(format, bytes);
+            }
+        }
+    }
+}
+
+/// Reads whatever can be read; only panics matter.
+fn read_all(format: BlockFormat, bytes: Vec<u8>) {
+    let Ok(reader) = format.open(BlockSource::from_memory(bytes)) else { return };
+    let options = ReadOptions::default();
+    let mut cursor = reader.clone().cursor(&options);
+    let mut run = esker_table::Run::new();
+    let mut step = cursor.first(&mut run, 7);
+    while step.is_ok() && !run.is_empty() {
+        step = cursor.next(&mut run, 7);
+    }
+    let mut step = cursor.last(&mut run, 7);
+    while step.is_ok() && !run.is_empty() {
+        step = cursor.prev(&mut run, 7);
+    }
+    for i in 0..60 {
+        let _ = reader.get(&LookupKey::new(&key(i), MAX_SEQNO), &options);
+        let _ = cursor.seek(&key(i), Trailer::FIRST, &mut run, 3);
+        let _ = cursor.seek_before(&key(i), Trailer::FIRST, &mut run, 3);
+    }
+    let _ = reader.verify();
+    let _ = reader.raw_block_at(&key(0), Trailer::FIRST);
+}
