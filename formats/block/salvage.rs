@@ -87,7 +87,7 @@ fn entries(stored: Slice, at: u64, each: &mut EachEntry<'_>) -> bool {
     let mut found = Vec::with_capacity(block.len());
     for i in 0..block.len() {
         match (block.key_vec(i), block.value(i)) {
-            (Ok(key), Ok(value)) => found.push((key, block.trailer(i), value)),
+            (Ok(key), Some(value)) => found.push((key, block.trailer(i), value)),
             _ => return true,
         }
     }
