@@ -12,6 +12,8 @@ mod reader;
 mod salvage;
 mod sections;
 mod stored;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tombstones;
 mod verified;
 mod verify;

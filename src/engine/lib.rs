@@ -28,11 +28,8 @@ pub use esker_table::codec::Compression;
 pub use esker_table::key::{MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use fs::{Background, DirLock, Env, LocalEnv, LockMode, WritableFile};
 pub use hooks::{Collector, CollectorFactory, CompactionFilter, FilterDecision, Fold, Folded, Shadow};
-/// Testing a store: a file system that loses, tears, fails and stops where it is told to, and a clock set by hand.
 #[cfg(feature = "testing")]
-pub mod testing {
-    pub use crate::fs::simulated::{Call, CrashMode, Fault, HeldSyncs, Op, PowerLoss, SimEnv};
-}
+pub mod testing;
 
 pub use db::{
     Builder, DEFAULT_KEYSPACE_NAME, DamagedLog, DamagedTable, Db, IngestWriter, InspectOptions, Inspected,

@@ -322,6 +322,9 @@ impl Keyspace {
         let mut batch = WriteBatch::new();
         self.delete_range_to(&mut batch, range);
         self.check_open()?;
+        if batch.is_empty() {
+            return batch.checked(self.core().id).and_then(|_| self.core().health.check_writable());
+        }
         self.core().write(Some(&self.tree), &batch.checked(self.core().id)?, options).map(|_| ())
     }
 
@@ -345,6 +348,15 @@ impl Keyspace {
         let store = self.core().id;
         let bounds = range.bounds();
         let start = bounds.lower().unwrap_or_default();
+        // No key lies between the longest ones and what is longer still, so that the range then begins with what follows.
+        let above = (start.len() > MAX_KEY_LEN).then(|| Bounds::prefix(&start[..MAX_KEY_LEN]));
+        let start = match &above {
+            None => start,
+            Some(above) => match above.upper() {
+                Some(next) => next,
+                None => return batch,
+            },
+        };
         // The end of a range delete is exclusive and has the length of a key at most, so that the last key of a range that
         // goes to the greatest key of that length, or to the end, needs a delete of its own.
         let greatest = [0xff; MAX_KEY_LEN];

@@ -34,6 +34,8 @@ pub struct TableInfo {
     pub smallest: Vec<u8>,
     /// Its largest user key, or the exclusive end of a range delete.
     pub largest: Vec<u8>,
+    /// The sequence number of all its entries, if it was ingested: its collector has seen 0.
+    pub seqno: Option<u64>,
     /// What the keyspace's collector left in it.
     pub collected: Option<Vec<u8>>,
 }
@@ -54,6 +56,7 @@ impl View {
                 entries: meta.entries,
                 smallest: meta.smallest.clone(),
                 largest: meta.largest.clone(),
+                seqno: meta.seqno_override,
                 collected,
             });
         }

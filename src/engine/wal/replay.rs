@@ -30,7 +30,7 @@ pub(crate) struct Replay {
     pub(crate) last: Option<(u64, u64)>,
     /// Segments that no successor proves synced whole; see [`settle`].
     pub(crate) unsettled: Vec<Unsettled>,
-    /// Segments whose creation was interrupted. They never held a record; they may be removed, or stay.
+    /// Segments whose creation was interrupted. They never held a record; settling the log removes them.
     pub(crate) unborn: Vec<u64>,
     /// Whether a segment has a feature that this version may read but not write beside.
     pub(crate) read_only: bool,
@@ -94,8 +94,8 @@ pub(crate) fn replay(
     Ok(report)
 }
 
-/// Cuts the torn tail off, and makes what was replayed durable. To be done before a further segment takes a record: were
-/// that one synced and this one not, a power loss would leave later writes without earlier ones.
+/// Cuts the torn tail off, removes segments that never held a record, and makes what was replayed durable. To be done
+/// before a further segment takes a record: were that one synced and this one not, a power loss would leave later writes without earlier ones.
 ///
 /// After a killed process, records may have been read out of the page cache; after a failed sync, the page cache may hold
 /// what no further sync of the file will write. So a segment that was not closed cleanly is copied.
@@ -111,7 +111,11 @@ pub(crate) fn settle(env: &dyn Env, dir: &Path, replay: &Replay) -> Result<()> {
             rewrite(env, dir, unsettled.number, unsettled.end)?;
         }
     }
-    Ok(())
+    for &number in &replay.unborn {
+        let path = FileName::Wal(number).path(dir);
+        env.remove_file(&path).map_err(|e| Error::io(&path, "remove", e))?;
+    }
+    if replay.unborn.is_empty() { Ok(()) } else { env.sync_dir(dir).map_err(|e| Error::io(dir, "sync", e)) }
 }
 
 /// Replaces a segment by a durable copy of its first `end` bytes.

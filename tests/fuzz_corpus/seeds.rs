@@ -1,0 +1,121 @@
+//! The seed corpus: small, and real. Tables, logs and MANIFESTs come from a store that is written here; operations from
+//! arbitrary bytes.
+
+use esker::testing::{SimEnv, payloads};
+use esker::{Db, Durability, Env, KeyspaceOptions, MIN_MEMORY_BUDGET, WriteBatch};
+use esker_format_block::BlockFormat;
+use esker_table::{BlockSource, RawBlock, ReadOptions, Run, TableFormat};
+use esker_tests::bytes::Random;
+use esker_tests::fuzz::join;
+use std::path::Path;
+use std::sync::Arc;
+
+type Seeds = Vec<(String, Vec<u8>)>;
+
+/// The files of a small store, after the process was killed.
+fn store() -> SimEnv {
+    let env = SimEnv::new();
+    let options = KeyspaceOptions::new().block_bytes(128);
+    let builder = Db::builder()
+        .env(Arc::new(env.clone()))
+        .memory_budget(MIN_MEMORY_BUDGET)
+        .segment_bytes(4096)
+        .keyspace_defaults(options.clone());
+    let db = builder.open("store").unwrap();
+    let other = db.create_keyspace("other", options).unwrap();
+    for i in 0..40u32 {
+        db.put(format!("key/{:03}", i * 7 % 40), format!("value {i}")).unwrap();
+    }
+    db.delete_range("key/010".."key/020").unwrap();
+    db.delete("key/001").unwrap();
+    db.flush().unwrap();
+    db.put("key/005", "newer").unwrap();
+    db.flush().unwrap();
+    db.compact(..).unwrap();
+    for i in 0..30u32 {
+        let mut batch = WriteBatch::new();
+        batch.put(format!("key/{i:03}"), vec![b'.'; 100]).delete("key/002");
+        other.put_to(&mut batch, "both", i.to_be_bytes());
+        other.delete_range_to(&mut batch, "m".."p");
+        let durability = if i % 5 == 0 { Durability::Synced } else { Durability::Buffered };
+        db.write(batch, durability).unwrap();
+        if i == 3 {
+            db.flush().unwrap();
+        }
+    }
+    env.kill()
+}
+
+fn files(env: &SimEnv, holds: &str) -> Vec<Vec<u8>> {
+    let files = env.files().into_iter().filter(|(path, _)| path.contains(holds));
+    files.map(|(path, _)| env.read_file(path).unwrap()).collect()
+}
+
+fn log_payloads(env: &SimEnv, holds: &str, wal: bool) -> Vec<Vec<u8>> {
+    let paths = env.files().into_iter().map(|(path, _)| path).filter(|path| path.contains(holds));
+    paths
+        .flat_map(|path| {
+            let number: String = path.chars().filter(char::is_ascii_digit).collect();
+            let source = env.open(Path::new(&path)).unwrap();
+            payloads(source, wal, number.parse().unwrap()).unwrap()
+        })
+        .collect()
+}
+
+fn named(seeds: Vec<Vec<u8>>) -> Seeds {
+    seeds.into_iter().enumerate().map(|(i, seed)| (format!("{i:02}"), seed)).collect()
+}
+
+fn after(first: &[u8], rest: &[u8]) -> Vec<u8> {
+    [first, rest].concat()
+}
+
+/// The first data block of a table.
+fn first_block(table: &[u8]) -> Option<RawBlock> {
+    let reader = BlockFormat::new().open(BlockSource::from_memory(table.to_vec())).unwrap();
+    let mut cursor = reader.clone().cursor(&ReadOptions::default());
+    let mut run = Run::new();
+    cursor.first(&mut run, 1).unwrap();
+    if run.is_empty() {
+        return None;
+    }
+    reader.raw_block_at(run.key(0), run.trailer(0)).unwrap()
+}
+
+/// The seeds of every target.
+pub(crate) fn all() -> Vec<(&'static str, Seeds)> {
+    let env = store();
+    let random = |seed: u64, len: usize| Random::new(seed).bytes(len);
+    let tables = files(&env, ".sst");
+    let mut table_open: Vec<Vec<u8>> = tables.iter().take(3).map(|table| after(&[0], table)).collect();
+    table_open.extend((0..3).map(|i| after(&[1], &random(i, 120 + 200 * i as usize))));
+    let mut block_decode: Vec<Vec<u8>> = Vec::new();
+    for block in tables.iter().filter_map(|table| first_block(table)).take(2) {
+        block_decode.push(after(&[0], &block.stored[..block.stored.len() - 5]));
+        block_decode.push(after(&[3], &block.stored[..block.stored.len() - 4]));
+    }
+    block_decode.push(after(&[1], b"\x01a\x01c\x02\x09\x04\x01c\x01d\x01\x07"));
+    block_decode.push(after(&[2], &random(9, 60)));
+    let segments = files(&env, ".wal");
+    let batches = log_payloads(&env, ".wal", true);
+    let some: Vec<Vec<u8>> = batches.iter().step_by(6).cloned().collect();
+    let wal_replay = vec![
+        after(&[0], &join(&segments[segments.len() - 1..])),
+        after(&[0], &join(&segments)),
+        after(&[1], &join(&some)),
+        after(&[1 | 4 | 8], &join(&some)),
+        after(&[1 | 4 | 8 | 0x40, 1, 90, 0, 4], &join(&some)),
+    ];
+    let edits = log_payloads(&env, "MANIFEST", false);
+    let manifest_replay = vec![after(&[0], &files(&env, "MANIFEST")[0]), after(&[1], &join(&edits))];
+    let batch_decode = batches.into_iter().step_by(11).collect();
+    let db_operations = (0..8).map(|i| random(1000 + i, 150 + 60 * i as usize)).collect();
+    vec![
+        ("table_open", named(table_open)),
+        ("block_decode", named(block_decode)),
+        ("wal_replay", named(wal_replay)),
+        ("manifest_replay", named(manifest_replay)),
+        ("batch_decode", named(batch_decode)),
+        ("db_operations", named(db_operations)),
+    ]
+}

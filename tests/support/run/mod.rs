@@ -1,0 +1,230 @@
+//! Runs a [`Case`] on the simulated environment and holds every answer against the model.
+
+mod check;
+mod life;
+mod reads;
+mod writes;
+
+use crate::model::{Place, State, Tree};
+use crate::op::{Case, KEYSPACES, Op, Value};
+use crate::settings::{KeyspaceChoice, StoreChoice};
+use esker::testing::SimEnv;
+use esker::{Commit, Cursor, Db, Keyspace, Range, Snapshot};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+
+/// Where the store lies.
+pub const DIR: &str = "store";
+
+/// The names of the keyspaces by number.
+pub const NAMES: [&str; KEYSPACES] = ["default", "a", "b", "größe 3"];
+
+/// Cursors, ranges and snapshots that a case may hold at a time.
+const MAX_HELD: usize = 6;
+
+/// An answer that the model did not expect.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The operation's number, or that of the last if it showed at the end.
+    pub at: usize,
+    /// What was wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "operation {}: {}", self.at, self.what)
+    }
+}
+
+/// The result of one operation.
+type Check<T = ()> = Result<T, String>;
+
+/// What a case did to its store.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Operations.
+    pub ops: u64,
+    /// Flushes.
+    pub flushes: u64,
+    /// Compactions.
+    pub compactions: u64,
+    /// Times that the store was opened again.
+    pub opened: u64,
+    /// Power losses after which the store was found in an earlier state than its last.
+    pub set_back: u64,
+    /// The deepest level that held a table.
+    pub deepest: usize,
+}
+
+impl Tally {
+    /// Adds another case's.
+    pub fn add(&mut self, other: &Tally) {
+        self.ops += other.ops;
+        self.flushes += other.flushes;
+        self.compactions += other.compactions;
+        self.opened += other.opened;
+        self.set_back += other.set_back;
+        self.deepest = self.deepest.max(other.deepest);
+    }
+}
+
+/// A keyspace that exists.
+struct Open {
+    /// `None` while the store is not open.
+    handle: Option<Keyspace>,
+    choice: KeyspaceChoice,
+}
+
+/// A cursor that stays across operations.
+struct HeldCursor {
+    cursor: Cursor,
+    map: Rc<crate::model::Map>,
+    place: Place,
+}
+
+/// A range that stays across operations.
+struct HeldRange {
+    range: Range,
+    left: VecDeque<(Rc<[u8]>, Value)>,
+}
+
+/// The store and what is known of it.
+struct World {
+    env: SimEnv,
+    db: Option<Db>,
+    store: StoreChoice,
+    /// Options of keyspaces that are opened without their own.
+    keyspace: KeyspaceChoice,
+    open: [Option<Open>; KEYSPACES],
+    state: State,
+    next_id: u32,
+    snapshots: Vec<(Snapshot, State)>,
+    cursors: Vec<HeldCursor>,
+    ranges: Vec<HeldRange>,
+    commits: Vec<Commit>,
+    /// The states that a power loss may bring back: the newest last, the oldest one durable.
+    history: Vec<State>,
+    /// The first state in `history` that a killed process cannot fall behind.
+    written: usize,
+    /// For each keyspace, the state in `history` that its last write made.
+    last_write: [usize; KEYSPACES],
+    copies: usize,
+    tally: Tally,
+}
+
+/// Runs a case.
+///
+/// # Errors
+/// The first answer that the model did not expect.
+pub fn run(case: &Case) -> Result<Tally, Finding> {
+    let mut at = 0;
+    let mut world = World::new(case);
+    let result = world.start().and_then(|()| {
+        for (number, op) in case.ops.iter().enumerate() {
+            at = number;
+            world.step(op)?;
+            world.tally.ops += 1;
+        }
+        world.finish()
+    });
+    match result {
+        Ok(()) => Ok(world.tally),
+        Err(what) => Err(Finding { at, what }),
+    }
+}
+
+impl World {
+    fn new(case: &Case) -> World {
+        let mut state = State::default();
+        state.trees[0] = Some(Tree { id: 0, map: Rc::default() });
+        World {
+            env: SimEnv::new(),
+            db: None,
+            store: case.store,
+            keyspace: case.keyspace,
+            open: [const { None }; KEYSPACES],
+            history: vec![state.clone()],
+            state,
+            next_id: 1,
+            snapshots: Vec::new(),
+            cursors: Vec::new(),
+            ranges: Vec::new(),
+            commits: Vec::new(),
+            written: 0,
+            last_write: [0; KEYSPACES],
+            copies: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    fn db(&self) -> Check<&Db> {
+        self.db.as_ref().ok_or_else(|| "the store is not open".to_owned())
+    }
+
+    /// The handle of a keyspace, if it exists.
+    fn handle(&self, keyspace: usize) -> Option<&Keyspace> {
+        self.open[keyspace].as_ref()?.handle.as_ref()
+    }
+
+    fn step(&mut self, op: &Op) -> Check {
+        match op {
+            Op::Write(writes, how) => self.write(writes, *how),
+            Op::Oversized(keyspace) => self.oversized(*keyspace),
+            Op::Get(at, key) => self.get(*at, key),
+            Op::MultiGet(at, keys) => self.multi_get(*at, keys),
+            Op::Ends(at, key) => self.ends(*at, key),
+            Op::Range(at, span, ends, limit) => self.range(*at, span, *ends, *limit),
+            Op::Prefix(at, key, ends) => self.prefix(*at, key, *ends),
+            Op::Walk(at, moves) => self.walk(*at, moves),
+            Op::HoldCursor(at) => self.hold_cursor(*at),
+            Op::MoveHeld(which, moves) => self.move_held(*which, moves),
+            Op::HoldRange(at, span) => self.hold_range(*at, span),
+            Op::DrawHeld(which, ends, limit) => self.draw_held(*which, *ends, *limit),
+            Op::DropHeld => {
+                self.cursors.truncate(self.cursors.len().saturating_sub(1));
+                self.ranges.truncate(self.ranges.len().saturating_sub(1));
+                Ok(())
+            }
+            Op::Snapshot => self.snapshot(),
+            Op::DropSnapshot(which) => {
+                if !self.snapshots.is_empty() {
+                    self.snapshots.remove(which % self.snapshots.len());
+                }
+                Ok(())
+            }
+            Op::Flush(which) => self.flush(*which),
+            Op::Compact(keyspace, span) => self.compact(*keyspace, span),
+            Op::Sync => self.sync(),
+            Op::Step(count) => self.steps(*count),
+            Op::Advance(seconds) => {
+                self.env.advance(std::time::Duration::from_secs(u64::from(*seconds)));
+                Ok(())
+            }
+            Op::Reopen(how, store, keyspace) => self.reopen(*how, *store, *keyspace),
+            Op::ReadOnly(how) => self.open_read_only(*how),
+            Op::Create(keyspace, choice) => self.create(*keyspace, *choice),
+            Op::Drop(keyspace) => self.drop_keyspace(*keyspace),
+            Op::Ingest(keyspace, entries) => self.ingest(*keyspace, entries),
+            Op::Checkpoint => self.checkpoint(),
+            Op::Size(keyspace, span) => self.size(*keyspace, span),
+            Op::View(keyspace) => self.view(*keyspace),
+            Op::Verify => self.verify(),
+            Op::Stats => self.stats(),
+        }
+    }
+}
+
+/// An error of the engine where there must be none.
+fn ok<T>(what: &str, result: esker::Result<T>) -> Check<T> {
+    result.map_err(|error| format!("{what}: {error} ({error:?})"))
+}
+
+/// Bytes for a finding: not all of a long key.
+fn short(bytes: &[u8]) -> String {
+    match bytes.len() {
+        0..=40 => format!("\"{}\"", bytes.escape_ascii()),
+        len => format!("\"{}…\"*{len}", bytes[..16].escape_ascii()),
+    }
+}

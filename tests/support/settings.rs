@@ -1,0 +1,110 @@
+//! How a case's store and keyspaces are set up: choices that are decoded from bytes and printed with a finding.
+
+use crate::bytes::Bytes;
+use crate::collected::Everything;
+use esker::{ByLevel, CompactionStrategy, Durability, KeyspaceOptions, MIN_MEMORY_BUDGET, Recovery, TableIo};
+use esker_table::codec::Compression;
+use std::sync::Arc;
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreChoice {
+    /// The memory budget in bytes.
+    pub memory: usize,
+    /// The length of a segment of the log.
+    pub segment: u64,
+    /// Whether tables are read by positioned reads.
+    pub pread: bool,
+    /// Whether writes are synced by default.
+    pub synced: bool,
+    /// Whether any damage is an error when the store is opened. Only meant for logs that were closed.
+    pub absolute: bool,
+}
+
+impl StoreChoice {
+    pub(crate) fn decode(bytes: &mut Bytes<'_>) -> StoreChoice {
+        let byte = bytes.u8();
+        StoreChoice {
+            memory: MIN_MEMORY_BUDGET << (byte & 1),
+            segment: [4096, 4096, 20_000, 1 << 20][usize::from(byte >> 1 & 3)],
+            pread: byte & 8 != 0,
+            synced: byte & 0x30 == 0x30,
+            absolute: byte & 0x40 != 0,
+        }
+    }
+
+    /// A builder of stores like this.
+    pub fn builder(&self, keyspace: &KeyspaceChoice) -> esker::Builder {
+        esker::Db::builder()
+            .memory_budget(self.memory)
+            .segment_bytes(self.segment)
+            .table_io(if self.pread { TableIo::Pread } else { TableIo::Mmap })
+            .durability(if self.synced { Durability::Synced } else { Durability::Buffered })
+            .keyspace_defaults(keyspace.options())
+    }
+
+    /// What the log of a store that was closed is opened with.
+    pub fn recovery(&self) -> Recovery {
+        if self.absolute { Recovery::Absolute } else { Recovery::TolerateTornTail }
+    }
+}
+
+/// How a keyspace is stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KeyspaceChoice {
+    /// The size of data blocks.
+    pub block: usize,
+    /// The compression of level 0 and 1, and of the levels below.
+    pub compression: (Compression, Compression),
+    /// Filter bits for each key.
+    pub filter: u32,
+    /// Which tables are merged when.
+    pub compaction: CompactionStrategy,
+    /// Whether writes go to the log.
+    pub log: bool,
+    /// Whether a collector notes everything that is written into tables.
+    pub collector: bool,
+}
+
+impl KeyspaceChoice {
+    pub(crate) fn decode(bytes: &mut Bytes<'_>) -> KeyspaceChoice {
+        let compressions = [Compression::None, Compression::None, Compression::Lz4, Compression::Zstd(1)];
+        let compaction = match bytes.below(8) {
+            0..=4 => CompactionStrategy::Leveled {
+                l0_trigger: 1 + bytes.below(4),
+                ratio: 2 + bytes.below(3) as u64,
+                table_bytes: bytes.pick(&[4096, 4096, 16_384, 32 << 20]),
+            },
+            5 | 6 => CompactionStrategy::Tiered {
+                runs: 2 + bytes.below(3),
+                max_space_amp_percent: bytes.pick(&[25, 200]),
+            },
+            _ => CompactionStrategy::Fifo { max_bytes: u64::MAX, ttl: None },
+        };
+        KeyspaceChoice {
+            block: bytes.pick(&[64, 100, 512, 4096]),
+            compression: (bytes.pick(&compressions), bytes.pick(&compressions)),
+            filter: bytes.pick(&[0, 1, 10, 10]),
+            compaction,
+            log: !bytes.one_in(8),
+            collector: bytes.one_in(3),
+        }
+    }
+
+    /// The options.
+    pub fn options(&self) -> KeyspaceOptions {
+        let (top, below) = self.compression;
+        let options = KeyspaceOptions::new()
+            .block_bytes(self.block)
+            .compression(ByLevel::levels([top, top, below]))
+            .filter_bits(ByLevel::all(self.filter))
+            .compaction(self.compaction)
+            .log(self.log);
+        if self.collector { options.collector(Arc::new(Everything)) } else { options }
+    }
+
+    /// Whether a full compaction leaves nothing that was deleted or overwritten.
+    pub fn merges(&self) -> bool {
+        !matches!(self.compaction, CompactionStrategy::Fifo { .. })
+    }
+}
