@@ -40,3 +40,8 @@ pub use event::{Event, EventListener};
 pub use options::{ByLevel, CompactionStrategy, Durability, KeyspaceOptions, Recovery, TableIo};
 pub use read::{Cursor, KeyRange, Range, ReadOptions};
 pub use write::{Commit, WriteBatch, WriteOptions};
+
+/// The example in the README is one of the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -33,9 +33,13 @@ pub(crate) struct Runner<'a> {
 /// Latencies in nanoseconds, to three figures.
 type Latencies = Histogram<u64>;
 
-/// A histogram cannot be had for these parameters only if they are out of its range, which constants are not.
+/// Longer operations count as this long: an hour.
+const LONGEST_NANOS: u64 = 3_600_000_000_000;
+
+/// An empty histogram. It cannot be had only for parameters out of its range, which these are not.
 fn latencies() -> Result<Latencies, Failure> {
-    Histogram::new(3).map_err(|e| Failure::new(format!("the latency histogram cannot be set up: {e}")))
+    Histogram::new_with_bounds(1, LONGEST_NANOS, 3)
+        .map_err(|e| Failure::new(format!("the latency histogram cannot be set up: {e}")))
 }
 
 /// What is reported of a workload.
@@ -301,5 +305,21 @@ impl Report {
             self.write_amp.map_or_else(|| "-".to_owned(), |a| format!("{a:.2}")),
             self.cpu.map_or_else(|| "?".to_owned(), |c| format!("{:.2}", c.as_secs_f64())),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_keep_three_figures_from_nanoseconds_to_an_hour() {
+        let mut latencies = latencies().unwrap_or_else(|_| panic!("no histogram"));
+        for nanos in [80, 5_000, 1_234_000, 2_500_000_000, u64::MAX] {
+            latencies.saturating_record(nanos);
+            let (max, expected) = (latencies.max() as f64, nanos.min(LONGEST_NANOS) as f64);
+            assert!((max / expected - 1.0).abs() < 0.001, "{max} for {nanos}");
+        }
+        assert_eq!(latencies.len(), 5);
     }
 }
