@@ -1,4 +1,5 @@
-//! Heap allocations on the hot paths, counted: none for a buffered put, none for a get of a cached or mapped value.
+//! Heap allocations on the hot paths, counted: none for a buffered put, none for a get of a cached or mapped value, none for
+//! a step of a cursor that has its buffers.
 //!
 //! Counts are exact where time is not. The allocator counts what this thread allocates, so that background work does not
 //! disturb it.
@@ -121,4 +122,75 @@ fn a_get_from_a_mapped_block_allocates_nothing() {
 fn a_get_from_a_cached_block_allocates_nothing() {
     assert_eq!(gets_from_tables(Compression::Lz4, TableIo::Mmap), 0);
     assert_eq!(gets_from_tables(Compression::None, TableIo::Pread), 0);
+}
+
+/// A store whose entries lie in a table, some of them overwritten and deleted in the memtable.
+fn mixed(compression: Compression, table_io: TableIo) -> (tempfile::TempDir, Db) {
+    let dir = tempfile::tempdir().unwrap();
+    let options = KeyspaceOptions::new().compression(ByLevel::all(compression));
+    let db = Db::builder().keyspace_defaults(options).table_io(table_io).open(dir.path()).unwrap();
+    for i in 0..PUTS {
+        db.put(key(i), [7; 100]).unwrap();
+    }
+    db.compact(..).unwrap();
+    for i in (0..PUTS).step_by(10) {
+        db.put(key(i), [8; 100]).unwrap();
+        db.delete(key(i + 1)).unwrap();
+    }
+    (dir, db)
+}
+
+#[test]
+fn a_cursor_that_has_its_buffers_allocates_nothing() {
+    for (compression, table_io) in [
+        (Compression::None, TableIo::Mmap),
+        (Compression::Lz4, TableIo::Mmap),
+        (Compression::None, TableIo::Pread),
+    ] {
+        let (_dir, db) = mixed(compression, table_io);
+        let mut cursor = db.cursor().unwrap();
+        let mut round = || {
+            assert!(cursor.seek_first().unwrap());
+            let mut steps = 1;
+            while cursor.next().unwrap() {
+                steps += 1;
+            }
+            assert!(cursor.seek_last().unwrap());
+            while cursor.prev().unwrap() {
+                steps += 1;
+            }
+            for i in 0..PUTS / 10 {
+                assert!(cursor.seek(key(i * 10)).unwrap() && cursor.value()[0] == 8);
+                cursor.next().unwrap();
+                cursor.prev().unwrap();
+                steps += 3;
+            }
+            assert_eq!(steps, 2 * (PUTS - PUTS / 10) - 1 + 3 * (PUTS / 10));
+        };
+        round();
+        let made = allocations(round);
+        println!("{made} allocations by a cursor, {compression:?}, {table_io:?}");
+        assert_eq!(made, 0, "{compression:?}, {table_io:?}");
+    }
+}
+
+#[test]
+fn a_range_allocates_for_many_pairs_at_once() {
+    let (_dir, db) = mixed(Compression::None, TableIo::Mmap);
+    assert_eq!(db.range(..).count() as u64, PUTS - PUTS / 10);
+    for reverse in [false, true] {
+        let made = allocations(|| {
+            let bytes =
+                |item: esker::Result<(esker::Slice, esker::Slice)>| item.map(|(k, v)| k.len() + v.len());
+            let range = db.range(..);
+            let total: usize = if reverse {
+                range.rev().map(|item| bytes(item).unwrap()).sum()
+            } else {
+                range.map(|item| bytes(item).unwrap()).sum()
+            };
+            assert_eq!(total as u64, (PUTS - PUTS / 10) * 116);
+        });
+        println!("{made} allocations by a range, reverse {reverse}");
+        assert!(made < PUTS / 8, "{made} allocations for {PUTS} pairs, reverse {reverse}");
+    }
 }

@@ -83,7 +83,7 @@ impl ReadState {
 
 #[inline]
 fn table_for<'a>(view: &'a LevelView, key: &LookupKey<'_>) -> Option<&'a TableSlot> {
-    let slot = view.find(key.user_key, key.head)?;
+    let slot = view.find(key.user_key)?;
     (slot.meta().min_seqno <= key.snapshot).then_some(slot)
 }
 

@@ -6,7 +6,7 @@
 use super::bounds::Bounds;
 use crate::error::Result;
 use crate::tables::{LevelView, TableRuns};
-use esker_table::{ReadOptions, Run, Slice, Trailer, key};
+use esker_table::{ReadOptions, Run, Slice, Trailer};
 use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl LevelCursor {
     /// To the first entry at or after `(user_key, trailer)`.
     pub(crate) fn seek(&mut self, user_key: &[u8], trailer: Trailer) -> Result<()> {
         self.rewind();
-        let from = self.view.first_not_before(user_key, key::head(user_key));
+        let from = self.view.first_not_before(user_key);
         if !self.may_open_up(from) {
             self.index = from;
             return Ok(());
@@ -94,7 +94,7 @@ impl LevelCursor {
     /// To the last entry strictly before `(user_key, trailer)`.
     pub(crate) fn seek_before(&mut self, user_key: &[u8], trailer: Trailer) -> Result<()> {
         self.rewind();
-        let from = self.view.first_not_before(user_key, key::head(user_key));
+        let from = self.view.first_not_before(user_key);
         // A table that begins right there holds nothing before it.
         let inside = from < self.view.len()
             && match self.view.meta(from).smallest.as_slice().cmp(user_key) {

@@ -10,7 +10,7 @@ use crate::manifest::Version;
 use crate::memtable::Memtable;
 use crate::metrics::Metrics;
 use crate::tables::{LevelView, TableCache, TableSlot};
-use esker_table::{ReadOptions, SeqNo, key};
+use esker_table::{ReadOptions, SeqNo};
 use std::sync::Arc;
 
 /// The memtables and the version of one keyspace at one moment. Immutable but for the live memtable, which grows by
@@ -131,7 +131,7 @@ impl ReadState {
         let (lower, upper) = (bounds.lower(), bounds.upper());
         let mut total = 0;
         for view in &*self.runs {
-            let from = lower.map_or(0, |l| view.first_not_before(l, key::head(l)));
+            let from = lower.map_or(0, |l| view.first_not_before(l));
             for slot in view.slots()[from..].iter().take_while(|s| s.meta().overlaps(lower, upper)) {
                 let meta = slot.meta();
                 let starts_inside = lower.is_none_or(|l| l <= meta.smallest.as_slice());

@@ -8,7 +8,7 @@ use super::bounds::Bounds;
 use crate::error::Result;
 use crate::tables::LevelView;
 use esker_table::range_tombstone::Fragment;
-use esker_table::{Fragments, SeqNo, key};
+use esker_table::{Fragments, SeqNo};
 use std::sync::Arc;
 
 /// The newest tombstone that covers a key.
@@ -169,7 +169,7 @@ fn table_fragments<'a>(
     user_key: &[u8],
     span: &mut Span,
 ) -> Result<Option<&'a Arc<Fragments>>> {
-    let table = view.first_not_before(user_key, key::head(user_key));
+    let table = view.first_not_before(user_key);
     let with = view.with_tombstones();
     let at = with.partition_point(|&i| i < table);
     let Some(&i) = with.get(at) else {

@@ -1,15 +1,21 @@
 //! [`LevelView`]: a sorted run as readers see it: slots, and the heads of their largest keys side by side.
+//!
+//! Keys often begin alike, all over a run. So the heads are those of what follows the prefix that all the largest keys
+//! share, and a search compares the prefix once.
 
 use super::table_cache::{TableCache, TableSlot};
 use crate::manifest::{FileMeta, SortedRun};
 use esker_table::key;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Tables that do not overlap, ascending.
 #[derive(Debug)]
 pub(crate) struct LevelView {
     slots: Vec<Arc<TableSlot>>,
-    /// The head of each table's largest key: most searches end here, in a few cache lines.
+    /// What all the largest keys begin with.
+    prefix: Vec<u8>,
+    /// The head of each table's largest key without the prefix: most searches end here, in a few cache lines.
     heads: Vec<u64>,
     /// The tables that have range tombstones, ascending.
     with_tombstones: Vec<usize>,
@@ -25,10 +31,18 @@ impl LevelView {
     /// These tables, which must be ascending and not overlap.
     pub(crate) fn of<'a>(tables: impl Iterator<Item = &'a Arc<FileMeta>>, cache: &TableCache) -> LevelView {
         let slots: Vec<_> = tables.map(|meta| cache.slot(meta)).collect();
-        let heads = slots.iter().map(|s| key::head(&s.meta().largest)).collect();
+        let prefix = match (slots.first(), slots.last()) {
+            (Some(first), Some(last)) => {
+                let (a, b) = (&first.meta().largest, &last.meta().largest);
+                let shared = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+                a[..shared].to_vec()
+            }
+            _ => Vec::new(),
+        };
+        let heads = slots.iter().map(|s| key::head(&s.meta().largest[prefix.len()..])).collect();
         let with_tombstones = (0..slots.len()).filter(|&i| slots[i].meta().range_tombstones > 0).collect();
         let min_seqno = slots.iter().map(|s| s.meta().min_seqno).min().unwrap_or(0);
-        LevelView { slots, heads, with_tombstones, min_seqno }
+        LevelView { slots, prefix, heads, with_tombstones, min_seqno }
     }
 
     /// The number of tables.
@@ -64,9 +78,19 @@ impl LevelView {
         &self.with_tombstones
     }
 
-    /// The index of the first table that does not end before `user_key`, whose head is `head`.
+    /// The index of the first table that does not end before `user_key`.
     #[inline]
-    pub(crate) fn first_not_before(&self, user_key: &[u8], head: u64) -> usize {
+    pub(crate) fn first_not_before(&self, user_key: &[u8]) -> usize {
+        let shared = user_key.len().min(self.prefix.len());
+        let (front, rest) = user_key.split_at(shared);
+        match front.cmp(&self.prefix[..shared]) {
+            Ordering::Less => return 0,
+            Ordering::Greater => return self.slots.len(),
+            // A key that is a part of the prefix lies before all that begin with it.
+            Ordering::Equal if shared < self.prefix.len() => return 0,
+            Ordering::Equal => {}
+        }
+        let head = key::head(rest);
         let from = self.heads.partition_point(|&h| h < head);
         if self.heads.get(from).is_none_or(|&h| h > head) {
             return from;
@@ -77,14 +101,14 @@ impl LevelView {
 
     /// The table whose bounds include `user_key`.
     #[inline]
-    pub(crate) fn find(&self, user_key: &[u8], head: u64) -> Option<&Arc<TableSlot>> {
-        let slot = self.slots.get(self.first_not_before(user_key, head))?;
+    pub(crate) fn find(&self, user_key: &[u8]) -> Option<&Arc<TableSlot>> {
+        let slot = self.slots.get(self.first_not_before(user_key))?;
         (slot.meta().smallest.as_slice() <= user_key).then_some(slot)
     }
 
     /// Whether any table meets the range from `start` (inclusive) to `end` (exclusive).
     pub(crate) fn overlaps(&self, start: Option<&[u8]>, end: Option<&[u8]>) -> bool {
-        let i = start.map_or(0, |s| self.first_not_before(s, key::head(s)));
+        let i = start.map_or(0, |s| self.first_not_before(s));
         self.slots.get(i).is_some_and(|s| s.meta().overlaps(start, end))
     }
 }

@@ -131,16 +131,29 @@ fn bounds_and_sequence_numbers_of_the_manifest_count() {
 #[test]
 fn searching_a_run_by_heads_agrees_with_searching_it_by_keys() {
     let t = tables();
-    let keys = ["a", "aaaaaaaa1", "aaaaaaaa3", "aaaaaaaa3x", "aaaaaaaa7", "b", "c"];
-    let metas: Vec<_> = keys.iter().map(|k| Arc::new(t.build(&vec![entry(k, 1, "")], vec![]))).collect();
-    let run = SortedRun { id: 0, tables: metas };
-    let view = LevelView::new(&run, &t.cache);
-    for probe in ["", "a", "a\0", "aaaaaaaa", "aaaaaaaa2", "aaaaaaaa3", "aaaaaaaa4", "aaaaaaaa9", "bb", "d"] {
-        let probe = probe.as_bytes();
-        let head = esker_table::key::head(probe);
-        assert_eq!(view.first_not_before(probe, head), run.first_not_before(probe));
-        let hit = keys.iter().any(|k| k.as_bytes() == probe);
-        assert_eq!(view.find(probe, head).is_some(), hit);
+    let mixed = ["a", "aaaaaaaa1", "aaaaaaaa3", "aaaaaaaa3x", "aaaaaaaa7", "b", "c"];
+    let alike = ["user/0001", "user/0001/a-long-tail-1", "user/0001/a-long-tail-2", "user/0003", "user/0007"];
+    for keys in [&mixed[..], &alike, &mixed[1..5], &mixed[3..4], &[]] {
+        let metas = keys.iter().map(|k| Arc::new(t.build(&vec![entry(k, 1, "")], vec![]))).collect();
+        let run = SortedRun { id: 0, tables: metas };
+        let view = LevelView::new(&run, &t.cache);
+        let near = keys.iter().flat_map(|k| {
+            let shorter = k[..k.len() - 1].to_owned();
+            [
+                k.to_string(),
+                format!("{k}\0"),
+                format!("{k}z"),
+                format!("{shorter}0"),
+                format!("{shorter}z"),
+                shorter,
+            ]
+        });
+        let probes = ["", "a", "u", "user", "user/", "usa", "uzz", "zz"].map(str::to_owned);
+        for probe in near.chain(probes) {
+            let key = probe.as_bytes();
+            assert_eq!(view.first_not_before(key), run.first_not_before(key), "{probe:?} in {keys:?}");
+            assert_eq!(view.find(key).is_some(), keys.contains(&probe.as_str()));
+        }
     }
 }
 
