@@ -36,4 +36,4 @@ pub(crate) use state::ReadState;
 pub(crate) use visible::VisibleCursor;
 
 #[cfg(test)]
-mod model_test;
+mod tests;
