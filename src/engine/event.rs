@@ -34,6 +34,8 @@ pub enum Event {
         tables: usize,
         /// Their size together, in bytes.
         bytes: u64,
+        /// Why it is done.
+        reason: &'static str,
     },
     /// A compaction ended. A move or drop of whole tables writes nothing.
     CompactionEnd {
@@ -45,6 +47,10 @@ pub enum Event {
         tables: usize,
         /// Their size together, in bytes.
         bytes: u64,
+        /// Blocks that were copied as they were.
+        blocks_copied: u64,
+        /// Entries that went in.
+        entries_read: u64,
         /// How long it took.
         took: Duration,
     },

@@ -1,8 +1,6 @@
 //! Esker: an embedded, ordered, durable key-value store.
 
 #![deny(unsafe_code)]
-// While the rooms are being furnished, not every item has its caller yet.
-#![allow(dead_code, unused_imports)]
 
 mod compaction;
 mod db;

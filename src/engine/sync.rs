@@ -3,14 +3,14 @@
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
-    Arc, Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    Condvar, Mutex, MutexGuard,
+    atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
-    Arc, Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    Condvar, Mutex, MutexGuard,
+    atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
 
 /// Locks a mutex. A thread that panicked while holding it has left the data consistent: no critical section of the

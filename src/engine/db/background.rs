@@ -136,6 +136,7 @@ impl Core {
             output_level: pick.choice.output_level(),
             tables: pick.choice.tables().count(),
             bytes: pick.choice.tables().map(|t| t.size).sum(),
+            reason: pick.reason.words(),
         });
         let between = || -> Result<()> {
             if self.committer.stall.sealed_bytes() > 0 {
@@ -169,6 +170,8 @@ impl Core {
             output_level: pick.choice.output_level(),
             tables,
             bytes: report.bytes_written,
+            blocks_copied: report.blocks_copied,
+            entries_read: report.fate.read,
             took,
         });
         Ok(())

@@ -46,10 +46,6 @@ impl Keyspace {
         &self.handle.core
     }
 
-    pub(crate) fn tree(&self) -> &Arc<Tree> {
-        &self.tree
-    }
-
     /// The name.
     pub fn name(&self) -> &str {
         self.tree.name()

@@ -26,7 +26,7 @@ pub use verify::VerifyReport;
 pub use view::{TableInfo, Unflushed, UnflushedEntry, View};
 
 use crate::error::{Error, Result};
-use crate::manifest::{KeyspaceEdit, KeyspaceRecord, VersionEdit};
+use crate::manifest::{KeyspaceEdit, VersionEdit};
 use crate::memtable::Memtable;
 use crate::options::{Durability, KeyspaceOptions};
 use crate::sync::std_lock;

@@ -59,6 +59,8 @@ pub struct RecoveryReport {
     pub replayed_records: u64,
     /// Their size in bytes.
     pub replayed_bytes: u64,
+    /// Tables whose renaming a crash had interrupted.
+    pub renamed_tables: usize,
     /// Files that a crash had left behind and that nothing needed.
     pub removed_files: usize,
 }
@@ -263,6 +265,7 @@ fn assemble(
         bytes: t.bytes,
         records: t.records,
     }));
+    report.renamed_tables = loaded.as_ref().map_or(0, |loaded| loaded.rolled_forward.len());
     if let Some(loaded) = &loaded
         && let End::Torn { offset, bytes, records } = loaded.end
     {

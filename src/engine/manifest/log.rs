@@ -12,7 +12,7 @@ use super::edit::VersionEdit;
 use super::encoding::DecodeError;
 use super::file_meta::Reclaim;
 use super::state::StoreState;
-use crate::fs::filename::{self, FileName};
+use crate::fs::filename::FileName;
 use crate::fs::{Env, WritableFile};
 use crate::record::{
     End, Expect, HEADER_LEN, LogHeader, LogKind, LogReader, MAX_PAYLOAD_LEN, append_record, encode_header,
@@ -123,6 +123,7 @@ impl Manifest {
     }
 
     /// The length of the file in bytes.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.len
     }

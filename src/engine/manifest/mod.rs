@@ -20,9 +20,11 @@ mod state;
 mod version;
 
 pub(crate) use edit::{AddedFile, KeyspaceEdit, KeyspaceId, KeyspaceRecord, VersionEdit};
-pub(crate) use file_meta::{FileGuard, FileMeta, Reclaim};
+#[cfg(test)]
+pub(crate) use file_meta::Reclaim;
+pub(crate) use file_meta::{FileGuard, FileMeta};
 pub(crate) use log::{decode_current, exists, read_current, replay};
 pub(crate) use set::{LoadReport, VersionSet, write_store};
 pub(crate) use stamp::{STAMP, Stamp};
-pub(crate) use state::{KeyspaceState, StoreState};
+pub(crate) use state::StoreState;
 pub(crate) use version::{Level, MAX_LEVELS, SortedRun, Version};

@@ -24,6 +24,7 @@ use crate::fs::filename::FileName;
 use crate::record::{End, LogKind, Salvage};
 use crate::sync::std_lock;
 use crate::{Error, Recovery, Result};
+#[cfg(test)]
 use esker_table::SeqNo;
 use std::collections::BTreeSet;
 use std::io;
@@ -285,6 +286,7 @@ impl VersionSet {
     }
 
     /// Every entry of the keyspace up to this sequence number is in tables.
+    #[cfg(test)]
     pub(crate) fn flushed_seqno(&self, id: KeyspaceId) -> SeqNo {
         self.with_state(|state| state.keyspaces.get(&id).map_or(0, |k| k.flushed_seqno))
     }
@@ -293,11 +295,13 @@ impl VersionSet {
         self.with_state(|state| state.oldest_wal)
     }
 
+    #[cfg(test)]
     pub(crate) fn newest_wal(&self) -> u64 {
         self.with_state(|state| state.newest_wal)
     }
 
     /// The largest sequence number of any entry in a table.
+    #[cfg(test)]
     pub(crate) fn last_seqno(&self) -> SeqNo {
         self.with_state(|state| state.last_seqno)
     }
@@ -327,6 +331,7 @@ impl VersionSet {
     }
 
     /// The length of the MANIFEST in bytes; 0 if none is being written.
+    #[cfg(test)]
     pub(crate) fn manifest_len(&self) -> u64 {
         match &*std_lock(&self.log) {
             Log::Open(manifest) => manifest.len(),

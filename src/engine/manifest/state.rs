@@ -54,11 +54,6 @@ impl StoreState {
         self.live.contains(&number)
     }
 
-    /// The keyspace of this name.
-    pub(crate) fn by_name(&self, name: &str) -> Option<(KeyspaceId, &KeyspaceState)> {
-        self.keyspaces.iter().find(|(_, k)| k.record.name == name).map(|(&id, k)| (id, k))
-    }
-
     /// Computes what an edit changes. Nothing is changed yet.
     ///
     /// # Errors

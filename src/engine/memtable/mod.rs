@@ -88,6 +88,7 @@ impl Memtable {
     }
 
     /// The bytes promised to writers that are not done; zero when nobody is inserting.
+    #[cfg(test)]
     pub(crate) fn promised(&self) -> usize {
         self.promised.load(Ordering::Acquire)
     }

@@ -68,6 +68,7 @@ impl Bounds {
     }
 
     /// Whether `key` lies inside.
+    #[cfg(test)]
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         !self.is_below(key) && !self.is_above(key)
     }

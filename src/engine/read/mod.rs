@@ -28,12 +28,12 @@ pub use options::ReadOptions;
 pub use range::Range;
 
 pub(crate) use bounds::Bounds;
-pub(crate) use level_cursor::LevelCursor;
+#[cfg(test)]
 pub(crate) use merging::MergeCursor;
 pub(crate) use snapshot::{SnapshotGuard, SnapshotList};
+#[cfg(test)]
 pub(crate) use source::Source;
 pub(crate) use state::ReadState;
-pub(crate) use visible::VisibleCursor;
 
 #[cfg(test)]
 mod tests;

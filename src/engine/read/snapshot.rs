@@ -32,11 +32,6 @@ impl SnapshotList {
         Arc::new(SnapshotGuard { seqno, list: self.clone() })
     }
 
-    /// The oldest number held.
-    pub(crate) fn oldest(&self) -> Option<SeqNo> {
-        std_lock(&self.live).keys().next().copied()
-    }
-
     /// All the numbers held, ascending, each once.
     pub(crate) fn all(&self) -> Vec<SeqNo> {
         std_lock(&self.live).keys().copied().collect()
@@ -90,15 +85,15 @@ mod tests {
         let a = list.acquire(|| 7);
         let b = list.acquire(|| 9);
         let c = list.acquire(|| 7);
-        assert_eq!((list.all(), list.oldest(), list.count()), (vec![7, 9], Some(7), 3));
+        assert_eq!((list.all(), list.count()), (vec![7, 9], 3));
         drop(a);
-        assert_eq!(list.oldest(), Some(7));
+        assert_eq!(list.all().first(), Some(&7));
         let d = c.clone();
         drop(c);
-        assert_eq!(list.oldest(), Some(7));
+        assert_eq!(list.all().first(), Some(&7));
         drop(d);
         assert_eq!(list.all(), [9]);
         drop(b);
-        assert_eq!((list.oldest(), list.count()), (None, 0));
+        assert_eq!((list.all().len(), list.count()), (0, 0));
     }
 }

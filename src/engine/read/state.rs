@@ -53,16 +53,19 @@ impl ReadState {
     }
 
     /// The live memtable.
+    #[cfg(test)]
     pub(crate) fn mem(&self) -> &Arc<Memtable> {
         &self.mem
     }
 
     /// The sealed memtables, newest first.
+    #[cfg(test)]
     pub(crate) fn sealed(&self) -> &[Arc<Memtable>] {
         &self.sealed
     }
 
     /// The version.
+    #[cfg(test)]
     pub(crate) fn version(&self) -> &Arc<Version> {
         &self.version
     }
@@ -80,6 +83,7 @@ impl ReadState {
     }
 
     /// The tables' cache.
+    #[cfg(test)]
     pub(crate) fn cache(&self) -> &TableCache {
         &self.cache
     }

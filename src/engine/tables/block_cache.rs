@@ -90,11 +90,6 @@ impl DecodedBlocks {
     pub(crate) fn capacity(&self) -> u64 {
         self.cache.capacity()
     }
-
-    /// Changes how many bytes they may take; blocks that do not fit any more go.
-    pub(crate) fn set_capacity(&self, bytes: u64) {
-        self.cache.set_capacity(bytes);
-    }
 }
 
 impl BlockCache for DecodedBlocks {

@@ -12,6 +12,7 @@ pub(crate) struct FormatRegistry {
 
 impl FormatRegistry {
     /// Without any format.
+    #[cfg(test)]
     pub(crate) fn empty() -> FormatRegistry {
         FormatRegistry::default()
     }
@@ -68,6 +69,7 @@ impl FormatRegistry {
     }
 
     /// All of them, in the order in which they were added.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn TableFormat>> {
         self.formats.iter()
     }

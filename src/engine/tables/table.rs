@@ -129,11 +129,6 @@ impl Table {
         self.reader.estimated_offset(user_key)
     }
 
-    /// See [`TableReader::split_points`].
-    pub(crate) fn split_points(&self, parts: usize) -> Result<Vec<Vec<u8>>> {
-        self.reader.split_points(parts).map_err(|e| self.fail(e))
-    }
-
     /// See [`TableReader::raw_block_at`]. `None` also for a table whose entries are not as they lie in the file.
     pub(crate) fn raw_block_at(&self, user_key: &[u8], trailer: Trailer) -> Result<Option<RawBlock>> {
         if !self.is_plain() {
@@ -145,11 +140,6 @@ impl Table {
     /// See [`TableReader::verify`].
     pub(crate) fn verify(&self) -> Result<()> {
         self.reader.verify().map_err(|e| self.fail(e))
-    }
-
-    /// See [`TableReader::describe`].
-    pub(crate) fn describe(&self, line: &mut dyn FnMut(String)) -> Result<()> {
-        self.reader.describe(line).map_err(|e| self.fail(e))
     }
 
     /// Heap memory that the open table holds.

@@ -73,16 +73,19 @@ impl TableCache {
     ///
     /// # Errors
     /// As [`TableSlot::table`].
+    #[cfg(test)]
     pub(crate) fn open_at(&self, path: PathBuf, meta: &Arc<FileMeta>) -> Result<Table> {
         self.shared.open(path, meta)
     }
 
     /// The formats that tables may be in.
+    #[cfg(test)]
     pub(crate) fn formats(&self) -> &Arc<FormatRegistry> {
         &self.shared.formats
     }
 
     /// The cache of decoded blocks.
+    #[cfg(test)]
     pub(crate) fn blocks(&self) -> &Arc<DecodedBlocks> {
         &self.shared.blocks
     }

@@ -56,10 +56,6 @@ impl Segment {
         self.number
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// How many bytes were appended, the header among them: where the next record will lie.
     pub(crate) fn len(&self) -> u64 {
         self.len.load(Ordering::Acquire)

@@ -29,7 +29,7 @@ use crate::wal::Segment;
 use esker_table::{Kind, SeqNo};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex};
 
 /// How a write waits.

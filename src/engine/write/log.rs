@@ -31,6 +31,9 @@ use std::sync::atomic::Ordering;
 /// A position in the log: bytes of records appended before it, over all segments since the store was opened.
 pub(crate) type Lsn = u64;
 
+/// The device begins to write back whenever this much was written, so that the sync at the end of a segment is short.
+const WRITEBACK_BYTES: usize = 4 << 20;
+
 /// A buffer that grew beyond this is given back after use.
 const KEEP_BUFFER: usize = 1 << 20;
 
@@ -112,11 +115,13 @@ pub(crate) struct LogIo {
     segment: Arc<Segment>,
     /// Written last, to be filled again.
     spare: Vec<u8>,
+    /// Bytes written since writing back was last begun.
+    dirty: usize,
 }
 
 impl LogIo {
     pub(crate) fn new(segment: Segment) -> LogIo {
-        LogIo { segment: Arc::new(segment), spare: Vec::new() }
+        LogIo { segment: Arc::new(segment), spare: Vec::new(), dirty: 0 }
     }
 }
 
@@ -153,6 +158,11 @@ impl Committer {
             io.segment.append(&io.spare)?;
         } else {
             self.write_rotation(io, closed, number)?;
+        }
+        io.dirty += io.spare.len();
+        if io.dirty >= WRITEBACK_BYTES {
+            io.segment.start_writeback();
+            io.dirty = 0;
         }
         self.metrics.write.wal_bytes.add(io.spare.len() as u64);
         self.metrics.write.wal_writes.add(1);

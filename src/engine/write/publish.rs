@@ -217,7 +217,7 @@ mod tests {
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
-    use crate::sync::{Arc, AtomicBool};
+    use loom::sync::{Arc, atomic::AtomicBool};
     use loom::thread;
 
     struct Shared {

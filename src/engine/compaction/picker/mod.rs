@@ -21,7 +21,7 @@ mod tiered;
 
 pub(crate) use manual::ManualPlan;
 
-use crate::manifest::{FileMeta, Level, MAX_LEVELS, SortedRun, Version};
+use crate::manifest::{FileMeta, Level, SortedRun, Version};
 use crate::options::{CompactionStrategy, KeyspaceOptions};
 use esker_table::{Fragments, SeqNo};
 use std::sync::Arc;
@@ -72,6 +72,22 @@ pub(crate) enum Reason {
     Manual,
 }
 
+impl Reason {
+    /// The reason for people.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Reason::Runs => "too many runs",
+            Reason::Size => "a level above its size",
+            Reason::SpaceAmplification => "too much space beyond the live data",
+            Reason::Tombstones => "many deletes for few entries",
+            Reason::Covered => "tables deleted as a whole",
+            Reason::Expired => "older than the time to live",
+            Reason::Reshape => "another strategy than before",
+            Reason::Manual => "asked for",
+        }
+    }
+}
+
 /// A part of a sorted run that a choice is about.
 #[derive(Clone, Debug)]
 pub(crate) struct InputRun {
@@ -109,6 +125,7 @@ pub(crate) struct Merge {
 
 impl Merge {
     /// Whether nothing older than the inputs exists in their range.
+    #[cfg(test)]
     pub(crate) fn bottommost(&self) -> bool {
         self.below.is_empty()
     }

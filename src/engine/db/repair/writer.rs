@@ -6,7 +6,7 @@ use crate::fs::{Env, WritableFile};
 use crate::manifest::{FileGuard, FileMeta, KeyspaceId, KeyspaceRecord, Stamp};
 use crate::{Error, Result};
 use esker_format_block::BlockFormat;
-use esker_table::{Fragments, Properties, TableError, TableFormat, TableWriter, WriteOptions};
+use esker_table::{Fragments, Properties, TableError, TableFormat, WriteOptions};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
