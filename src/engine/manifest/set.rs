@@ -24,8 +24,6 @@ use crate::fs::filename::FileName;
 use crate::record::{End, LogKind, Salvage};
 use crate::sync::std_lock;
 use crate::{Error, Recovery, Result};
-#[cfg(test)]
-use esker_table::SeqNo;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -285,25 +283,8 @@ impl VersionSet {
         version.ok_or_else(|| Error::NoSuchKeyspace { name: format!("number {id}") })
     }
 
-    /// Every entry of the keyspace up to this sequence number is in tables.
-    #[cfg(test)]
-    pub(crate) fn flushed_seqno(&self, id: KeyspaceId) -> SeqNo {
-        self.with_state(|state| state.keyspaces.get(&id).map_or(0, |k| k.flushed_seqno))
-    }
-
     pub(crate) fn oldest_wal(&self) -> u64 {
         self.with_state(|state| state.oldest_wal)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn newest_wal(&self) -> u64 {
-        self.with_state(|state| state.newest_wal)
-    }
-
-    /// The largest sequence number of any entry in a table.
-    #[cfg(test)]
-    pub(crate) fn last_seqno(&self) -> SeqNo {
-        self.with_state(|state| state.last_seqno)
     }
 
     /// A number for a new file, never given out before.

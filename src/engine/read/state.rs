@@ -58,18 +58,6 @@ impl ReadState {
         &self.mem
     }
 
-    /// The sealed memtables, newest first.
-    #[cfg(test)]
-    pub(crate) fn sealed(&self) -> &[Arc<Memtable>] {
-        &self.sealed
-    }
-
-    /// The version.
-    #[cfg(test)]
-    pub(crate) fn version(&self) -> &Arc<Version> {
-        &self.version
-    }
-
     /// The version's sorted runs, newest first.
     pub(crate) fn runs(&self) -> &[Arc<LevelView>] {
         &self.runs
@@ -80,12 +68,6 @@ impl ReadState {
         let levels = self.version.levels.iter().enumerate();
         let levels = levels.flat_map(|(number, level)| level.runs.iter().map(move |_| number));
         levels.zip(&*self.runs).flat_map(|(level, view)| view.slots().iter().map(move |slot| (level, slot)))
-    }
-
-    /// The tables' cache.
-    #[cfg(test)]
-    pub(crate) fn cache(&self) -> &TableCache {
-        &self.cache
     }
 
     /// The counters that reads of this state go to.

@@ -69,25 +69,10 @@ impl TableCache {
         slot
     }
 
-    /// Opens a file that no version names (yet): for checking what was just written, ingest and tools.
-    ///
-    /// # Errors
-    /// As [`TableSlot::table`].
-    #[cfg(test)]
-    pub(crate) fn open_at(&self, path: PathBuf, meta: &Arc<FileMeta>) -> Result<Table> {
-        self.shared.open(path, meta)
-    }
-
     /// The formats that tables may be in.
     #[cfg(test)]
     pub(crate) fn formats(&self) -> &Arc<FormatRegistry> {
         &self.shared.formats
-    }
-
-    /// The cache of decoded blocks.
-    #[cfg(test)]
-    pub(crate) fn blocks(&self) -> &Arc<DecodedBlocks> {
-        &self.shared.blocks
     }
 
     /// The counters that reads go to.
