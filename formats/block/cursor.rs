@@ -3,7 +3,7 @@
 use crate::block::Block;
 use crate::handle::Handle;
 use crate::index::IndexWalk;
-use crate::readahead::Readahead;
+use crate::readahead::{Foresight, Readahead};
 use crate::reader::BlockTable;
 use esker_table::{ReadOptions, Result, Run, Slice, TableCursor, Trailer, Verify};
 use std::sync::Arc;
@@ -30,6 +30,7 @@ pub(crate) struct BlockCursor {
     table: Arc<BlockTable>,
     options: ReadOptions,
     ahead: Option<Readahead>,
+    foresight: Foresight,
     walk: IndexWalk,
     body: Slice,
     at: u64,
@@ -52,6 +53,7 @@ impl BlockCursor {
             table,
             options: *options,
             ahead,
+            foresight: Foresight::default(),
             walk: IndexWalk::new(),
             body: Slice::new(),
             at: 0,
@@ -62,6 +64,9 @@ impl BlockCursor {
     }
 
     fn load(&mut self, handle: Handle, way: Way) -> Result<()> {
+        if self.ahead.is_none() {
+            self.foresight.loads(&self.table.source, handle, self.table.data_end());
+        }
         let ahead = self.ahead.as_mut().filter(|_| way == Way::Forwards);
         self.body = self.table.block(handle, &self.options, ahead)?;
         self.at = handle.offset;

@@ -1,7 +1,12 @@
-//! [`Readahead`]: what a cursor that goes from front to back does with the device.
+//! [`Readahead`]: what a cursor that goes from front to back does with the device. [`Foresight`]: what any other cursor
+//! does once it turns out to scan.
 //!
-//! Over a map it asks for the next window in time, brings each window in with one call instead of one a block, and
+//! Over a map a [`Readahead`] asks for the next window in time, brings each window in with one call instead of one a block, and
 //! gives back what lies behind. Without a map it reads a window at a time and cuts the blocks out of it.
+//!
+//! Maps are read without reading around, which is right for single places and would make a scan wait for each block. So a
+//! cursor that has gone through a few neighbouring blocks, either way, asks for more and more of what comes next. These
+//! are hints: nothing waits for them, and what lies in memory already costs a system call for a window.
 
 use crate::handle::Handle;
 use esker_table::{Advice, BlockSource, Result, Slice};
@@ -84,6 +89,68 @@ impl Readahead {
     }
 }
 
+/// Neighbouring blocks after which a cursor is taken to scan.
+const STREAK: u32 = 3;
+
+/// How much a scan asks for at first; then twice as much each time, up to a whole window.
+const FIRST: u64 = 16 << 10;
+
+/// Watches which blocks a cursor loads.
+#[derive(Default)]
+pub(crate) struct Foresight {
+    /// Where the block that was loaded last lies.
+    last: std::ops::Range<u64>,
+    forwards: bool,
+    streak: u32,
+    /// How far the device has been asked, in the direction of the scan.
+    asked: u64,
+    step: u64,
+}
+
+impl Foresight {
+    /// A block between 0 and `limit` is about to be loaded.
+    #[inline]
+    pub(crate) fn loads(&mut self, source: &BlockSource, handle: Handle, limit: u64) {
+        let last = std::mem::replace(&mut self.last, handle.offset..handle.end());
+        let forwards = handle.offset == last.end;
+        if !(forwards || handle.end() == last.start) {
+            self.streak = 0;
+            return;
+        }
+        if self.streak == 0 || forwards != self.forwards {
+            (self.streak, self.forwards, self.step) = (0, forwards, FIRST);
+            self.asked = if forwards { handle.end() } else { handle.offset };
+        }
+        self.streak += 1;
+        if self.streak >= STREAK {
+            self.ask(source, limit);
+        }
+    }
+
+    /// Asks for the next step when less than half a step is left of what was asked for.
+    fn ask(&mut self, source: &BlockSource, limit: u64) {
+        let near = self.step / 2;
+        if self.forwards {
+            let from = self.asked.max(self.last.end);
+            if from - self.last.end >= near || from >= limit {
+                return;
+            }
+            let len = self.step.min(limit - from);
+            source.advise(Advice::WillNeed, from, len);
+            self.asked = from + len;
+        } else {
+            let to = self.asked.min(self.last.start);
+            if self.last.start - to >= near || to == 0 {
+                return;
+            }
+            let len = self.step.min(to);
+            source.advise(Advice::WillNeed, to - len, len);
+            self.asked = to - len;
+        }
+        self.step = (self.step * 2).min(WINDOW);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,5 +211,42 @@ mod tests {
     #[test]
     fn without_a_map_a_window_is_one_read() {
         assert_eq!(walk(false).len(), 12);
+    }
+
+    /// The ranges that a cursor asks for which loads these blocks of 4 KiB.
+    fn asked_for(blocks: impl Iterator<Item = u64>) -> Vec<std::ops::Range<u64>> {
+        let bytes = std::sync::Arc::new(Recorded { mapped: true, calls: Mutex::default() });
+        let source = BlockSource::new(bytes.clone());
+        let mut foresight = Foresight::default();
+        for block in blocks {
+            foresight.loads(&source, Handle { offset: block * 4096, len: 4096, ordinal: 0 }, 4 << 20);
+        }
+        let calls = bytes.calls.lock().unwrap();
+        let numbers = |call: &String| -> Vec<u64> {
+            let words = call.strip_prefix("WillNeed ").unwrap().split(' ');
+            words.map(|n| n.parse().unwrap()).collect()
+        };
+        calls.iter().map(numbers).map(|n| n[0]..n[0] + n[1]).collect()
+    }
+
+    #[test]
+    fn a_scan_is_foreseen_both_ways() {
+        let upwards = asked_for(0..1024);
+        assert!(upwards.len() < 30, "{} hints for 16 windows", upwards.len());
+        assert!(upwards.windows(2).all(|w| w[0].end == w[1].start), "{upwards:?}");
+        assert_eq!(upwards.first().unwrap().start, 3 * 4096);
+        assert_eq!(upwards.last().unwrap().end, 4 << 20);
+        let downwards = asked_for((0..1024).rev());
+        assert!(downwards.windows(2).all(|w| w[1].end == w[0].start), "{downwards:?}");
+        assert_eq!(downwards.last().unwrap().start, 0);
+        assert!(downwards.len().abs_diff(upwards.len()) <= 1);
+    }
+
+    #[test]
+    fn single_places_and_short_walks_ask_for_nothing() {
+        assert!(asked_for([5, 90, 91, 92, 7, 6, 300, 301, 300, 301, 300].into_iter()).is_empty());
+        // Turning round asks anew, in the other direction.
+        let turned = asked_for((100..120).chain((80..119).rev()));
+        assert!(turned.iter().any(|r| r.end <= 100 * 4096) && turned.iter().any(|r| r.start >= 120 * 4096));
     }
 }
