@@ -6,7 +6,7 @@
 use crate::block::Block;
 use crate::sections::Sections;
 use crate::{stored, tombstones};
-use esker_table::{Result, Slice, Trailer};
+use esker_table::{Result, Run, Slice, Trailer};
 
 /// Decodes a block's body and asks it for every entry, and for `probe`. Returns the number of entries.
 ///
@@ -31,13 +31,18 @@ pub fn block(body: &[u8], probe: &[u8]) -> Result<usize> {
     }
     for probe in keys.iter().map(|(key, trailer)| (key.as_slice(), *trailer)).chain([(probe, Trailer::FIRST)])
     {
-        let at = block.lower_bound(probe.0, probe.1);
-        assert!(at.is_none_or(|at| at <= block.len()));
-        let floor = block.floor(probe.0, probe.1);
-        assert!(floor.is_none_or(|at| at < block.len()));
+        assert!(block.lower_bound(probe.0, probe.1).is_none_or(|at| at <= block.len()));
+        assert!(block.floor(probe.0, probe.1).is_none_or(|at| at < block.len()));
         let _ = block.bucket(esker_table::key::filter_hash(probe.0));
     }
+    let mut run = Run::new();
+    run.begin(Slice::copy_from(body));
+    let filled = block.fill(0, block.len(), &mut run, usize::MAX);
     sound?;
+    assert_eq!(filled, Some(block.len()), "a sound block fills a run");
+    for (i, (key, trailer)) in keys.iter().enumerate() {
+        assert_eq!((run.key(i), run.trailer(i), Some(run.value(i))), (&key[..], *trailer, block.value(i)));
+    }
     let order = |a: &(Vec<u8>, Trailer), b: &(Vec<u8>, Trailer)| (&a.0, b.1) < (&b.0, a.1);
     if keys.windows(2).all(|pair| order(&pair[0], &pair[1])) {
         for (i, (key, trailer)) in keys.iter().enumerate() {
