@@ -78,7 +78,11 @@ impl Load {
         } else {
             // The input is opened before the store, so that a wrong name does not leave an empty one behind.
             let file = File::open(&self.file).map_err(|e| Failure::file("open", &self.file, &e))?;
-            let len = file.metadata().ok().filter(|m| m.is_file()).map(|m| m.len());
+            let metadata = file.metadata().map_err(|e| Failure::file("look at", &self.file, &e))?;
+            if metadata.is_dir() {
+                return Err(Failure::new(format!("{} is a directory; give a file of pairs", self.name())));
+            }
+            let len = metadata.is_file().then_some(metadata.len());
             (Box::new(file), len)
         };
         let (db, keyspace) = self.layout.open_keyspace(&self.location, &self.keyspace, true)?;

@@ -28,6 +28,8 @@ fn a_missing_directory() {
     let missing = scratch.path("in.tsv");
     let ended = esker(&["load", "--db", &db, &missing]);
     assert!(ended.sentence(2).contains(&missing));
+    let ended = esker(&["load", "--db", &db, scratch.dir.path().to_str().unwrap()]);
+    assert!(ended.sentence(2).contains("is a directory"));
     assert!(!Path::new(&db).exists());
 }
 
@@ -251,7 +253,19 @@ fn a_full_disk() {
     let lines: String = (0..200_000).map(line).collect();
     for durability in ["buffered", "synced"] {
         let _ = std::fs::remove_dir_all(&db);
-        let load = ["load", "--ack", "--durability", durability, "--db", &db, "--memory-budget", "2MiB", "-"];
+        let load = [
+            "load",
+            "--ack",
+            "--durability",
+            durability,
+            "--db",
+            &db,
+            "--memory-budget",
+            "2MiB",
+            "--compression",
+            "none",
+            "-",
+        ];
         let ended = esker_with(&load, lines.as_bytes());
         let said = ended.sentence(2).to_lowercase();
         assert!(said.contains("space"), "{said}");
