@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot go on has failed")]
 
+mod unsynced;
+
 use esker::testing::SimEnv;
 use esker::{
     ByLevel, CompactionStrategy, Db, Durability, Error, KeyspaceOptions, Slice, TableIo, WriteBatch,
