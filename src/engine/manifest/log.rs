@@ -87,8 +87,10 @@ pub(crate) struct Manifest {
     number: u64,
     path: PathBuf,
     file: Box<dyn WritableFile>,
-    /// Bytes written and, but for the last seal, synced.
+    /// Bytes written.
     len: u64,
+    /// Bytes synced: all but the last seal.
+    synced: u64,
     /// Where the snapshot ends.
     snapshot_end: u64,
 }
@@ -110,7 +112,8 @@ impl Manifest {
         let file = env.create(&path).map_err(|e| Error::io(&path, "create", e))?;
         let header = LogHeader { kind: LogKind::Manifest, number, previous, previous_end: 0 };
         file.append(&encode_header(&header)).map_err(|e| Error::io(&path, "write", e))?;
-        let mut manifest = Manifest { number, path, file, len: HEADER_LEN as u64, snapshot_end: 0 };
+        let len = HEADER_LEN as u64;
+        let mut manifest = Manifest { number, path, file, len, synced: 0, snapshot_end: 0 };
         manifest.append(snapshot)?;
         manifest.snapshot_end = manifest.len;
         env.sync_dir(dir).map_err(|e| Error::io(dir, "sync", e))?;
@@ -145,14 +148,14 @@ impl Manifest {
         }
         self.write(&payload)?;
         self.file.sync().map_err(|e| Error::io(&self.path, "sync", e))?;
+        self.synced = self.len;
         self.write(&[])
     }
 
-    /// Appends a record that says that everything before it is synced.
+    /// Appends a record. An edit does not say that the seal before it is synced: the two may be torn together.
     fn write(&mut self, payload: &[u8]) -> Result<()> {
         let mut record = Vec::new();
-        // The record before an edit is a seal, which claims nothing that could be missed.
-        append_record(&mut record, self.number, self.len, self.len, &[payload]);
+        append_record(&mut record, self.number, self.len, self.synced, &[payload]);
         self.file.append(&record).map_err(|e| Error::io(&self.path, "write", e))?;
         self.len += record.len() as u64;
         Ok(())

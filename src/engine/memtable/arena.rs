@@ -1,11 +1,12 @@
 //! [`Arena`]: the memory of one memtable, and the nodes and blocks that lie in it.
 //!
-//! One allocation, zeroed lazily by the operating system, handed out from the front of its two parts and given back
-//! only as a whole. Places of nodes are counted in units of eight bytes, so that 32 bits reach 32 GiB; blocks are
+//! One anonymous map, zeroed by the operating system as it is touched, handed out from the front of its two parts and
+//! given back only as a whole. Not the allocator's memory: what that has in store it would zero, and so take, all at
+//! once, and an empty memtable would cost as much as a full one. Places of nodes are counted in units of eight bytes, so that 32 bits reach 32 GiB; blocks are
 //! counted from one. A zero leads nowhere.
 //!
 //! ```text
-//!   allocation   ┌─ aligned to 128 ─────────────────┬───────────────────────────────────┐
+//!   map          ┌─ aligned to 128 ─────────────────┬───────────────────────────────────┐
 //!                │ block 1 │ block 2 │ ...  free    │ node │ node │ node │ ...  free     │
 //!                └─────────┴─────────┴──────────────┴──────┴──────┴──────┴──────────────┘
 //!
@@ -17,7 +18,7 @@
 //! ```
 //!
 //! This file is one of the few that hold `unsafe`. The argument, once:
-//! - *In bounds.* A [`Node`] is made by [`Arena::node`], which has checked that the whole node lies in the allocation,
+//! - *In bounds.* A [`Node`] is made by [`Arena::node`], which has checked that the whole node lies in the map,
 //!   or is taken out of a word that a node was put into: a node's link, a slot of a leaf, a block's bounds. Words that
 //!   hold blocks (the slots of inner blocks, the links of splits) are never read as nodes: the level at which a search
 //!   stands says which they are. The nodes of two arenas are never mixed: an arena belongs to one memtable, whose
@@ -28,7 +29,7 @@
 //!   any other thread can know it; a node becomes known by a word that is stored with release and loaded with acquire
 //!   order. From then on they are only read. Links and the words of blocks are only ever touched as atomics.
 //! - *Alive.* References borrow from the arena; a [`Slice`] of a node's bytes owns a reference to it.
-//! - *Initialised.* The allocation is zeroed.
+//! - *Initialised.* The map is zeroed.
 
 #![allow(unsafe_code)]
 
@@ -77,12 +78,13 @@ pub(super) fn node_bytes(linked: bool, key_len: usize, value_len: usize) -> usiz
 #[cfg(not(loom))]
 mod native {
     use super::*;
-    use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+    use memmap2::MmapMut;
+    use std::alloc::{Layout, handle_alloc_error};
 
     /// See the head of this file.
     pub(crate) struct Arena {
-        base: NonNull<u8>,
-        layout: Layout,
+        /// Holds the memory; never looked at otherwise.
+        _map: MmapMut,
         blocks: NonNull<Words>,
         block_limit: usize,
         /// Where units are counted from, and how many there are.
@@ -105,19 +107,16 @@ mod native {
             let block_limit = blocks.min(u32::MAX as usize);
             let bytes =
                 block_limit.saturating_mul(size_of::<Words>()).saturating_add(unit_limit * UNIT + ALIGN);
-            // Asking for a greater alignment would make the allocator zero, and so take, all of it at once.
-            let Ok(layout) = Layout::from_size_align(bytes, UNIT) else {
-                handle_alloc_error(Layout::new::<Words>());
+            let Ok(mut map) = MmapMut::map_anon(bytes) else {
+                handle_alloc_error(Layout::from_size_align(bytes, UNIT).unwrap_or(Layout::new::<Words>()));
             };
-            // SAFETY: the size is not zero.
-            let base = unsafe { alloc_zeroed(layout) };
-            let Some(base) = NonNull::new(base) else { handle_alloc_error(layout) };
-            // SAFETY: less than `ALIGN` bytes further, and the blocks and units after, all lie in the allocation.
+            let base = NonNull::from(&mut map[..]).cast::<u8>();
+            // SAFETY: less than `ALIGN` bytes further, and the blocks and units after, all lie in the map.
             let (blocks, units) = unsafe {
                 let blocks = base.add(base.align_offset(ALIGN)).cast::<Words>();
                 (blocks, blocks.add(block_limit).cast::<u64>())
             };
-            Arena { base, layout, blocks, block_limit, units, unit_limit, used: AtomicU64::new(1) }
+            Arena { _map: map, blocks, block_limit, units, unit_limit, used: AtomicU64::new(1) }
         }
 
         /// The bytes given out to nodes.
@@ -139,7 +138,7 @@ mod native {
         pub(crate) fn block(&self, block: Block) -> &Words {
             let index = block.index();
             assert!(index < self.block_limit, "the blocks are used up");
-            // SAFETY: the block lies in the allocation, aligned, and its words are only touched as atomics.
+            // SAFETY: the block lies in the map, aligned, and its words are only touched as atomics.
             unsafe { self.blocks.add(index).as_ref() }
         }
 
@@ -156,7 +155,7 @@ mod native {
             assert!(start + units <= self.unit_limit, "an insert without a reservation");
             let lengths = value.len() as u64 | (key.len() as u64) << 32 | u64::from(linked) << 48;
             let place = start + usize::from(linked);
-            // SAFETY: the units from `start` lie in the allocation (checked above), belong to this call alone, and
+            // SAFETY: the units from `start` lie in the map (checked above), belong to this call alone, and
             // hold the header, the key and the value.
             unsafe {
                 let header = self.units.as_ptr().add(place);
@@ -172,7 +171,7 @@ mod native {
 
         #[inline]
         fn word(&self, node: Node, index: usize) -> u64 {
-            // SAFETY: the header of a node lies in the allocation and does not change once the node is known.
+            // SAFETY: the header of a node lies in the map and does not change once the node is known.
             unsafe { self.units.as_ptr().add(node.0.get() as usize + index).read() }
         }
 
@@ -251,13 +250,6 @@ mod native {
         #[inline]
         pub(crate) fn value_slice(self: &Arc<Self>, node: Node) -> Slice {
             self.share(self.value(node))
-        }
-    }
-
-    impl Drop for Arena {
-        fn drop(&mut self) {
-            // SAFETY: allocated in `new` with this layout.
-            unsafe { dealloc(self.base.as_ptr(), self.layout) }
         }
     }
 }
