@@ -1,7 +1,7 @@
 //! The read path against a model: random histories laid into memtables, level 0 and levels; every read of every snapshot
 //! must be what the history says.
 
-use super::history::{History, Pairs, bounds, history, key, layout, model, pairs};
+use super::history::{Pairs, bounds, history, key, layout, model, pairs};
 use crate::read::{Bounds, Cursor, MergeCursor, Range, ReadOptions, ReadState, Source};
 use crate::tables::testing::{Random, TestTables, TinyFormat};
 use esker_format_block::BlockFormat;
