@@ -60,6 +60,7 @@ fn probes() -> Vec<Vec<u8>> {
     (0..4096).map(|_| key(random())).collect()
 }
 
+#[inline(never)]
 fn get<R: TableReader + ?Sized>(reader: &R, key: &[u8]) -> usize {
     let found = reader.get(&LookupKey::new(key, MAX_SEQNO), &ReadOptions::default());
     found.ok().flatten().map_or(0, |found| found.value.len())
@@ -137,6 +138,7 @@ fn entries(table: &Arc<BlockTable>, want: usize) -> Entries {
     Entries { cursor, run, stepped: 0, want }
 }
 
+#[inline(never)]
 fn sum<C: EntryCursor + ?Sized>(cursor: &mut C) -> u64 {
     let mut sum = 0u64;
     while cursor.next() {

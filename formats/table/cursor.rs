@@ -44,13 +44,15 @@ pub trait TableCursor: Send {
     /// As [`seek`](TableCursor::seek).
     fn last(&mut self, run: &mut Run, want: usize) -> Result<()>;
 
-    /// Fills with the entries after the last run. If that was empty because the table ended, it stays empty.
+    /// Fills with the entries after the last run. If that was empty because the table ended, it stays empty; if it was
+    /// empty because the table began, these are the first entries.
     ///
     /// # Errors
     /// As [`seek`](TableCursor::seek).
     fn next(&mut self, run: &mut Run, want: usize) -> Result<()>;
 
-    /// Fills with the entries before the last run. If that was empty because the table began, it stays empty.
+    /// Fills with the entries before the last run. If that was empty because the table began, it stays empty; if it was
+    /// empty because the table ended, these are the last entries.
     ///
     /// # Errors
     /// As [`seek`](TableCursor::seek).

@@ -26,6 +26,11 @@ pub(crate) fn check(subject: &Subject<'_>) {
     if subject.capabilities().versions {
         add(&mut writer, b"b", put(8));
         refused(&mut writer, b"b", put(9), b"a newer version");
+    } else {
+        refused(&mut writer, b"b", put(8), b"a second version, which the format cannot hold");
+    }
+    if !subject.capabilities().deletes {
+        refused(&mut writer, b"c", Trailer::new(9, Kind::Delete), b"");
     }
     add(&mut writer, b"b\0", put(11));
     refused(&mut writer, b"b", put(1), b"a prefix");

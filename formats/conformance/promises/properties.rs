@@ -1,10 +1,13 @@
 //! Properties say what the table holds: as the writer returns them and as they are found again, collected bytes included.
 
-use crate::subject::{Content, Subject};
-use esker_table::Properties;
+use crate::subject::{Content, Shared, Subject};
+use esker_table::{Properties, TableError};
 
 pub(crate) fn check(subject: &Subject<'_>) {
     if !subject.capabilities().properties {
+        let refused = subject.writer(&Shared::default()).finish(vec![("name".into(), vec![1])]);
+        let refused = refused.expect_err("collected bytes that the format cannot hold were taken");
+        assert!(matches!(refused, TableError::Unsupported { .. }), "they were refused with `{refused}`");
         return;
     }
     let mut contents = subject.contents();
