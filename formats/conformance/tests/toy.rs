@@ -202,7 +202,7 @@ impl TableReader for ToyTable {
     }
 
     fn may_contain(&self, hash: u64) -> Result<bool> {
-        Ok(self.toy.defect != Defect::FilterDenies || hash % 16 != 0)
+        Ok(self.toy.defect != Defect::FilterDenies || !hash.is_multiple_of(16))
     }
 
     fn cursor(self: Arc<Self>, _: &ReadOptions) -> Box<dyn TableCursor> {
