@@ -5,7 +5,7 @@
 //! number of whole writes in commit order; keyspaces and checkpoints are there as promised; no file is left behind or
 //! missing; compaction brings nothing back; a further crash, in the middle of recovery too, changes nothing of this.
 //!
-//! - `ESKER_CRASH_FULL=1` tries everything with everything: minutes.
+//! - `ESKER_CRASH_FULL=1` tries everything with everything: some minutes for each script.
 //! - `ESKER_CRASH_SEED=n` takes another script.
 //! - `ESKER_CRASH_AT=n` tries call n alone and prints the calls before it.
 
