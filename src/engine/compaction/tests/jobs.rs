@@ -75,13 +75,13 @@ fn against_the_model(options: &KeyspaceOptions, seeds: std::ops::Range<u64>) {
 
 #[test]
 fn leveled_keeps_every_answer() {
-    against_the_model(&leveled(2000), 0..10);
+    against_the_model(&leveled(2000), 0..5);
 }
 
 #[test]
 fn leveled_with_one_layout_keeps_every_answer() {
     // Moves and block copies are possible everywhere.
-    against_the_model(&leveled(1000).compression(ByLevel::all(Compression::None)), 100..110);
+    against_the_model(&leveled(1000).compression(ByLevel::all(Compression::None)), 100..105);
 }
 
 #[test]
@@ -90,13 +90,13 @@ fn tiered_keeps_every_answer() {
         .compaction(CompactionStrategy::tiered())
         .compression(ByLevel::all(Compression::None))
         .block_bytes(256);
-    against_the_model(&options, 200..210);
+    against_the_model(&options, 200..205);
 }
 
 #[test]
 fn changing_the_strategy_keeps_every_answer() {
     let strategies = [leveled(1500).compaction, CompactionStrategy::tiered()];
-    for seed in 300..310 {
+    for seed in 300..303 {
         let mut random = Random(seed);
         let mut store = Store::new(leveled(1500));
         for round in 0..30 {
@@ -266,32 +266,6 @@ fn a_failure_at_any_call_leaves_nothing() {
             }
         }
     }
-}
-
-#[test]
-fn a_merge_holds_one_open_table_for_each_run() {
-    let (mut store, choice) = before_a_merge();
-    store.run(&choice).unwrap();
-    drop(choice);
-    for i in 0..3 {
-        for k in 0..1000 {
-            store.put(&format!("key{k:05}"), &format!("{i}"));
-        }
-        store.flush().unwrap();
-    }
-    let pick = store.next().unwrap();
-    let Choice::Merge(merge) = &pick.choice else { panic!("a merge is due") };
-    let (runs, tables) = (merge.inputs.len(), merge.tables().count());
-    assert!(tables > 2 * runs, "{tables} tables in {runs} runs");
-    let most = std::cell::Cell::new(0);
-    let between = || {
-        most.set(most.get().max(store.open_tables()));
-        Ok(())
-    };
-    let mut job = store.job();
-    job.between = Some(&between);
-    crate::compaction::run(&job, &pick.choice).unwrap();
-    assert!((1..=runs).contains(&most.get()), "{} tables were open at once", most.get());
 }
 
 #[test]

@@ -264,8 +264,6 @@ impl Store {
 
     /// Holds every key at every snapshot against the model.
     pub(super) fn check(&self, what: &str) {
-        // Held so that tables stay open from key to key.
-        let _open: Vec<_> = self.version().tables().map(|meta| self.tables.slot(meta)).collect();
         let mut readers = self.snapshots.clone();
         readers.push(self.seqno);
         for (key, versions) in &self.history {
@@ -316,11 +314,6 @@ impl Store {
             self.set.removed(number);
         }
         self.sim.files().iter().filter(|(name, _)| name.contains(".sst")).count()
-    }
-
-    /// How many tables are open now.
-    pub(super) fn open_tables(&self) -> usize {
-        self.tables.open_tables().0
     }
 
     /// What a collector left in all tables.
