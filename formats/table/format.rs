@@ -43,7 +43,7 @@ pub struct Capabilities {
     pub range_tombstones: bool,
     /// Properties, collected bytes among them, can be held in the table. If not, the MANIFEST keeps them.
     pub properties: bool,
-    /// [`TableWriter::add_raw_block`] and [`TableReader::raw_blocks`] work.
+    /// [`TableWriter::add_raw_block`] and [`TableReader::raw_block_at`] work.
     pub block_copy: bool,
 }
 

@@ -213,7 +213,7 @@ fn pieces<'a>(bytes: &mut Bytes<'a>, most: usize) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// The opposite of [`pieces`].
+/// The opposite of `pieces`.
 pub fn join(pieces: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     for piece in pieces {

@@ -94,7 +94,7 @@ impl Builder {
         self
     }
 
-    /// The durability of [`Db::put`] and the other writes that do not name one. Default [`Durability::Buffered`].
+    /// The durability of [`put`](crate::Keyspace::put) and the other writes that do not name one. Default [`Durability::Buffered`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
