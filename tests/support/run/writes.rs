@@ -37,7 +37,9 @@ impl World {
         }
         for write in &writes {
             self.state.apply(write);
-            self.last_write[write.keyspace()] = self.history.len();
+            if surely(write) {
+                self.last_write[write.keyspace()] = self.history.len();
+            }
         }
         self.history.push(self.state.clone());
         let synced_by_default = self.store.synced && self.is_logged(writes[0].keyspace());
