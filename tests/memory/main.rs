@@ -1,0 +1,107 @@
+//! The memory of a compaction, counted: what it holds at its peak does not grow with the level that it rewrites.
+//!
+//! The allocator counts the bytes that the whole process holds, since compactions run on a thread of the store. That is why
+//! this test has a process of its own. Mapped tables are the page cache's, not the heap's.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+use esker::{CompactionStrategy, Db, KeyspaceOptions, TableIo};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+struct Counting;
+
+/// The bytes held now, and the most since the peak was last set.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn add(bytes: usize) {
+    let held = HELD.fetch_add(bytes, Relaxed) + bytes;
+    PEAK.fetch_max(held, Relaxed);
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        add(layout.size());
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        add(layout.size());
+        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Spreads `i` over the key space.
+fn key(i: u64) -> [u8; 8] {
+    i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()
+}
+
+const TABLE_BYTES: u64 = 256 << 10;
+
+/// What rewriting a level takes.
+#[derive(Debug)]
+struct Rewritten {
+    /// Tables of the level.
+    tables: u64,
+    /// The most bytes that the compaction held, beyond those that were held when it began and those that the block cache
+    /// took on, which have their own bound.
+    held: u64,
+}
+
+/// Merges one table of 10,000 pairs with the whole of a level of `pairs` pairs.
+fn rewrite(pairs: u64, table_io: TableIo) -> Rewritten {
+    let dir = tempfile::tempdir().unwrap();
+    let strategy = CompactionStrategy::Leveled { l0_trigger: 1000, ratio: 10, table_bytes: TABLE_BYTES };
+    let db = Db::builder()
+        .memory_budget(16 << 20)
+        .table_io(table_io)
+        .keyspace_defaults(KeyspaceOptions::new().compaction(strategy))
+        .open(dir.path())
+        .unwrap();
+    for i in 0..pairs {
+        db.put(key(i), [i as u8; 100]).unwrap();
+    }
+    db.compact(..).unwrap();
+    for i in (0..pairs).step_by(pairs as usize / 10_000) {
+        db.put(key(i), [1 + i as u8; 100]).unwrap();
+    }
+    db.flush().unwrap();
+    let before = db.stats();
+    assert_eq!(before.keyspaces[0].levels[0].tables, 1, "one table is to be merged into the level");
+    let level = before.keyspaces[0].levels.last().unwrap();
+    let held = HELD.load(Relaxed);
+    PEAK.store(held, Relaxed);
+    db.compact(..).unwrap();
+    let peak = PEAK.load(Relaxed);
+    let after = db.stats();
+    let written = after.compaction_bytes - before.compaction_bytes;
+    assert!(written > level.bytes * 9 / 10, "{written} bytes written, the level has {}", level.bytes);
+    let cached = after.cache_bytes.saturating_sub(before.cache_bytes);
+    Rewritten { tables: level.tables, held: (peak - held) as u64 - cached }
+}
+
+#[test]
+fn the_memory_of_a_compaction_does_not_grow_with_its_level() {
+    for table_io in [TableIo::Mmap, TableIo::Pread] {
+        let small = rewrite(40_000, table_io);
+        let large = rewrite(640_000, table_io);
+        println!("{table_io:?}: {small:?}, {large:?}");
+        assert!(large.tables >= 10 * small.tables);
+        // The lists of the level's tables grow by some hundred bytes for each table of a quarter of a mebibyte.
+        let lists = (large.tables - small.tables) * 2048;
+        assert!(large.held < small.held + small.held / 2 + lists, "{small:?} against {large:?}");
+    }
+}
