@@ -6,40 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 use esker::{CompactionStrategy, Db, KeyspaceOptions, TableIo};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-struct Counting;
-
-/// The bytes held now, and the most since the peak was last set.
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-fn add(bytes: usize) {
-    let held = HELD.fetch_add(bytes, Relaxed) + bytes;
-    PEAK.fetch_max(held, Relaxed);
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        add(layout.size());
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        add(layout.size());
-        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
+use esker_tests::counting::{Counting, held};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -82,15 +49,12 @@ fn rewrite(pairs: u64, table_io: TableIo) -> Rewritten {
     let before = db.stats();
     assert_eq!(before.keyspaces[0].levels[0].tables, 1, "one table is to be merged into the level");
     let level = before.keyspaces[0].levels.last().unwrap();
-    let held = HELD.load(Relaxed);
-    PEAK.store(held, Relaxed);
-    db.compact(..).unwrap();
-    let peak = PEAK.load(Relaxed);
+    let held = held(|| db.compact(..).unwrap()) as u64;
     let after = db.stats();
     let written = after.compaction_bytes - before.compaction_bytes;
     assert!(written > level.bytes * 9 / 10, "{written} bytes written, the level has {}", level.bytes);
     let cached = after.cache_bytes.saturating_sub(before.cache_bytes);
-    Rewritten { tables: level.tables, held: (peak - held) as u64 - cached }
+    Rewritten { tables: level.tables, held: held - cached }
 }
 
 #[test]

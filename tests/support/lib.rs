@@ -3,6 +3,7 @@
 
 pub mod bytes;
 pub mod collected;
+pub mod counting;
 pub mod fuzz;
 pub mod model;
 pub mod op;
