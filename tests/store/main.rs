@@ -4,7 +4,7 @@
 
 use esker::{
     ByLevel, Commit, CompactionStrategy, Compression, Cursor, Db, Durability, Error, Event, Keyspace,
-    KeyspaceOptions, Range, ReadOptions, Slice, Snapshot, View, WriteBatch, WriteOptions,
+    KeyspaceOptions, Range, ReadOptions, Slice, Snapshot, TableIo, View, WriteBatch, WriteOptions,
 };
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -312,7 +312,7 @@ fn options_that_cannot_work_are_refused_by_name() {
 #[test]
 fn a_range_over_a_million_deleted_keys_is_short() {
     let dir = tempfile::tempdir().unwrap();
-    let db = Db::open(dir.path()).unwrap();
+    let db = Db::builder().table_io(TableIo::Pread).open(dir.path()).unwrap();
     let n = 1_000_000u64;
     db.ingest(|writer| (0..n).try_for_each(|i| writer.put(i.to_be_bytes(), "v"))).unwrap();
     db.delete_range(10u64.to_be_bytes()..(n - 10).to_be_bytes()).unwrap();
@@ -322,8 +322,32 @@ fn a_range_over_a_million_deleted_keys_is_short() {
     let after = db.stats();
     let blocks = (after.cache_hits + after.cache_misses) - (before.cache_hits + before.cache_misses);
     println!("{blocks} cached blocks read");
+    assert!(blocks <= 16, "{blocks} blocks read for 20 entries");
     db.compact(..).unwrap();
     assert_eq!(db.range(..).count(), 20);
     let stats = db.stats();
     assert_eq!(stats.keyspaces[0].entries, 20, "what was deleted is gone");
+}
+
+#[test]
+fn a_range_delete_over_much_of_a_memtable_does_not_share_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let n = 100_000u64;
+    let key = |i: u64| i.to_be_bytes();
+    for i in 0..n {
+        db.put(key(i), "value").unwrap();
+    }
+    // Small ranges stay where the entries are.
+    for i in 0..10 {
+        db.delete_range(key(i * 1000)..key(i * 1000 + 500)).unwrap();
+    }
+    let together = db.stats().memtable_bytes;
+    assert!(together > n * 13);
+    db.delete_range(key(10)..key(n - 10)).unwrap();
+    assert!(db.stats().memtable_bytes < together / 100, "a scan can jump over a sealed memtable's entries");
+    db.put(key(n / 2), "new").unwrap();
+    assert_eq!(db.range(..).count(), 11);
+    assert_eq!(db.range(..).rev().count(), 11);
+    assert_eq!(db.get(key(n / 2)).unwrap().unwrap(), "new");
 }

@@ -118,6 +118,12 @@ impl Memtable {
         self.tombstones.covering(user_key, snapshot)
     }
 
+    /// About how many entries have keys from `from` up to `to`; right within a factor of some three, for large numbers.
+    pub(crate) fn entries_between(&self, from: &[u8], to: &[u8]) -> u64 {
+        let share = (self.tree.share_before(to) - self.tree.share_before(from)).max(0.0);
+        (share * self.entries() as f64) as u64
+    }
+
     /// All range deletions, those that a snapshot cannot see among them.
     pub(crate) fn fragments(&self) -> Arc<Fragments> {
         self.tombstones.fragments()

@@ -368,3 +368,26 @@ fn range_deletions_are_seen_as_soon_as_they_are_inserted() {
     });
     assert_eq!(memtable.fragments().len(), 2 * COUNT as usize);
 }
+
+#[test]
+fn the_entries_between_two_keys_are_estimated() {
+    for ascending in [true, false] {
+        let mut random = Random::new(7);
+        let memtable = Memtable::new(64 << 20);
+        let mut keys: Vec<u64> =
+            (0..100_000).map(|i| if ascending { i << 20 } else { random.next() }).collect();
+        for (key, seqno) in keys.iter().zip(1..) {
+            memtable.insert(&key.to_be_bytes(), Trailer::new(seqno, Kind::Put), b"v");
+        }
+        keys.sort_unstable();
+        assert_eq!(memtable.entries_between(b"", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff"), 100_000);
+        assert_eq!(memtable.entries_between(b"b", b"a"), 0);
+        for _ in 0..100 {
+            let from = random.below(80_000) as usize;
+            let len = 10_000 + random.below(10_000) as usize;
+            let (a, b) = (keys[from].to_be_bytes(), keys[from + len].to_be_bytes());
+            let told = memtable.entries_between(&a, &b) as usize;
+            assert!((len / 3..len * 3).contains(&told), "{told} told for {len} entries from rank {from}");
+        }
+    }
+}

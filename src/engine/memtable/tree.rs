@@ -194,6 +194,19 @@ impl Tree {
         self.descend(Target { key, trailer }, |_, _, _| {})
     }
 
+    /// About which share of the entries lies before the key, between zero and one: blocks count as equally full.
+    pub(super) fn share_before(&self, key: &[u8]) -> f64 {
+        let mut path = [(0, 1); LEVELS];
+        let place = self.descend(Target { key, trailer: Trailer(u64::MAX) }, |level, block, rank| {
+            let order = Order(self.arena.block(block).order.load(Ordering::Relaxed));
+            path[level] = (rank, order.count());
+        });
+        path[0] = (place.rank, place.order.count());
+        // Levels above the root are ranks 0 of 1, which change nothing.
+        let share = |below: f64, &(rank, count): &(usize, usize)| (rank as f64 + below) / count.max(1) as f64;
+        path.iter().fold(0.0, share).clamp(0.0, 1.0)
+    }
+
     /// The place right after an entry.
     #[inline]
     pub(super) fn place_after(&self, node: Node) -> Place {

@@ -84,6 +84,9 @@ struct Active {
 /// What an entry takes in a memtable besides its key and value, on average.
 const ENTRY_BYTES: usize = 32;
 
+/// A range delete that covers more entries of the active memtable than this goes to a memtable of its own.
+const COVERED_ENTRIES: u64 = 16 << 10;
+
 /// What the commit lock guards.
 pub(crate) struct CommitState {
     next_seqno: SeqNo,
@@ -97,6 +100,16 @@ pub(crate) struct CommitState {
 impl CommitState {
     fn folds(&self, keyspace: KeyspaceId) -> bool {
         self.active.get(&keyspace).is_some_and(|active| active.tree.options.fold.is_some())
+    }
+
+    /// Whether a range delete covers much of the active memtable. A scan jumps over what a newer memtable's range delete
+    /// covers, and has to step over what one of the same memtable does as soon as that holds newer entries too. Such a
+    /// memtable is sealed first, which costs a flush of what somebody took the trouble to write.
+    fn covers_much(&self, op: &Op<'_>) -> bool {
+        self.active.get(&op.keyspace).is_some_and(|active| {
+            active.mem.entries() > COVERED_ENTRIES
+                && active.mem.entries_between(op.key, op.value) > COVERED_ENTRIES
+        })
     }
 }
 
@@ -299,9 +312,14 @@ impl Committer {
 
     /// Finds the memtables of the operations and reserves room in them. Returns also whether the commit goes to the log.
     fn reserve(state: &mut CommitState, ops: &Ops<'_>) -> Result<(Targets, bool), NotReady> {
-        if ops.iter().any(|op| op.kind == Kind::RangeDelete && state.folds(op.keyspace)) {
-            let what = "a keyspace that the batch names has a fold, which a range delete would pass by";
-            return Err(NotReady::Refused(Error::invalid("delete_range", what)));
+        for op in ops.iter().filter(|op| op.kind == Kind::RangeDelete) {
+            if state.folds(op.keyspace) {
+                let what = "a keyspace that the batch names has a fold, which a range delete would pass by";
+                return Err(NotReady::Refused(Error::invalid("delete_range", what)));
+            }
+            if state.covers_much(&op) {
+                return Err(NotReady::Seal(op.keyspace, entry_bound(op.key.len(), op.value.len())));
+            }
         }
         let segment = state.tail.segment;
         let mut reserve_in = |op_keyspace: KeyspaceId,
