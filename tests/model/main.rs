@@ -10,7 +10,7 @@ use esker_tests::shrink::{attempt, shrink};
 use std::time::{Duration, Instant};
 
 /// Seeds of the plain run.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 320;
 
 /// No more time than this is spent on making a finding small.
 const SHRINK: Duration = Duration::from_secs(60);
@@ -68,4 +68,6 @@ fn every_answer_is_the_models() {
     assert!(total.compactions > seed, "too few compactions: {total:?}");
     assert!(total.deepest >= 4, "no deep level was reached: {total:?}");
     assert!(total.set_back > 0, "no power loss took anything: {total:?}");
+    assert!(total.changed > seed, "hooks and sizes took too little: {total:?}");
+    assert!(total.busy > 0, "no write was refused: {total:?}");
 }

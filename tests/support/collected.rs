@@ -1,8 +1,8 @@
-//! [`Everything`]: a collector that leaves every entry's key, sequence number and value (by its checksum) in the table, so
-//! that a view can be held against the model.
+//! [`Everything`]: a collector that leaves every entry's key, sequence number and value (by its digest, and those that it
+//! carries) in the table, so that a view can be held against the model.
 
+use crate::hooks::Carried;
 use esker::{Collector, CollectorFactory};
-use esker_table::codec::checksum::crc32c;
 
 /// The collector's name.
 pub const NAME: &str = "everything";
@@ -18,8 +18,10 @@ pub struct Noted {
     pub key: Vec<u8>,
     /// The sequence number.
     pub seqno: u64,
-    /// The checksum of the value; `None` for a delete.
-    pub value: Option<u32>,
+    /// The digests of the value and of what is folded into it, from the newest; `None` for a delete.
+    pub value: Option<Vec<u32>>,
+    /// Whether a delete was folded into it.
+    pub deleted: bool,
 }
 
 impl CollectorFactory for Everything {
@@ -39,8 +41,11 @@ impl Collector for Notes {
         self.0.extend_from_slice(&(user_key.len() as u32).to_le_bytes());
         self.0.extend_from_slice(user_key);
         self.0.extend_from_slice(&seqno.to_le_bytes());
-        self.0.push(u8::from(value.is_some()));
-        self.0.extend_from_slice(&value.map_or(0, crc32c).to_le_bytes());
+        let carried = value.map(Carried::decode);
+        let digests: Vec<u32> = carried.iter().flat_map(Carried::digests).collect();
+        self.0.push(u8::from(carried.is_some_and(|carried| carried.deleted)));
+        self.0.extend_from_slice(&(digests.len() as u32).to_le_bytes());
+        digests.iter().for_each(|digest| self.0.extend_from_slice(&digest.to_le_bytes()));
     }
 
     fn finish(self: Box<Self>) -> Vec<u8> {
@@ -60,9 +65,13 @@ pub fn decode(mut bytes: &[u8]) -> Option<Vec<Noted>> {
         let len = u32::from_le_bytes(take(&mut bytes, 4)?.try_into().ok()?);
         let key = take(&mut bytes, len as usize)?.to_vec();
         let seqno = u64::from_le_bytes(take(&mut bytes, 8)?.try_into().ok()?);
-        let there = take(&mut bytes, 1)?[0] == 1;
-        let crc = u32::from_le_bytes(take(&mut bytes, 4)?.try_into().ok()?);
-        noted.push(Noted { key, seqno, value: there.then_some(crc) });
+        let deleted = take(&mut bytes, 1)?[0] == 1;
+        let count = u32::from_le_bytes(take(&mut bytes, 4)?.try_into().ok()?);
+        let digests = take(&mut bytes, 4 * count as usize)?;
+        let digests: Vec<u32> =
+            digests.as_chunks::<4>().0.iter().map(|digest| u32::from_le_bytes(*digest)).collect();
+        // A value has a digest of its own.
+        noted.push(Noted { key, seqno, value: (!digests.is_empty()).then_some(digests), deleted });
     }
     Some(noted)
 }

@@ -1,24 +1,30 @@
 //! What a store must answer: a map for each keyspace, and where a cursor must stand.
+//!
+//! A store takes liberties with some keyspaces: it removes, changes or drops entries when it compacts. Then what it holds is
+//! looked at whole, must be what it may have become, and is what it must answer from then on: see [`became`].
 
-use crate::op::{KEYSPACES, Move, Span, Value, Write};
-use std::collections::{BTreeMap, VecDeque};
+use crate::held::{Held, Liberties};
+use crate::op::{KEYSPACES, Move, Span, Write};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::rc::Rc;
 
 /// The entries of one keyspace.
-pub type Map = BTreeMap<Rc<[u8]>, Value>;
+pub type Map = BTreeMap<Rc<[u8]>, Held>;
 
 /// One keyspace. Clones share the map until one changes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Tree {
     /// No other keyspace of the case, dropped ones included, has it.
     pub id: u32,
+    /// Whether it has a fold.
+    pub fold: bool,
     /// Its entries.
     pub map: Rc<Map>,
 }
 
 /// A whole store at one moment. A snapshot is a clone.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
     /// By number; `None` where there is no keyspace.
     pub trees: [Option<Tree>; KEYSPACES],
@@ -39,7 +45,9 @@ impl State {
         let map = Rc::make_mut(&mut tree.map);
         match write {
             Write::Put(_, key, value) => {
-                map.insert(key.0.as_slice().into(), *value);
+                let before = map.get(key.0.as_slice()).filter(|_| tree.fold);
+                let held = before.map_or_else(|| Held::new(*value), |before| Held::upon(before, *value));
+                map.insert(key.0.as_slice().into(), held);
             }
             Write::Delete(_, key) => {
                 map.remove(key.0.as_slice());
@@ -50,8 +58,53 @@ impl State {
 }
 
 /// The entries of a range.
-pub fn entries_of(map: &Map, span: &Span) -> VecDeque<(Rc<[u8]>, Value)> {
-    map.iter().filter(|(key, _)| span.contains(key)).map(|(key, value)| (key.clone(), *value)).collect()
+pub fn entries_of(map: &Map, span: &Span) -> VecDeque<(Rc<[u8]>, Held)> {
+    map.iter().filter(|(key, _)| span.contains(key)).map(|(key, held)| (key.clone(), held.clone())).collect()
+}
+
+/// Numbers of values that a store was seen to have removed or replaced. They do not come back.
+pub type Gone = HashSet<u32>;
+
+/// What a keyspace's entries have become, if a scan gives this content.
+///
+/// # Errors
+/// Where the content is nothing that the entries may have become.
+pub fn became(
+    map: &Map,
+    content: &[(Vec<u8>, Vec<u8>)],
+    liberties: Liberties,
+    gone: &Gone,
+) -> Result<Map, String> {
+    let mut now = Map::new();
+    let mut content = content.iter().peekable();
+    for (key, held) in map {
+        let found = content.next_if(|(k, _)| k[..] == key[..]);
+        if found.is_none() && held.may_go(key, liberties) {
+            continue;
+        }
+        let held_now = found.and_then(|(_, value)| held.reads_as(key, value, liberties));
+        let is_back =
+            held_now.as_ref().is_some_and(|held| held.is_untouched() && gone.contains(&held.value.number));
+        match held_now {
+            Some(held) if !is_back => now.insert(key.clone(), held),
+            _ => {
+                let got = found.or_else(|| content.peek().copied()).map(|(k, v)| (short(k), short(v)));
+                return Err(format!("there is {got:?} where ({}, {held:?}) belongs", short(key)));
+            }
+        };
+    }
+    match content.next() {
+        Some((key, value)) => Err(format!("there also is {} = {}", short(key), short(value))),
+        None => Ok(now),
+    }
+}
+
+/// Bytes for a finding: not all of a long key.
+pub fn short(bytes: &[u8]) -> String {
+    match bytes.len() {
+        0..=40 => format!("\"{}\"", bytes.escape_ascii()),
+        len => format!("\"{}…\"*{len}", bytes[..16].escape_ascii()),
+    }
 }
 
 /// Where a cursor stands.

@@ -215,19 +215,64 @@ impl Write {
     }
 }
 
+/// What a write waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Whether it is synced.
+    pub synced: bool,
+    /// Whether it is refused rather than stalled.
+    pub no_stall: bool,
+}
+
+impl Waits {
+    /// As the engine takes it.
+    pub fn options(self) -> esker::WriteOptions {
+        let durability = if self.synced { esker::Durability::Synced } else { esker::Durability::Buffered };
+        esker::WriteOptions::new(durability).no_stall(self.no_stall)
+    }
+}
+
+/// What becomes of the handle of a write that was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It is waited for.
+    Wait,
+    /// It is kept, and polled now and then.
+    Keep,
+    /// It calls back.
+    Call,
+}
+
 /// How a write is made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// With the store's default durability, by the call for a single operation.
     Plain,
-    /// In a batch, buffered.
-    Buffered,
-    /// In a batch, synced.
-    Synced,
-    /// Submitted, and waited for.
-    Awaited,
-    /// Submitted, and not waited for.
-    Submitted,
+    /// In a batch.
+    Batch(Waits),
+    /// In a batch that is submitted.
+    Submit(Waits, Then),
+}
+
+impl How {
+    fn decode(bytes: &mut Bytes<'_>) -> How {
+        let byte = bytes.u8();
+        let waits = Waits { synced: byte & 1 != 0, no_stall: byte & 2 != 0 };
+        match byte >> 2 & 3 {
+            0 => How::Batch(waits),
+            1 => How::Submit(waits, Then::Wait),
+            2 => How::Submit(waits, Then::Keep),
+            _ => How::Submit(waits, Then::Call),
+        }
+    }
+
+    /// What it waits for, if it says so itself.
+    pub fn waits(self) -> Option<Waits> {
+        match self {
+            How::Plain => None,
+            How::Batch(waits) | How::Submit(waits, _) => Some(waits),
+        }
+    }
 }
 
 /// A move of a cursor.
@@ -321,7 +366,7 @@ pub enum Op {
     Step(usize),
     /// The clock goes on by so many seconds.
     Advance(u16),
-    /// Opens the store again, by other choices; those for a keyspace leave log and collector as they were.
+    /// Opens the store again, by other choices; those for a keyspace leave log, collector and hook as they were.
     Reopen(Reopen, StoreChoice, Option<KeyspaceChoice>),
     /// Opens the store read-only in between.
     ReadOnly(Reopen),
@@ -341,6 +386,8 @@ pub enum Op {
     Verify,
     /// `stats`
     Stats,
+    /// Writes that are not to stall, each flushed, or large: background work falls behind.
+    Burst(usize, Vec<(Key, Value)>, bool),
 }
 
 impl Op {
@@ -350,7 +397,7 @@ impl Op {
         match bytes.u8() {
             0..=69 => Op::Write(vec![Write::decode(bytes, number)], How::Plain),
             70..=89 => {
-                let how = bytes.pick(&[How::Buffered, How::Synced, How::Awaited, How::Submitted]);
+                let how = How::decode(bytes);
                 let count = bytes.below(9);
                 Op::Write((0..count).map(|_| Write::decode(bytes, number)).collect(), how)
             }
@@ -396,6 +443,10 @@ impl Op {
             244..=246 => Op::Size(bytes.below(KEYSPACES), Span::decode(bytes)),
             247..=249 => Op::View(bytes.below(KEYSPACES)),
             250..=252 => Op::Verify,
+            253 => {
+                let (keyspace, flushed) = (bytes.below(KEYSPACES), !bytes.one_in(4));
+                Op::Burst(keyspace, burst(bytes, number, flushed), flushed)
+            }
             _ => Op::Stats,
         }
     }
@@ -408,6 +459,18 @@ impl Op {
             _ => Reopen::PowerLoss(u64::from(bytes.u16())),
         }
     }
+}
+
+fn burst(bytes: &mut Bytes<'_>, number: &mut u32, flushed: bool) -> Vec<(Key, Value)> {
+    let count = bytes.below(if flushed { 24 } else { 16 });
+    let entry = |_| {
+        let (key, mut value) = (Key::decode(bytes), Value::decode(bytes, number));
+        if !flushed {
+            value.len = 60_000;
+        }
+        (key, value)
+    };
+    (0..count).map(entry).collect()
 }
 
 fn limit(bytes: &mut Bytes<'_>) -> usize {

@@ -1,7 +1,10 @@
 //! How a case's store and keyspaces are set up: choices that are decoded from bytes and printed with a finding.
 
+use crate::bare::{self, Bare};
 use crate::bytes::Bytes;
 use crate::collected::Everything;
+use crate::held::Liberties;
+use crate::hooks::{Carry, Verdict};
 use esker::{ByLevel, CompactionStrategy, Durability, KeyspaceOptions, MIN_MEMORY_BUDGET, Recovery, TableIo};
 use esker_table::codec::Compression;
 use std::sync::Arc;
@@ -40,6 +43,7 @@ impl StoreChoice {
             .segment_bytes(self.segment)
             .table_io(if self.pread { TableIo::Pread } else { TableIo::Mmap })
             .durability(if self.synced { Durability::Synced } else { Durability::Buffered })
+            .table_format(Arc::new(Bare))
             .keyspace_defaults(keyspace.options())
     }
 
@@ -47,6 +51,20 @@ impl StoreChoice {
     pub fn recovery(&self) -> Recovery {
         if self.absolute { Recovery::Absolute } else { Recovery::TolerateTornTail }
     }
+}
+
+/// The table formats that there are.
+const FORMATS: [&str; 4] = ["block", "block", "block", bare::NAME];
+
+/// What hangs in a keyspace's compaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Nothing.
+    None,
+    /// The filter [`Verdict`].
+    Filter,
+    /// The fold [`Carry`].
+    Fold,
 }
 
 /// How a keyspace is stored.
@@ -60,10 +78,14 @@ pub struct KeyspaceChoice {
     pub filter: u32,
     /// Which tables are merged when.
     pub compaction: CompactionStrategy,
+    /// The table format of levels 0 and 1, and of the levels below.
+    pub format: (&'static str, &'static str),
     /// Whether writes go to the log.
     pub log: bool,
     /// Whether a collector notes everything that is written into tables.
     pub collector: bool,
+    /// What compaction calls.
+    pub hook: Hook,
 }
 
 impl KeyspaceChoice {
@@ -79,28 +101,59 @@ impl KeyspaceChoice {
                 runs: 2 + bytes.below(3),
                 max_space_amp_percent: bytes.pick(&[25, 200]),
             },
-            _ => CompactionStrategy::Fifo { max_bytes: u64::MAX, ttl: None },
+            _ => CompactionStrategy::Fifo { max_bytes: bytes.pick(&[u64::MAX, 30_000, 3000]), ttl: None },
         };
         KeyspaceChoice {
             block: bytes.pick(&[64, 100, 512, 4096]),
             compression: (bytes.pick(&compressions), bytes.pick(&compressions)),
             filter: bytes.pick(&[0, 1, 10, 10]),
             compaction,
+            format: (bytes.pick(&FORMATS), bytes.pick(&FORMATS)),
             log: !bytes.one_in(8),
             collector: bytes.one_in(3),
+            hook: bytes.pick(&[Hook::None, Hook::None, Hook::Filter, Hook::Fold]),
         }
     }
 
     /// The options.
     pub fn options(&self) -> KeyspaceOptions {
         let (top, below) = self.compression;
+        let formats = [self.format.0, self.format.0, self.format.1].map(str::to_owned);
         let options = KeyspaceOptions::new()
+            .format(ByLevel::levels(formats))
             .block_bytes(self.block)
             .compression(ByLevel::levels([top, top, below]))
             .filter_bits(ByLevel::all(self.filter))
             .compaction(self.compaction)
             .log(self.log);
-        if self.collector { options.collector(Arc::new(Everything)) } else { options }
+        let options = if self.collector { options.collector(Arc::new(Everything)) } else { options };
+        match self.hook {
+            Hook::None => options,
+            Hook::Filter => options.filter(Arc::new(Verdict)),
+            Hook::Fold => options.fold(Arc::new(Carry)),
+        }
+    }
+
+    /// These choices for a keyspace that exists: what is recorded in the store stays as it was.
+    pub fn for_existing(&self, before: &KeyspaceChoice) -> KeyspaceChoice {
+        KeyspaceChoice { log: before.log, collector: before.collector, hook: before.hook, ..*self }
+    }
+
+    /// What the store may do with the entries.
+    pub fn liberties(&self) -> Liberties {
+        Liberties {
+            filter: self.hook == Hook::Filter,
+            fold: self.hook == Hook::Fold,
+            drops: self.most_bytes().is_some(),
+        }
+    }
+
+    /// The size to which the keyspace's tables are cut back.
+    pub fn most_bytes(&self) -> Option<u64> {
+        match self.compaction {
+            CompactionStrategy::Fifo { max_bytes, .. } if max_bytes < u64::MAX => Some(max_bytes),
+            _ => None,
+        }
     }
 
     /// Whether a full compaction leaves nothing that was deleted or overwritten.

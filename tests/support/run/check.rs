@@ -2,6 +2,7 @@
 
 use super::{Check, DIR, NAMES, World, ok, short};
 use crate::collected::{self, Noted};
+use crate::hooks::Carried;
 use crate::model::Map;
 use crate::op::{Reopen, Span};
 use esker::Keyspace;
@@ -95,6 +96,28 @@ impl World {
                 stats.entries
             ));
         }
+        let liberties = open.choice.liberties();
+        let left = tree.map.iter().find(|(key, held)| !held.is_settled(key, liberties));
+        match left.filter(|_| !open.dropped) {
+            None => Ok(()),
+            Some((key, held)) => Err(format!(
+                "a full compaction leaves ({}, {held:?}) as it is under {liberties:?}",
+                short(key)
+            )),
+        }
+    }
+
+    /// Keyspaces that are to keep below a size do, once background work has come to rest.
+    pub(super) fn check_sizes(&self) -> Check {
+        let stats = self.db()?.stats();
+        for (number, open) in self.open.iter().enumerate() {
+            let Some(most) = open.as_ref().and_then(|open| open.choice.most_bytes()) else { continue };
+            let Some(stats) = stats.keyspaces.iter().find(|k| k.name == NAMES[number]) else { continue };
+            let bytes: u64 = stats.levels.iter().map(|level| level.bytes).sum();
+            if bytes > most {
+                return Err(format!("keyspace {number} has {bytes} bytes of tables, and may have {most}"));
+            }
+        }
         Ok(())
     }
 
@@ -133,12 +156,15 @@ impl World {
         if !open.choice.collector {
             return Ok(());
         }
-        noted.extend(view.unflushed().map(|entry| Noted {
-            key: entry.key.to_vec(),
-            seqno: entry.seqno,
-            value: entry.value.map(|value| crc32c(&value)),
+        noted.extend(view.unflushed().map(|entry| {
+            let carried = entry.value.as_deref().map(Carried::decode);
+            Noted {
+                key: entry.key.to_vec(),
+                seqno: entry.seqno,
+                value: carried.as_ref().map(|carried| carried.digests().collect()),
+                deleted: carried.is_some_and(|carried| carried.deleted),
+            }
         }));
-        let mut newest: BTreeMap<&[u8], &Noted> = BTreeMap::new();
         noted.sort();
         for pair in noted.windows(2) {
             if pair[0].key == pair[1].key && pair[0].seqno == pair[1].seqno {
@@ -149,16 +175,7 @@ impl World {
                 ));
             }
         }
-        for entry in &noted {
-            newest.insert(&entry.key, entry);
-        }
-        for (key, value) in tree.map.iter() {
-            let found = newest.get(&key[..]).and_then(|entry| entry.value);
-            if found != Some(crc32c(&value.bytes())) {
-                return Err(format!("a view's newest entry of {} is not {value:?}", short(key)));
-            }
-        }
-        Ok(())
+        if tree.fold { sums(&noted, &tree.map, open.dropped) } else { newest(&noted, &tree.map) }
     }
 
     pub(super) fn verify(&self) -> Check {
@@ -187,6 +204,53 @@ impl World {
         let levels = stats.keyspaces.iter().flat_map(|k| &k.levels).filter(|level| level.tables > 0);
         self.tally.deepest = levels.map(|level| level.level).max().unwrap_or(0).max(self.tally.deepest);
         Ok(())
+    }
+}
+
+/// The newest entry of each key is the model's. `noted` is sorted.
+fn newest(noted: &[Noted], map: &Map) -> Check {
+    let newest: BTreeMap<&[u8], &Noted> = noted.iter().map(|entry| (&entry.key[..], entry)).collect();
+    for (key, held) in map {
+        let found = newest.get(&key[..]).and_then(|entry| entry.value.as_ref());
+        if found != Some(&Carried::decode(&held.bytes()).digests().collect()) {
+            return Err(format!("a view's newest entry of {} is not {held:?}", short(key)));
+        }
+    }
+    Ok(())
+}
+
+/// Every value that was put since its key's last delete is counted, once: as an entry, or carried by a newer one. Where
+/// tables are dropped, the oldest may be missing. `noted` is sorted.
+fn sums(noted: &[Noted], map: &Map, drops: bool) -> Check {
+    let mut wanted = map.iter().peekable();
+    for entries in noted.chunk_by(|a, b| a.key == b.key) {
+        let mut counted: Vec<u32> = Vec::new();
+        for entry in entries.iter().rev() {
+            let Some(digests) = &entry.value else { break };
+            counted.extend(digests);
+            if entry.deleted {
+                break;
+            }
+        }
+        let key = &entries[0].key;
+        if counted.is_empty() {
+            continue;
+        }
+        let Some((_, held)) = wanted.next_if(|(k, _)| ***k == **key) else {
+            return Err(format!(
+                "a view counts {counted:?} of {}, where the model stands at {:?}",
+                short(key),
+                wanted.peek()
+            ));
+        };
+        let put: Vec<u32> = std::iter::once(crc32c(&held.value.bytes())).chain(held.older()).collect();
+        if counted != put && !(drops && put.starts_with(&counted)) {
+            return Err(format!("a view counts {counted:?} of {}, not {put:?}", short(key)));
+        }
+    }
+    match wanted.next() {
+        None => Ok(()),
+        Some((key, held)) => Err(format!("a view does not count ({}, {held:?})", short(key))),
     }
 }
 

@@ -1,26 +1,25 @@
 //! How a store is opened, closed, killed, copied.
 
+use super::liberties::{Entries, entries};
 use super::writes::handle_of;
 use super::{Check, DIR, NAMES, Open, World, ok, short};
-use crate::model::{Map, State};
+use crate::model::{Map, State, became};
 use crate::op::{KEYSPACES, Reopen};
 use crate::settings::{KeyspaceChoice, StoreChoice};
 use esker::testing::CrashMode;
 use esker::{Builder, Db, Error, Recovery};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Pieces of background work after which a store should have come to rest.
 const MANY_STEPS: usize = 5000;
 
-/// What a scan gave.
-type Entries = Vec<(Vec<u8>, Vec<u8>)>;
-
 impl World {
     pub(super) fn start(&mut self) -> Check {
         let db = ok("create", self.builder(Recovery::TolerateTornTail).open(DIR))?;
         let handle = ok("keyspace", handle_of(&db, 0))?;
-        self.open[0] = Some(Open { handle: Some(handle), choice: self.keyspace });
+        self.open[0] = Some(Open::new(Some(handle), self.keyspace));
         self.db = Some(db);
         Ok(())
     }
@@ -28,6 +27,7 @@ impl World {
     fn builder(&self, recovery: Recovery) -> Builder {
         let mut builder =
             self.store.builder(&self.keyspace).env(Arc::new(self.env.clone())).recovery(recovery);
+        builder = builder.listener(self.watch.clone());
         for (number, open) in self.open.iter().enumerate() {
             if let Some(open) = open {
                 builder = builder.keyspace_options(NAMES[number], open.choice.options());
@@ -46,8 +46,9 @@ impl World {
         self.store = store;
         if let Some(choice) = keyspace {
             for open in self.open.iter_mut().flatten() {
-                open.choice =
-                    KeyspaceChoice { log: open.choice.log, collector: open.choice.collector, ..choice };
+                open.choice = choice.for_existing(&open.choice);
+                open.liberties = open.liberties.or(open.choice.liberties());
+                open.dropped |= open.liberties.drops;
             }
         }
         self.open_again(how)
@@ -78,6 +79,7 @@ impl World {
             Reopen::Close | Reopen::Drop => {}
         }
         let db = self.db.take();
+        let commits = std::mem::take(&mut self.commits);
         self.let_go();
         match (how, db) {
             (Reopen::Close, Some(db)) => {
@@ -87,6 +89,8 @@ impl World {
                 if let Some(result) = closed.iter().find(|r| !matches!(r, Err(Error::Closed))) {
                     return Err(format!("a closed store answers {result:?}"));
                 }
+                self.commits = commits;
+                self.all_done("the store was closed")?;
             }
             // After a kill or a power loss this store writes to an environment that is no longer looked at.
             (_, db) => drop(db),
@@ -133,17 +137,16 @@ impl World {
         };
         let contents: Vec<Option<Entries>> = (0..KEYSPACES)
             .map(|number| match (&self.state.trees[number], handle_of(db, number)) {
-                (Some(_), Ok(handle)) => {
-                    let all = handle.range(..).map(|r| r.map(|(k, v)| (k.to_vec(), v.to_vec())));
-                    ok("scan", all.collect::<esker::Result<Vec<_>>>()).map(Some)
-                }
+                (Some(_), Ok(handle)) => entries(handle.range(..)).map(Some),
                 (None, Err(Error::NoSuchKeyspace { .. })) => Ok(None),
                 (_, got) => Err(format!("after {how:?}, keyspace {number} is {:?}", got.map(drop))),
             })
             .collect::<Check<_>>()?;
         let matches = |state: &State| {
             contents.iter().enumerate().all(|(number, content)| match (content, &self.state.trees[number]) {
-                (Some(content), Some(tree)) => differs(content, &state.map_of(number, tree.id)).is_none(),
+                (Some(content), Some(tree)) => {
+                    self.came_back(number, content, &state.map_of(number, tree.id)).is_ok()
+                }
                 _ => true,
             })
         };
@@ -151,7 +154,9 @@ impl World {
             let newest = self.history.len() - 1;
             let differences = contents.iter().enumerate().filter_map(|(number, content)| {
                 let id = self.state.trees[number].as_ref()?.id;
-                let from = |at: usize| differs(content.as_ref()?, &self.history[at].map_of(number, id));
+                let from = |at: usize| {
+                    self.came_back(number, content.as_ref()?, &self.history[at].map_of(number, id)).err()
+                };
                 let (now, then) = (from(newest), from(allowed));
                 Some(format!("\n  keyspace {number}: from the newest {now:?}\n    from the oldest {then:?}"))
             });
@@ -165,15 +170,31 @@ impl World {
             self.tally.set_back += 1;
         }
         let found = self.history[found].clone();
-        for number in 0..KEYSPACES {
-            if let Some(tree) = &mut self.state.trees[number] {
-                tree.map = found.map_of(number, tree.id);
+        for (number, content) in contents.iter().enumerate() {
+            let (Some(tree), Some(content)) = (&self.state.trees[number], content) else { continue };
+            let map = self.came_back(number, content, &found.map_of(number, tree.id))?;
+            if let (Some(tree), Some(open)) = (&mut self.state.trees[number], &mut self.open[number]) {
+                tree.map = map;
+                open.liberties = open.choice.liberties();
             }
         }
         self.history = vec![self.state.clone()];
+        self.durable_states = 0;
         self.written = 0;
         self.last_write = [0; KEYSPACES];
         Ok(())
+    }
+
+    /// The entries that `map` held, as a store that was opened again has them.
+    fn came_back(&self, keyspace: usize, content: &Entries, map: &Rc<Map>) -> Check<Rc<Map>> {
+        let liberties = self.liberties(keyspace);
+        if !liberties.none() {
+            return became(map, content, liberties, &self.gone).map(Rc::new);
+        }
+        match differs(content, map) {
+            None => Ok(map.clone()),
+            Some(what) => Err(what),
+        }
     }
 
     pub(super) fn open_read_only(&mut self, how: Reopen) -> Check {
@@ -215,9 +236,9 @@ impl World {
     pub(super) fn checkpoint(&mut self) -> Check {
         self.copies += 1;
         let dir = format!("copy{}", self.copies);
-        let db = self.db()?;
-        ok("checkpoint", db.checkpoint(&dir))?;
-        if !matches!(db.checkpoint(&dir), Err(Error::NotEmpty { .. })) {
+        ok("checkpoint", self.db()?.checkpoint(&dir))?;
+        self.look()?;
+        if !matches!(self.db()?.checkpoint(&dir), Err(Error::NotEmpty { .. })) {
             return Err("a checkpoint into a directory that exists is not refused".to_owned());
         }
         let copy = ok("open the checkpoint", self.builder(Recovery::TolerateTornTail).open(&dir))?;
@@ -240,7 +261,9 @@ impl World {
     pub(super) fn settle(&mut self) -> Check {
         for _ in 0..MANY_STEPS {
             if !ok("step_background", self.db()?.step_background())? {
-                return Ok(());
+                self.look()?;
+                self.all_done("there is no background work left")?;
+                return self.check_sizes();
             }
         }
         Err("background work does not come to an end".to_owned())

@@ -1,18 +1,24 @@
 //! Runs a [`Case`] on the simulated environment and holds every answer against the model.
 
 mod check;
+mod commits;
+mod liberties;
 mod life;
 mod reads;
 mod writes;
 
-use crate::model::{Place, State, Tree};
-use crate::op::{Case, KEYSPACES, Op, Value};
-use crate::settings::{KeyspaceChoice, StoreChoice};
+use crate::held::{Held, Liberties};
+use crate::model::{Gone, Place, State, Tree, short};
+use crate::op::{Case, KEYSPACES, Op};
+use crate::settings::{Hook, KeyspaceChoice, StoreChoice};
+use commits::Submitted;
 use esker::testing::SimEnv;
-use esker::{Commit, Cursor, Db, Keyspace, Range, Snapshot};
+use esker::{Cursor, Db, Keyspace, Range, Snapshot};
+use liberties::Watch;
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Where the store lies.
 pub const DIR: &str = "store";
@@ -54,6 +60,10 @@ pub struct Tally {
     pub opened: u64,
     /// Power losses after which the store was found in an earlier state than its last.
     pub set_back: u64,
+    /// Values that hooks removed or changed, or that were dropped for their size.
+    pub changed: u64,
+    /// Writes that would have had to wait and were refused.
+    pub busy: u64,
     /// The deepest level that held a table.
     pub deepest: usize,
 }
@@ -66,6 +76,8 @@ impl Tally {
         self.compactions += other.compactions;
         self.opened += other.opened;
         self.set_back += other.set_back;
+        self.changed += other.changed;
+        self.busy += other.busy;
         self.deepest = self.deepest.max(other.deepest);
     }
 }
@@ -75,6 +87,17 @@ struct Open {
     /// `None` while the store is not open.
     handle: Option<Keyspace>,
     choice: KeyspaceChoice,
+    /// What the store may have done with the entries since the last time that it was known what is there.
+    liberties: Liberties,
+    /// Whether tables were ever dropped for their size, and with them what a fold would have carried.
+    dropped: bool,
+}
+
+impl Open {
+    fn new(handle: Option<Keyspace>, choice: KeyspaceChoice) -> Open {
+        let liberties = choice.liberties();
+        Open { handle, choice, liberties, dropped: liberties.drops }
+    }
 }
 
 /// A cursor that stays across operations.
@@ -87,7 +110,7 @@ struct HeldCursor {
 /// A range that stays across operations.
 struct HeldRange {
     range: Range,
-    left: VecDeque<(Rc<[u8]>, Value)>,
+    left: VecDeque<(Rc<[u8]>, Held)>,
 }
 
 /// The store and what is known of it.
@@ -103,14 +126,21 @@ struct World {
     snapshots: Vec<(Snapshot, State)>,
     cursors: Vec<HeldCursor>,
     ranges: Vec<HeldRange>,
-    commits: Vec<Commit>,
+    /// Oldest first.
+    commits: Vec<Submitted>,
     /// The states that a power loss may bring back: the newest last, the oldest one durable.
     history: Vec<State>,
+    /// How many states were taken from the front of `history`, for being older than a durable one.
+    durable_states: usize,
     /// The first state in `history` that a killed process cannot fall behind.
     written: usize,
     /// For each keyspace, the state in `history` that its last write made.
     last_write: [usize; KEYSPACES],
     copies: usize,
+    watch: Arc<Watch>,
+    /// The flushes and compactions that the model knows the outcome of.
+    seen: u64,
+    gone: Gone,
     tally: Tally,
 }
 
@@ -125,6 +155,7 @@ pub fn run(case: &Case) -> Result<Tally, Finding> {
         for (number, op) in case.ops.iter().enumerate() {
             at = number;
             world.step(op)?;
+            world.look()?;
             world.tally.ops += 1;
         }
         world.finish()
@@ -138,7 +169,7 @@ pub fn run(case: &Case) -> Result<Tally, Finding> {
 impl World {
     fn new(case: &Case) -> World {
         let mut state = State::default();
-        state.trees[0] = Some(Tree { id: 0, map: Rc::default() });
+        state.trees[0] = Some(Tree { id: 0, fold: case.keyspace.hook == Hook::Fold, map: Rc::default() });
         World {
             env: SimEnv::new(),
             db: None,
@@ -154,7 +185,11 @@ impl World {
             commits: Vec::new(),
             written: 0,
             last_write: [0; KEYSPACES],
+            durable_states: 0,
             copies: 0,
+            watch: Arc::default(),
+            seen: 0,
+            gone: Gone::new(),
             tally: Tally::default(),
         }
     }
@@ -212,6 +247,7 @@ impl World {
             Op::View(keyspace) => self.view(*keyspace),
             Op::Verify => self.verify(),
             Op::Stats => self.stats(),
+            Op::Burst(keyspace, entries, flushed) => self.burst(*keyspace, entries, *flushed),
         }
     }
 }
@@ -219,12 +255,4 @@ impl World {
 /// An error of the engine where there must be none.
 fn ok<T>(what: &str, result: esker::Result<T>) -> Check<T> {
     result.map_err(|error| format!("{what}: {error} ({error:?})"))
-}
-
-/// Bytes for a finding: not all of a long key.
-fn short(bytes: &[u8]) -> String {
-    match bytes.len() {
-        0..=40 => format!("\"{}\"", bytes.escape_ascii()),
-        len => format!("\"{}…\"*{len}", bytes[..16].escape_ascii()),
-    }
 }

@@ -1,8 +1,9 @@
 //! Reads of every kind.
 
 use super::{Check, HeldCursor, HeldRange, MAX_HELD, World, ok, short};
+use crate::held::Held;
 use crate::model::{Map, Place, entries_of};
-use crate::op::{At, Key, Move, Span, Value};
+use crate::op::{At, Key, Move, Span};
 use esker::{Cursor, Keyspace, ReadOptions, Slice, Snapshot};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -61,8 +62,8 @@ impl World {
         if contains != target.map.contains_key(key.0.as_slice()) {
             return Err(format!("contains_key({key:?}) says {contains}"));
         }
-        let first = target.map.iter().next().map(|(k, v)| (k.clone(), *v));
-        let last = target.map.iter().next_back().map(|(k, v)| (k.clone(), *v));
+        let first = target.map.iter().next().map(|(k, v)| (k.clone(), v.clone()));
+        let last = target.map.iter().next_back().map(|(k, v)| (k.clone(), v.clone()));
         same_entry("first", ok("first", target.handle.first())?, first)?;
         same_entry("last", ok("last", target.handle.last())?, last)
     }
@@ -80,7 +81,7 @@ impl World {
     pub(super) fn prefix(&self, at: At, prefix: &Key, ends: u64) -> Check {
         let Some(target) = self.target(at) else { return Ok(()) };
         let of_prefix = target.map.iter().filter(|(key, _)| key.starts_with(&prefix.0));
-        let mut left: VecDeque<_> = of_prefix.map(|(k, v)| (k.clone(), *v)).collect();
+        let mut left: VecDeque<_> = of_prefix.map(|(k, v)| (k.clone(), v.clone())).collect();
         let range = target.handle.prefix_with(prefix, &target.options);
         draw(range, &mut left, ends, usize::MAX)
             .map(drop)
@@ -148,7 +149,7 @@ impl World {
 }
 
 /// Holds one value against the model.
-fn same(key: &Key, got: Option<Slice>, expected: Option<&Value>) -> Check {
+fn same(key: &Key, got: Option<Slice>, expected: Option<&Held>) -> Check {
     let wanted = expected.map(|value| value.bytes());
     if got.as_deref() == wanted.as_deref() {
         return Ok(());
@@ -156,7 +157,7 @@ fn same(key: &Key, got: Option<Slice>, expected: Option<&Value>) -> Check {
     Err(format!("the value of {key:?} is {:?}, not {expected:?}", got.map(|v| short(&v))))
 }
 
-fn same_entry(what: &str, got: Option<(Slice, Slice)>, expected: Option<(Rc<[u8]>, Value)>) -> Check {
+fn same_entry(what: &str, got: Option<(Slice, Slice)>, expected: Option<(Rc<[u8]>, Held)>) -> Check {
     let matches = match (&got, &expected) {
         (None, None) => true,
         (Some((key, value)), Some((k, v))) => key[..] == k[..] && value[..] == v.bytes()[..],
@@ -172,7 +173,7 @@ fn same_entry(what: &str, got: Option<(Slice, Slice)>, expected: Option<(Rc<[u8]
 /// Takes entries from both ends and returns the range for more.
 fn draw(
     mut range: esker::Range,
-    left: &mut VecDeque<(Rc<[u8]>, Value)>,
+    left: &mut VecDeque<(Rc<[u8]>, Held)>,
     ends: u64,
     limit: usize,
 ) -> Check<esker::Range> {

@@ -2,56 +2,87 @@
 
 use super::{Check, NAMES, Open, World, ok};
 use crate::model::Tree;
-use crate::op::{How, Key, Span, Value, Write};
-use crate::settings::KeyspaceChoice;
-use esker::{Db, Durability, Error, Keyspace, MAX_KEY_LEN, WriteBatch, WriteOptions};
+use crate::op::{How, Key, Span, Then, Value, Waits, Write};
+use crate::settings::{Hook, KeyspaceChoice};
+use esker::{Commit, Db, Durability, Error, Keyspace, MAX_KEY_LEN, WriteBatch};
 use std::ops::Bound::{Excluded, Included};
 use std::rc::Rc;
 
 impl World {
     pub(super) fn write(&mut self, writes: &[Write], how: How) -> Check {
         let writes: Vec<&Write> = writes.iter().filter(|w| self.open[w.keyspace()].is_some()).collect();
-        let result = match (how, writes.first()) {
-            (How::Plain, Some(write)) => self.write_plain(write),
-            (How::Plain, None) => return Ok(()),
-            _ => self.write_batch(&writes, how),
-        };
-        // A range may turn out to be empty, and then adds nothing to a batch.
-        let surely = |w: &Write| !matches!(w, Write::DeleteRange(..));
-        let logged = writes.iter().filter(|w| surely(w)).any(|w| self.is_logged(w.keyspace()));
-        let unlogged = writes.iter().any(|w| !self.is_logged(w.keyspace()));
-        match result {
-            Ok(()) => {}
-            Err(Error::BatchTooLarge { len, max }) if len > max && max * 4 <= self.store.memory => {
-                return Ok(());
-            }
-            Err(Error::Invalid { option: "durability", .. })
-                if unlogged && !logged && matches!(how, How::Synced | How::Awaited | How::Submitted) =>
-            {
-                return Ok(());
-            }
-            Err(error) => return Err(format!("write: {error} ({error:?})")),
-        }
-        if writes.is_empty() {
+        if writes.is_empty() && how == How::Plain {
             return Ok(());
         }
-        for write in &writes {
+        let before = self.watch.counts();
+        let mut result = self.write_once(&writes, how);
+        let no_stall = how.waits().is_some_and(|waits| waits.no_stall);
+        if no_stall && self.watch.counts() != before {
+            return Err(format!("a write that was not to stall did: {before:?}, {:?}", self.watch.counts()));
+        }
+        if no_stall && matches!(result, Err(Error::Busy { .. })) {
+            self.tally.busy += 1;
+            if self.tally.busy.is_multiple_of(2) {
+                return Ok(());
+            }
+            // What it is busy with comes to an end.
+            self.settle()?;
+            result = self.write_once(&writes, how);
+        }
+        let commit = match result {
+            Ok(commit) => commit,
+            Err(error) if self.is_refused(&writes, how, &error) => return Ok(()),
+            Err(error) => return Err(format!("write: {error} ({error:?})")),
+        };
+        self.written(&writes, how);
+        match (commit, how) {
+            (Some(commit), How::Submit(waits, then)) => {
+                self.submitted(commit, then, waits.synced, writes.iter().any(|w| surely(w)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The operations are done, and as durable as `how` says.
+    fn written(&mut self, writes: &[&Write], how: How) {
+        let Some(first) = writes.first() else { return };
+        for write in writes {
             self.state.apply(write);
             if surely(write) {
                 self.last_write[write.keyspace()] = self.history.len();
             }
         }
         self.history.push(self.state.clone());
-        let synced_by_default = self.store.synced && self.is_logged(writes[0].keyspace());
-        match how {
-            // Empty, perhaps: then nothing is written or synced.
-            _ if !writes.iter().any(|w| surely(w)) => {}
-            How::Submitted => {}
-            How::Synced | How::Awaited => self.durable_up_to_now(),
-            How::Plain if synced_by_default => self.durable_up_to_now(),
-            How::Plain | How::Buffered => self.written = self.history.len() - 1,
+        let synced_by_default = self.store.synced && self.is_logged(first.keyspace());
+        if !writes.iter().any(|w| surely(w)) {
+            return;
         }
-        Ok(())
+        match how {
+            How::Batch(waits) | How::Submit(waits, Then::Wait) if waits.synced => self.durable_up_to_now(),
+            How::Submit(waits, _) if waits.synced => {}
+            How::Plain if synced_by_default => self.durable_up_to_now(),
+            _ => self.written = self.history.len() - 1,
+        }
+    }
+
+    /// Whether the store had to refuse the operations like this.
+    fn is_refused(&self, writes: &[&Write], how: How, error: &Error) -> bool {
+        let logged = writes.iter().filter(|w| surely(w)).any(|w| self.is_logged(w.keyspace()));
+        let unlogged = writes.iter().any(|w| !self.is_logged(w.keyspace()));
+        match error {
+            Error::BatchTooLarge { len, max } => len > max && max * 4 <= self.store.memory,
+            Error::Invalid { option: "durability", .. } => {
+                unlogged && !logged && how.waits().is_some_and(|waits| waits.synced)
+            }
+            Error::Invalid { option: "delete_range", .. } => {
+                writes.iter().any(|w| !surely(w) && self.folds(w.keyspace()))
+            }
+            _ => false,
+        }
+    }
+
+    fn folds(&self, keyspace: usize) -> bool {
+        self.state.trees[keyspace].as_ref().is_some_and(|tree| tree.fold)
     }
 
     fn is_logged(&self, keyspace: usize) -> bool {
@@ -65,42 +96,39 @@ impl World {
 
     pub(super) fn durable_up_to(&mut self, state: usize) {
         self.history.drain(..state);
+        self.durable_states += state;
         self.written = self.written.saturating_sub(state);
         self.last_write = self.last_write.map(|last| last.saturating_sub(state));
     }
 
-    fn write_plain(&self, write: &Write) -> esker::Result<()> {
-        let Some(handle) = self.handle(write.keyspace()) else { return Ok(()) };
-        match write {
-            Write::Put(_, key, value) => handle.put(key, value.bytes()),
-            Write::Delete(_, key) => handle.delete(key),
-            Write::DeleteRange(_, span) => handle.delete_range(span.bounds()),
-        }
-    }
-
-    fn write_batch(&mut self, writes: &[&Write], how: How) -> esker::Result<()> {
+    /// Returns the handle of what was submitted.
+    fn write_once(&self, writes: &[&Write], how: How) -> esker::Result<Option<Commit>> {
         let Some(db) = &self.db else { return Err(Error::Closed) };
+        let waits = match how {
+            How::Plain => return self.write_plain(writes).map(|()| None),
+            How::Batch(waits) | How::Submit(waits, _) => waits,
+        };
         let mut batch = WriteBatch::new();
         for (number, write) in writes.iter().enumerate() {
             let Some(handle) = self.handle(write.keyspace()) else { continue };
             add(&mut batch, handle, write, number % 2 == 0 && write.keyspace() == 0);
         }
         match how {
-            How::Plain | How::Buffered => db.write(batch, Durability::Buffered),
-            How::Synced => db.write(batch, Durability::Synced),
-            How::Awaited => {
-                let commit = db.submit(&batch, WriteOptions::new(Durability::Synced))?;
-                commit.wait()?;
-                match commit.poll() {
-                    Some(Ok(())) => Ok(()),
-                    other => Err(invalid(format!("a commit that was waited for polls as {other:?}"))),
-                }
-            }
-            How::Submitted => {
-                self.commits.push(db.submit(&batch, WriteOptions::new(Durability::Synced))?);
-                Ok(())
-            }
+            How::Submit(..) => db.submit(&batch, waits.options()).map(Some),
+            _ => db.write_with(&batch, waits.options()).map(|()| None),
         }
+    }
+
+    fn write_plain(&self, writes: &[&Write]) -> esker::Result<()> {
+        for write in writes {
+            let Some(handle) = self.handle(write.keyspace()) else { continue };
+            match write {
+                Write::Put(_, key, value) => handle.put(key, value.bytes()),
+                Write::Delete(_, key) => handle.delete(key),
+                Write::DeleteRange(_, span) => handle.delete_range(span.bounds()),
+            }?;
+        }
+        Ok(())
     }
 
     pub(super) fn oversized(&self, keyspace: usize) -> Check {
@@ -122,6 +150,17 @@ impl World {
         }
     }
 
+    pub(super) fn burst(&mut self, keyspace: usize, entries: &[(Key, Value)], flushed: bool) -> Check {
+        for (key, value) in entries {
+            let put = Write::Put(keyspace, key.clone(), *value);
+            self.write(&[put], How::Batch(Waits { synced: false, no_stall: true }))?;
+            if flushed {
+                self.flush(Some(keyspace))?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn flush(&mut self, which: Option<usize>) -> Check {
         match which {
             None => {
@@ -141,16 +180,13 @@ impl World {
         let Some(handle) = self.handle(keyspace) else { return Ok(()) };
         ok("compact", handle.compact(span.bounds()))?;
         self.durable_up_to(self.last_write[keyspace]);
+        self.look()?;
         self.check_compacted(keyspace, span)
     }
 
     pub(super) fn sync(&mut self) -> Check {
         ok("sync", self.db()?.sync())?;
-        for commit in std::mem::take(&mut self.commits) {
-            if !matches!(commit.poll(), Some(Ok(()))) {
-                return Err(format!("after a sync, a commit polls as {:?}", commit.poll()));
-            }
-        }
+        self.all_done("the store was synced")?;
         // What has no log is not durable; a case that has such keyspaces flushes before a crash.
         self.durable_up_to_now();
         Ok(())
@@ -162,7 +198,7 @@ impl World {
                 break;
             }
         }
-        Ok(())
+        self.poll_commits()
     }
 
     pub(super) fn create(&mut self, keyspace: usize, choice: KeyspaceChoice) -> Check {
@@ -174,8 +210,9 @@ impl World {
             };
         }
         let handle = ok("create_keyspace", created)?;
-        self.open[keyspace] = Some(Open { handle: Some(handle), choice });
-        self.state.trees[keyspace] = Some(Tree { id: self.next_id, map: Rc::default() });
+        self.open[keyspace] = Some(Open::new(Some(handle), choice));
+        self.state.trees[keyspace] =
+            Some(Tree { id: self.next_id, fold: choice.hook == Hook::Fold, map: Rc::default() });
         self.next_id += 1;
         self.history.push(self.state.clone());
         Ok(())
@@ -213,6 +250,12 @@ impl World {
 
     pub(super) fn ingest(&mut self, keyspace: usize, entries: &[(Key, Value)]) -> Check {
         let Some(handle) = self.handle(keyspace) else { return Ok(()) };
+        if self.folds(keyspace) {
+            return match handle.ingest(|writer| writer.put("must not be there", "")) {
+                Err(Error::Invalid { option: "ingest", .. }) => Ok(()),
+                other => Err(format!("ingesting past a fold gives {other:?}")),
+            };
+        }
         let refused = handle.ingest(|writer| {
             writer.put("must not be there", "")?;
             Err(Error::Closed)
@@ -243,12 +286,9 @@ impl World {
     }
 }
 
-fn invalid(what: String) -> Error {
-    esker::Error::Io {
-        path: "commit".into(),
-        action: "poll",
-        source: std::sync::Arc::new(std::io::Error::other(what)),
-    }
+/// Whether the write changes something: a range may turn out to be empty, and then adds nothing to a batch.
+fn surely(write: &Write) -> bool {
+    !matches!(write, Write::DeleteRange(..))
 }
 
 /// Adds a write to a batch, by the keyspace's handle or by the batch's own methods for the default keyspace.
