@@ -4,13 +4,15 @@
 //! `ESKER_SEED=n` runs one seed and says what it does. A finding is printed with its seed and the fewest operations that
 //! were found to show it.
 
+mod threads;
+
 use esker_tests::op::Case;
 use esker_tests::run::Tally;
 use esker_tests::shrink::{attempt, shrink};
 use std::time::{Duration, Instant};
 
 /// Seeds of the plain run.
-const SEEDS: u64 = 320;
+const SEEDS: u64 = 280;
 
 /// No more time than this is spent on making a finding small.
 const SHRINK: Duration = Duration::from_secs(60);
