@@ -7,8 +7,9 @@
 //! esker_table_conformance::conformance!(plain, MyFormat, WriteOptions::default());
 //! ```
 //!
-//! The suite asks only for what the format's [`Capabilities`](esker_table::Capabilities) declare. A broken promise panics
-//! with the table and the question; all data are generated from fixed seeds.
+//! The suite asks only for what the format's [`Capabilities`](esker_table::Capabilities) declare, but for one: it writes the
+//! tables that it asks about, so that the format must have `write`. A broken promise panics with the table and the question;
+//! all data are generated from fixed seeds. `examples/third-party-format` in Esker's repository is a whole format under it.
 
 mod model;
 mod promises;
@@ -108,6 +109,30 @@ pub fn arbitrary_bytes_are_no_table(subject: &Subject<'_>) {
     promises::damage::arbitrary(subject);
 }
 
+/// A table that was never finished does not open.
+///
+/// # Panics
+/// If the format breaks the promise.
+pub fn an_unfinished_file_is_no_table(subject: &Subject<'_>) {
+    promises::damage::unfinished(subject);
+}
+
+/// Another format's tables and arbitrary bytes are not taken for the format's own.
+///
+/// # Panics
+/// If the format breaks the promise.
+pub fn no_other_file_is_recognized(subject: &Subject<'_>) {
+    promises::damage::foreign(subject);
+}
+
+/// Salvage, if the format can, hands on all of an intact file and of a damaged one nothing that was never written.
+///
+/// # Panics
+/// If the format breaks the promise.
+pub fn salvage_invents_nothing(subject: &Subject<'_>) {
+    promises::salvage::check(subject);
+}
+
 /// A device that fails while reading is told as such and does no lasting harm.
 ///
 /// # Panics
@@ -173,6 +198,9 @@ pub fn run(format: &dyn TableFormat, options: &WriteOptions) {
     a_cut_file_is_damage(&subject);
     a_changed_byte_is_damage(&subject);
     arbitrary_bytes_are_no_table(&subject);
+    an_unfinished_file_is_no_table(&subject);
+    no_other_file_is_recognized(&subject);
+    salvage_invents_nothing(&subject);
     a_failing_device_is_told(&subject);
     a_full_disk_is_told(&subject);
     sizes_are_estimated(&subject);
@@ -201,6 +229,9 @@ macro_rules! conformance {
                 a_cut_file_is_damage
                 a_changed_byte_is_damage
                 arbitrary_bytes_are_no_table
+                an_unfinished_file_is_no_table
+                no_other_file_is_recognized
+                salvage_invents_nothing
                 a_failing_device_is_told
                 a_full_disk_is_told
                 sizes_are_estimated

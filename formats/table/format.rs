@@ -29,7 +29,8 @@ impl fmt::Display for FormatId {
     }
 }
 
-/// What a format can hold and do. What it cannot, the engine keeps elsewhere or refuses.
+/// What a format can hold and do. What it cannot, the engine keeps elsewhere or refuses. A keyspace can be written in a
+/// format that has `write`, `deletes` and `versions`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
@@ -39,9 +40,11 @@ pub struct Capabilities {
     pub deletes: bool,
     /// Several entries of one user key (with different sequence numbers) can be held.
     pub versions: bool,
-    /// Range tombstones can be held in the table. If not, the engine keeps them in the MANIFEST.
+    /// Range tombstones can be held in the table. If not, the engine keeps them in the MANIFEST, and a repair after its loss
+    /// goes without.
     pub range_tombstones: bool,
-    /// Properties, collected bytes among them, can be held in the table. If not, the MANIFEST keeps them.
+    /// Properties, collected bytes among them, can be held in the table. If not, the MANIFEST keeps them, and readers may
+    /// answer with empty ones. The writer's [`crate::TableSummary`] has them in any case.
     pub properties: bool,
     /// [`TableWriter::add_raw_block`] and [`TableReader::raw_block_at`] work.
     pub block_copy: bool,

@@ -16,7 +16,8 @@
 //! | [`range_tombstone`] | range deletions, cut into fragments that can be searched |
 //! | [`codec`], [`filter`] | varints, checksums, compression; Bloom filters |
 //!
-//! A new format is tested by the conformance suite (crate `esker-table-conformance`) in about twenty lines.
+//! A new format is tested by the conformance suite (crate `esker-table-conformance`) in about twenty lines. The package
+//! `examples/third-party-format` in Esker's repository is a whole format, written to be read first.
 
 pub mod codec;
 pub mod cursor;

@@ -116,20 +116,26 @@ impl BlockSource {
     /// `Corruption` if the range does not lie within the file (a handle that points outside is damage, not a failing
     /// device); `Io` if the device failed.
     pub fn read(&self, offset: u64, len: usize) -> Result<Slice> {
+        self.check(offset, len)?;
+        self.bytes.read(offset, len).map_err(TableError::Io)
+    }
+
+    fn check(&self, offset: u64, len: usize) -> Result<()> {
         if offset.checked_add(len as u64).is_none_or(|end| end > self.len()) {
             return Err(TableError::corruption(
                 offset,
                 format!("{len} bytes expected, but the file ends at {}", self.len()),
             ));
         }
-        self.bytes.read(offset, len).map_err(TableError::Io)
+        Ok(())
     }
 
     /// See [`ByteSource::populate`].
     ///
     /// # Errors
-    /// `Io` if the device failed.
+    /// As [`read`](BlockSource::read).
     pub fn populate(&self, offset: u64, len: usize) -> Result<()> {
+        self.check(offset, len)?;
         self.bytes.populate(offset, len).map_err(TableError::Io)
     }
 
@@ -195,5 +201,6 @@ mod tests {
         assert_eq!(source.read(1, 2).unwrap(), [2u8, 3]);
         assert!(source.read(2, 2).unwrap_err().is_corruption());
         assert!(source.read(u64::MAX, 2).unwrap_err().is_corruption());
+        assert!(source.populate(2, 2).unwrap_err().is_corruption());
     }
 }

@@ -24,7 +24,8 @@ pub struct RawBlock {
 pub struct TableSummary {
     /// The length of the file in bytes.
     pub file_size: u64,
-    /// The properties, as they were written.
+    /// The properties, as they were written. Also a format that does not hold them counts them: the engine takes the
+    /// table's bounds, sequence numbers and counts from here.
     pub properties: Properties,
 }
 

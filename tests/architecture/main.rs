@@ -80,6 +80,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("formats/conformance", &["esker-table"]),
     ("src/engine", &["esker-table", "esker-format-block"]),
     ("src/server", &["esker"]),
+    // It plays an outsider: what is published, and no more.
+    ("examples/third-party-format", &["esker", "esker-table"]),
 ];
 
 /// The only files that may hold `unsafe`, each with its argument at the top.

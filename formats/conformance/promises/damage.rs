@@ -1,11 +1,12 @@
 //! A file that was cut anywhere, or in which any byte was changed, is told as typed damage or answered rightly: never a
-//! panic, never a wrong value. Arbitrary bytes are no table.
+//! panic, never a wrong value. Arbitrary bytes are no table, nor is one that was never finished.
 
 use crate::model::{ask_everything, assert_typed};
 use crate::random::Random;
 use crate::sources::{self, NEVER};
-use crate::subject::{Content, Subject};
-use esker_table::{BlockSource, ReadOptions, Result};
+use crate::subject::{Content, Shared, Subject};
+use esker_table::footer::{BODY_LEN, Features, Footer};
+use esker_table::{BlockSource, FormatId, ReadOptions, Result};
 
 /// Says what was done to the file if a check panics.
 struct Context(String);
@@ -54,6 +55,38 @@ pub(crate) fn arbitrary(subject: &Subject<'_>) {
         if let Err(error) = subject.format.open(BlockSource::from_memory(bytes)) {
             assert_typed(&error);
         }
+    }
+}
+
+/// A writer that is dropped before it has finished leaves nothing that opens.
+pub(crate) fn unfinished(subject: &Subject<'_>) {
+    let content = subject.large();
+    for added in [0, 1, content.entries.len() / 2, content.entries.len()] {
+        let out = Shared::default();
+        let mut writer = subject.writer(&out);
+        for entry in &content.entries[..added] {
+            writer.add(&entry.key, entry.trailer, &entry.value).expect("an entry in order");
+        }
+        drop(writer);
+        match subject.format.open(BlockSource::from_memory(out.take())) {
+            Ok(_) => panic!("a table opens that was never finished, after {added} entries"),
+            Err(error) => assert_typed(&error),
+        }
+    }
+}
+
+/// A format takes no other format's tables for its own, nor bytes that are no table.
+pub(crate) fn foreign(subject: &Subject<'_>) {
+    let own = subject.format.id();
+    let tails = [0, 1, own.0 ^ 1, u32::MAX].into_iter().filter(|id| *id != own.0).map(|id| {
+        let (format, features) = (FormatId(id), Features::default());
+        Footer { format, version: 1, features, body: [0; BODY_LEN] }.encode().to_vec()
+    });
+    let mut random = Random::new(5);
+    let arbitrary: Vec<Vec<u8>> =
+        (0..70).map(|len| (0..len).map(|_| random.next() as u8).collect()).collect();
+    for tail in tails.chain(arbitrary) {
+        assert!(!subject.format.recognizes(&tail), "the format takes {tail:x?} for one of its tables");
     }
 }
 

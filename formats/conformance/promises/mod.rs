@@ -12,5 +12,6 @@ pub(crate) mod order;
 pub(crate) mod properties;
 pub(crate) mod range_tombstones;
 pub(crate) mod round_trip;
+pub(crate) mod salvage;
 pub(crate) mod sources_agree;
 pub(crate) mod split_points;

@@ -12,7 +12,7 @@ use esker_table::codec::checksum::crc32c;
 use esker_table::codec::varint::Reader;
 use esker_table::key::{self, Kind, MAX_KEY_LEN, MAX_VALUE_LEN};
 use esker_table::{
-    BlockSource, Capabilities, FormatId, Found, Fragments, LookupKey, Properties, RangeTombstone,
+    BlockSource, Capabilities, EachEntry, FormatId, Found, Fragments, LookupKey, Properties, RangeTombstone,
     ReadOptions, Result, Run, Slice, TableCursor, TableError, TableFormat, TableReader, TableSummary,
     TableWriter, Trailer, WriteOptions,
 };
@@ -39,6 +39,10 @@ enum Defect {
     SizeWrong,
     TimeInBytes,
     TombstoneTaken,
+    BoundsForgotten,
+    OpensUnfinished,
+    RecognizesAnything,
+    SalvagesDamage,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +68,7 @@ impl TableFormat for Toy {
     }
 
     fn recognizes(&self, tail: &[u8]) -> bool {
-        tail.ends_with(MAGIC)
+        tail.ends_with(MAGIC) || self.defect == Defect::RecognizesAnything
     }
 
     fn writer<'a>(
@@ -72,12 +76,17 @@ impl TableFormat for Toy {
         out: Box<dyn Write + Send + 'a>,
         _: &WriteOptions,
     ) -> Result<Box<dyn TableWriter + 'a>> {
-        Ok(Box::new(ToyWriter { out, toy: *self, bytes: Vec::new(), last: None, entries: 0 }))
+        let properties = Properties::default();
+        Ok(Box::new(ToyWriter { out, toy: *self, bytes: Vec::new(), last: None, properties }))
     }
 
     fn open(&self, source: BlockSource) -> Result<Arc<dyn TableReader>> {
         let len = source.len() as usize;
         source.populate(0, len)?;
+        if len == 0 && self.defect == Defect::OpensUnfinished {
+            let (entries, properties) = (Vec::new(), Properties::default());
+            return Ok(Arc::new(ToyTable { entries, len: 0, toy: *self, properties }));
+        }
         let file = source.read(0, len).map_err(|error| match error {
             TableError::Io(_) if self.defect == Defect::DeviceErrorAsCorruption => {
                 TableError::corruption(0, "?")
@@ -107,6 +116,23 @@ impl TableFormat for Toy {
         }
         Ok(Arc::new(ToyTable { entries, len: len as u64, toy: *self, properties: Properties::default() }))
     }
+
+    /// The file is one part, which is whole or not.
+    fn salvage(&self, source: BlockSource, each: &mut EachEntry<'_>) -> Result<bool> {
+        let toy = match self.defect {
+            Defect::SalvagesDamage => Toy { defect: Defect::ChecksumUnchecked, ..*self },
+            _ => *self,
+        };
+        let table = match toy.open(source) {
+            Err(error @ TableError::Io(_)) => return Err(error),
+            Err(_) => return Ok(true),
+            Ok(table) => table,
+        };
+        let (mut cursor, mut run) = (table.cursor(&ReadOptions::default()), Run::new());
+        cursor.first(&mut run, usize::MAX)?;
+        (0..run.len()).for_each(|i| each(run.key(i), run.trailer(i), run.value(i)));
+        Ok(true)
+    }
 }
 
 struct ToyWriter<'a> {
@@ -114,7 +140,7 @@ struct ToyWriter<'a> {
     toy: Toy,
     bytes: Vec<u8>,
     last: Option<(Vec<u8>, Trailer)>,
-    entries: u64,
+    properties: Properties,
 }
 
 impl TableWriter for ToyWriter<'_> {
@@ -133,8 +159,12 @@ impl TableWriter for ToyWriter<'_> {
         self.bytes.extend_from_slice(&trailer.0.to_le_bytes());
         self.bytes.extend_from_slice(user_key);
         self.bytes.extend_from_slice(value);
+        let new_key = self.last.as_ref().is_none_or(|(last, _)| last != user_key);
+        if self.toy.defect != Defect::BoundsForgotten {
+            self.properties.widen(user_key, user_key, false);
+        }
+        self.properties.count(user_key, trailer, value, new_key);
         self.last = Some((user_key.to_vec(), trailer));
-        self.entries += 1;
         Ok(())
     }
 
@@ -150,7 +180,7 @@ impl TableWriter for ToyWriter<'_> {
     }
 
     fn entries(&self) -> u64 {
-        self.entries
+        self.properties.entries
     }
 
     fn finish(mut self: Box<Self>, collected: Vec<(String, Vec<u8>)>) -> Result<TableSummary> {
@@ -171,7 +201,7 @@ impl TableWriter for ToyWriter<'_> {
             Err(error) if self.toy.defect != Defect::WriteErrorSwallowed => return Err(error.into()),
             _ => {}
         }
-        Ok(TableSummary { file_size: self.bytes.len() as u64, properties: Properties::default() })
+        Ok(TableSummary { file_size: self.bytes.len() as u64, properties: self.properties })
     }
 }
 
@@ -333,6 +363,10 @@ fn every_defect_is_found() {
         (Defect::SplitAtFirst, suite::split_points_cut_evenly, "split points"),
         (Defect::FilterDenies, suite::filters_deny_no_key, "filter"),
         (Defect::TimeInBytes, suite::equal_input_gives_equal_bytes, "equal bytes"),
+        (Defect::BoundsForgotten, suite::properties_tell_the_truth, "properties"),
+        (Defect::OpensUnfinished, suite::an_unfinished_file_is_no_table, "unfinished files"),
+        (Defect::RecognizesAnything, suite::no_other_file_is_recognized, "foreign files"),
+        (Defect::SalvagesDamage, suite::salvage_invents_nothing, "salvage"),
         (Defect::TombstoneTaken, suite::range_tombstones_come_back, "tombstones"),
     ];
     for (defect, promise, name) in cases {

@@ -114,7 +114,8 @@ impl Builder {
     }
 
     /// Makes a table format known, besides those that come with the engine: for reading the files that are laid in it,
-    /// and for choosing it by name in [`KeyspaceOptions::format`].
+    /// and for choosing it by name in [`KeyspaceOptions::format`]. A store that has a table of a format which was not made
+    /// known does not open.
     pub fn table_format(mut self, format: Arc<dyn TableFormat>) -> Self {
         self.formats.push(format);
         self

@@ -379,6 +379,7 @@ impl Recovered {
         let capacity = memtable_bytes * 2 + (1 << 20);
         let mut keyspaces = BTreeMap::new();
         for (&id, keyspace) in &state.keyspaces {
+            keyspace.version.tables().try_for_each(|meta| tables.check_format(meta))?;
             let mut options = options_of(builder, &keyspace.record.name);
             options.log = keyspace.record.log;
             if !builder.read_only {

@@ -12,7 +12,7 @@ use crate::manifest::FileMeta;
 use crate::metrics::Metrics;
 use crate::options::TableIo;
 use crate::sync::std_lock;
-use esker_table::{Advice, BlockSource};
+use esker_table::{Advice, BlockSource, TableFormat};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -69,6 +69,15 @@ impl TableCache {
         slot
     }
 
+    /// Refuses a table that is in a format which the store was not given. Opens nothing.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    pub(crate) fn check_format(&self, meta: &FileMeta) -> Result<()> {
+        let path = FileName::Table(meta.number).path(&self.shared.dir);
+        self.shared.format(&path, meta).map(drop)
+    }
+
     /// The formats that tables may be in.
     #[cfg(test)]
     pub(crate) fn formats(&self) -> &Arc<FormatRegistry> {
@@ -89,14 +98,18 @@ impl TableCache {
 }
 
 impl Shared {
-    fn open(&self, path: PathBuf, meta: &Arc<FileMeta>) -> Result<Table> {
-        let Some(format) = self.formats.by_id(meta.format) else {
+    fn format(&self, path: &Path, meta: &FileMeta) -> Result<&Arc<dyn TableFormat>> {
+        self.formats.by_id(meta.format).ok_or_else(|| {
             let what = format!(
                 "the table is in format {}, which is not registered; open the store with that format",
                 meta.format
             );
-            return Err(Error::Unsupported { path, what });
-        };
+            Error::Unsupported { path: path.to_owned(), what }
+        })
+    }
+
+    fn open(&self, path: PathBuf, meta: &Arc<FileMeta>) -> Result<Table> {
+        let format = self.format(&path, meta)?;
         let bytes = self.bytes(&path, meta)?;
         if bytes.is_mapped() {
             bytes.advise(Advice::Random, 0, bytes.len());
