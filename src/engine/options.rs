@@ -62,13 +62,11 @@ pub enum CompactionStrategy {
         /// Space beyond the live data, in percent, at which everything is merged. Default 200.
         max_space_amp_percent: u64,
     },
-    /// Tables are never merged; the oldest are dropped when they are too old or too many. For caches and
-    /// time series.
+    /// Tables are never merged; the oldest are dropped when there are too many bytes, or when all of a table is older
+    /// than the keyspace's [time to live](KeyspaceOptions::ttl). For caches and time series.
     Fifo {
         /// The total size above which the oldest tables are dropped, in bytes.
         max_bytes: u64,
-        /// The age at which a table is dropped.
-        ttl: Option<Duration>,
     },
 }
 
@@ -130,6 +128,18 @@ pub struct KeyspaceOptions {
     pub block_bytes: usize,
     /// Which tables are merged when.
     pub compaction: CompactionStrategy,
+    /// The age at which entries expire; `None` for never, the default. Not recorded; the ages are. Not together with a
+    /// [`Fold`], which would be passed by.
+    ///
+    /// What is younger never goes. What is older may vanish at any time, for every reader, those with a snapshot from
+    /// before included, and no older version takes its place. It is gone at the latest after about twice the time to
+    /// live, whatever the strategy and whether or not anything is written; until then reads may see it. The age counts
+    /// from when background work first saw the entry, as a rule within a second of its writing. Entries that are not yet in a
+    /// table when the store is closed, and all entries after a repair, count from the next opening.
+    ///
+    /// The clock is the system's. While it goes back, nothing ages; when it jumps forward, everything has aged by as
+    /// much, and what that makes too old goes for good.
+    pub ttl: Option<Duration>,
     /// Whether writes go to the log. Without it a crash loses what was not flushed; for bulk loads and caches. Default
     /// true. Recorded.
     pub log: bool,
@@ -149,6 +159,7 @@ impl Default for KeyspaceOptions {
             filter_bits: ByLevel::all(10),
             block_bytes: 4096,
             compaction: CompactionStrategy::default(),
+            ttl: None,
             log: true,
             filter: None,
             fold: None,
@@ -189,6 +200,13 @@ impl KeyspaceOptions {
         log: bool,
     }
 
+    /// Sets the age at which entries expire.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
     /// Sets the compaction filter.
     #[must_use]
     pub fn filter(mut self, filter: Arc<dyn CompactionFilter>) -> Self {
@@ -212,6 +230,11 @@ impl KeyspaceOptions {
 }
 
 impl KeyspaceOptions {
+    /// The time to live in milliseconds.
+    pub(crate) fn ttl_millis(&self) -> Option<u64> {
+        self.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// Refuses what cannot work.
     pub(crate) fn check(&self) -> Result<()> {
         if !(64..=1 << 20).contains(&self.block_bytes) {
@@ -225,6 +248,12 @@ impl KeyspaceOptions {
         if self.filter_bits.iter().any(|&bits| bits > 64) {
             return Err(Error::invalid("filter_bits", "more than 64 bits a key gain nothing"));
         }
+        if self.ttl.is_some() && self.fold.is_some() {
+            return Err(Error::invalid("ttl", "a time to live would pass the fold by"));
+        }
+        if self.ttl_millis() == Some(0) {
+            return Err(Error::invalid("ttl", "give a millisecond or more"));
+        }
         match self.compaction {
             CompactionStrategy::Leveled { l0_trigger, ratio, table_bytes }
                 if l0_trigger == 0 || ratio < 2 || table_bytes < 4096 =>
@@ -235,9 +264,6 @@ impl KeyspaceOptions {
             }
             CompactionStrategy::Tiered { runs, .. } if runs < 2 => {
                 return Err(Error::invalid("compaction", "tiered needs at least 2 runs"));
-            }
-            CompactionStrategy::Fifo { ttl, .. } if self.fold.is_some() && ttl.is_some() => {
-                return Err(Error::invalid("compaction", "a time to live would pass the fold by"));
             }
             _ => {}
         }
@@ -253,6 +279,7 @@ impl fmt::Debug for KeyspaceOptions {
             .field("filter_bits", &self.filter_bits)
             .field("block_bytes", &self.block_bytes)
             .field("compaction", &self.compaction)
+            .field("ttl", &self.ttl)
             .field("log", &self.log)
             .field("filter", &self.filter)
             .field("fold", &self.fold)

@@ -101,7 +101,7 @@ impl KeyspaceChoice {
                 runs: 2 + bytes.below(3),
                 max_space_amp_percent: bytes.pick(&[25, 200]),
             },
-            _ => CompactionStrategy::Fifo { max_bytes: bytes.pick(&[u64::MAX, 30_000, 3000]), ttl: None },
+            _ => CompactionStrategy::Fifo { max_bytes: bytes.pick(&[u64::MAX, 30_000, 3000]) },
         };
         KeyspaceChoice {
             block: bytes.pick(&[64, 100, 512, 4096]),

@@ -12,10 +12,12 @@
 //!
 //! Invariant: for every key and every live snapshot, and for readers of the newest state, a read gives the same answer
 //! before and after (a compaction filter and a fold's `drop_at_bottom` change the newest state on purpose, never what a
-//! snapshot sees). In particular:
+//! snapshot sees; a time to live ends what any of them sees). In particular:
 //! - an entry that a range tombstone of its own stripe deletes is dropped;
 //! - a delete is dropped when nothing older of its key survives in the stream and nothing older can exist below;
 //! - a range tombstone is dropped when nothing older can exist below its range and it is in the oldest stripe;
+//! - an entry whose time to live is over, and whatever is older of its key, is gone for every reader, also for snapshots; a
+//!   delete stays in its place where something older may exist below;
 //! - an entry whose kind this version does not know is passed on untouched, with everything older of its key.
 //!
 //! Sequence numbers are never rewritten: two tables of which one was made from the other can always be told apart by
@@ -130,7 +132,7 @@ pub(crate) struct Fate {
     pub(crate) covered: u64,
     /// Deletes that reached the bottom.
     pub(crate) deletes_dropped: u64,
-    /// Entries that the filter or the fold removed.
+    /// Entries that the filter, the fold or the time to live removed.
     pub(crate) removed: u64,
 }
 
@@ -152,6 +154,8 @@ pub(crate) struct Collapse<'a> {
     below: Below,
     filter: Option<&'a dyn CompactionFilter>,
     fold: Option<&'a dyn Fold>,
+    /// Entries up to here have expired; 0 if none have.
+    horizon: SeqNo,
     key: Vec<u8>,
     /// Whether there is a current key at all.
     begun: bool,
@@ -172,6 +176,7 @@ impl<'a> Collapse<'a> {
             below,
             filter: None,
             fold: None,
+            horizon: 0,
             key: Vec::new(),
             begun: false,
             stripe: None,
@@ -188,6 +193,12 @@ impl<'a> Collapse<'a> {
         fold: Option<&'a dyn Fold>,
     ) -> Collapse<'a> {
         (self.filter, self.fold) = (filter, fold);
+        self
+    }
+
+    /// With entries up to `horizon` expired. Not together with a fold.
+    pub(crate) fn with_horizon(mut self, horizon: SeqNo) -> Collapse<'a> {
+        self.horizon = horizon;
         self
     }
 
@@ -228,9 +239,18 @@ impl<'a> Collapse<'a> {
             self.shadow(kind, value);
             return Ok(());
         }
+        let expired = seqno <= self.horizon && kind == Kind::Put;
+        if expired && self.hides_expired() {
+            self.fate.removed += 1;
+            return Ok(());
+        }
         self.release(sink, true)?;
         let newest = self.stripe.is_none();
         self.stripe = Some(stripe);
+        if expired {
+            self.pending = Some(self.removed(seqno, newest));
+            return Ok(());
+        }
         if self.fold.is_some() || kind == Kind::Delete {
             let value = if kind == Kind::Put { value.to_vec() } else { Vec::new() };
             self.pending = Some(Pending { trailer, value, newest });
@@ -314,6 +334,13 @@ impl<'a> Collapse<'a> {
     /// No more versions of the current key come.
     pub(crate) fn finish_key(&mut self, sink: &mut impl Sink) -> Result<()> {
         if self.pending.is_some() { self.release(sink, false) } else { Ok(()) }
+    }
+
+    /// Whether a delete waits that may be dropped with all that is older of its key, an expired entry needs no delete of
+    /// its own.
+    fn hides_expired(&mut self) -> bool {
+        let waits = self.pending.as_ref().is_some_and(|p| p.trailer.kind() == Some(Kind::Delete));
+        waits && !self.below.may_hold(&self.key)
     }
 
     /// The entry that survives in the current stripe hides this one.

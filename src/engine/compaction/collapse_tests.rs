@@ -159,6 +159,80 @@ fn readers_see_the_same_before_and_after() {
 }
 
 #[test]
+fn what_expired_may_go_and_nothing_else_changes() {
+    for seed in 0..3000u64 {
+        let mut random = Random(seed);
+        let oldest = 1 + random.below(10);
+        let (below, _) = scatter(&mut random, 1..oldest);
+        let (entries, tombstones) = scatter(&mut random, oldest..40);
+        let snapshots: Vec<SeqNo> =
+            (0..random.below(5)).map(|_| random.below(42)).collect::<BTreeSet<_>>().into_iter().collect();
+        let horizon = random.below(45);
+        let fragments = Arc::new(Fragments::new(tombstones));
+        let key_of = |k: &[u8]| String::from_utf8(k.to_vec()).unwrap();
+        let run = |(k, ..): &(Vec<u8>, Trailer, Vec<u8>)| vec![Arc::new(table(1, &key_of(k), &key_of(k)))];
+        let bottom = random.below(2) == 0;
+        let below = if bottom { Entries::default() } else { below };
+        let tables: Vec<Vec<Arc<FileMeta>>> = below.0.iter().map(run).collect();
+        let mut collapse =
+            Collapse::new(Stripes::new(&snapshots, 40), fragments.clone(), Below::tables(&tables))
+                .with_horizon(horizon);
+        let after = entries.through(&mut collapse);
+        let kept = Fragments::new(collapse.surviving_tombstones(None, None));
+        for key in b'a'..=b'i' {
+            for reader in snapshots.iter().copied().chain([40, 60]) {
+                let none = Fragments::new([]);
+                let before = read(&[(&entries, &fragments), (&below, &none)], &[key], reader);
+                let now = read(&[(&after, &kept), (&below, &none)], &[key], reader);
+                // A value is the sequence number that wrote it. What lies below is not this work's to remove.
+                let seqno = |v: &Option<Vec<u8>>| -> u64 {
+                    v.as_ref().map_or(0, |v| String::from_utf8(v.clone()).unwrap().parse().unwrap())
+                };
+                let gone = seqno(&before) >= oldest && seqno(&before) <= horizon;
+                let expected = if gone { None } else { before };
+                assert_eq!(
+                    expected,
+                    now,
+                    "seed {seed}, key {}, snapshot {reader} of {snapshots:?}, horizon {horizon}\n{:?}\n{:?}",
+                    key as char,
+                    entries.text(),
+                    after.text()
+                );
+            }
+        }
+        let live = |(_, t, _): &&(Vec<u8>, Trailer, Vec<u8>)| t.kind() == Some(Kind::Put);
+        assert!(after.0.iter().filter(live).all(|(_, t, _)| t.seqno() > horizon), "seed {seed}");
+        if bottom && snapshots.is_empty() {
+            assert!(after.0.iter().all(|(_, t, _)| t.kind() == Some(Kind::Put)), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn expired_entries_leave_deletes_only_where_something_lies_under_them() {
+    let entries = Entries::of(&[
+        ("a", 9, Some("lives")),
+        ("a", 5, Some("expired, hidden")),
+        ("b", 6, Some("expired")),
+        ("b", 4, Some("expired, of an older snapshot")),
+        ("c", 8, None),
+        ("c", 3, Some("expired")),
+    ]);
+    let run = |below: Below| {
+        let mut collapse = Collapse::new(Stripes::new(&[4], 9), Arc::default(), below).with_horizon(6);
+        let left = entries.through(&mut collapse).text();
+        (left, collapse.fate().removed)
+    };
+    assert_eq!(run(Below::tables(&[])).0, ["a@9=lives"]);
+    let below = Below::tables(&[vec![Arc::new(table(1, "b", "b"))]]);
+    assert_eq!(run(below).0, ["a@9=lives", "b@6-", "b@4-"]);
+    assert_eq!(
+        run(Below::Unknown),
+        (["a@9=lives", "b@6-", "b@4-", "c@8-", "c@3-"].map(String::from).to_vec(), 3)
+    );
+}
+
+#[test]
 fn at_the_bottom_only_live_entries_remain() {
     let entries = Entries::of(&[
         ("a", 9, Some("new")),

@@ -53,7 +53,8 @@ fn run_merge(context: &JobContext<'_>, merge: &Merge) -> Result<Done> {
         Arc::new(tombstones),
         Below::tables(&merge.below),
     )
-    .with_hooks(options.filter.as_deref(), options.fold.as_deref());
+    .with_hooks(options.filter.as_deref(), options.fold.as_deref())
+    .with_horizon(context.horizon);
     let splitter = Splitter::new(merge.grandparents.clone(), merge.table_bytes, merge.max_overlap_bytes);
     let kept = collapse.surviving_tombstones(None, None);
     let to = merge.output_level;
@@ -65,7 +66,9 @@ fn run_merge(context: &JobContext<'_>, merge: &Merge) -> Result<Done> {
         .map(|input| {
             let same_bytes = options.format.at(input.level) == options.format.at(to)
                 && options.compression.at(input.level) == options.compression.at(to);
-            TableRun::new(context.tables, &input.tables, unhooked && same_bytes)
+            // Blocks do not say how old their entries are.
+            let lives = input.tables.iter().all(|t| t.min_seqno > context.horizon);
+            TableRun::new(context.tables, &input.tables, unhooked && same_bytes && lives)
         })
         .collect::<Result<Vec<_>>>()?;
     let mut merging = Merging::new(sources);

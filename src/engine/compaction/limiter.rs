@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn fifo_never_waits_for_a_compaction_that_does_not_come() {
-        let limits = Limits::of(&CompactionStrategy::Fifo { max_bytes: 1, ttl: None });
+        let limits = Limits::of(&CompactionStrategy::Fifo { max_bytes: 1 });
         let pressure = Pressure { l0_runs: 100_000, sealed_limit: 100, ..Pressure::default() };
         assert_eq!(pace(&pressure, &limits), Pace::Free);
     }

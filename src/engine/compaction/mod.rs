@@ -75,6 +75,8 @@ pub(crate) struct JobContext<'a> {
     pub(crate) visible: SeqNo,
     /// The wall clock, in milliseconds since 1970.
     pub(crate) now_millis: u64,
+    /// Entries up to this sequence number are older than the keyspace's time to live; 0 if none are.
+    pub(crate) horizon: SeqNo,
     /// Raised to make a compaction end soon, with nothing done.
     pub(crate) stop: &'a AtomicBool,
     /// Called between entries, about a thousand apart: runs flushes that wait. An error ends the job.

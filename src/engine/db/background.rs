@@ -14,7 +14,7 @@ use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How often the worker looks for work that no write announces: tables that grow too old, files whose last reader
+/// How often the worker looks for work that no write announces: entries that grow too old, files whose last reader
 /// went.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -57,6 +57,7 @@ impl Core {
             snapshots,
             visible,
             now_millis: self.env.now_millis(),
+            horizon: self.horizon(tree),
             stop: &tree.stop,
             between,
         }
@@ -70,7 +71,7 @@ impl Core {
         };
         pick(&Context {
             options: &tree.options,
-            now_millis: self.env.now_millis(),
+            horizon: self.horizon(tree),
             snapshots: &snapshots,
             tombstones: &tombstones,
         })

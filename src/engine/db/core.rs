@@ -199,10 +199,14 @@ impl Core {
         if self.committer.stall.stepped && self.committer.sync_wanted()? {
             return Ok(true);
         }
+        self.note_ages();
         if self.flush_pending()? {
             return Ok(true);
         }
         self.committer.seal_idle();
+        if self.seal_expired() {
+            return self.flush_pending();
+        }
         if self.compact_once()? {
             return Ok(true);
         }
@@ -244,6 +248,7 @@ impl Core {
                 id: tree.id,
                 flushed_seqno: Some(last.seqno),
                 added,
+                ages: self.ages_up_to(tree, last.seqno),
                 ..KeyspaceEdit::default()
             }],
             ..VersionEdit::default()

@@ -132,6 +132,7 @@ fn add(core: &Core, tree: &Arc<Tree>, added: Vec<AddedFile>) -> Result<()> {
             id: tree.id,
             flushed_seqno: Some(seqno),
             added,
+            ages: core.ages_up_to(tree, seqno),
             ..KeyspaceEdit::default()
         }],
         ..VersionEdit::default()

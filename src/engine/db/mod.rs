@@ -4,6 +4,7 @@ mod background;
 mod builder;
 mod checkpoint;
 mod core;
+mod expiry;
 mod ingest;
 mod inspect;
 mod keyspace;
@@ -26,7 +27,7 @@ pub use verify::VerifyReport;
 pub use view::{TableInfo, Unflushed, UnflushedEntry, View};
 
 use crate::error::{Error, Result};
-use crate::manifest::{KeyspaceEdit, VersionEdit};
+use crate::manifest::{Ages, KeyspaceEdit, VersionEdit};
 use crate::memtable::Memtable;
 use crate::options::{Durability, KeyspaceOptions};
 use crate::sync::std_lock;
@@ -217,7 +218,8 @@ impl Db {
         core.guard(core.set.log_and_apply(edit, |_| ()))?;
         let mem = Arc::new(Memtable::new(core.committer.memtable_capacity(0)));
         let version = core.set.version(id)?;
-        let tree = Arc::new(Tree::new(id, record, options, core.tables.clone(), mem, version));
+        let tree =
+            Arc::new(Tree::new(id, record, options, core.tables.clone(), mem, version, Ages::default()));
         core.committer.add_tree(tree.clone(), None);
         core.insert_tree(tree.clone());
         Ok(Keyspace::new(self.default.handle().clone(), tree))

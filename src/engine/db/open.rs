@@ -325,6 +325,7 @@ fn assemble(
         lock: Mutex::new(Some(lock)),
     });
     if !core.read_only {
+        core.record_ages()?;
         core.remove_old_segments();
     }
     Ok((core, builder.background_threads))
@@ -393,6 +394,7 @@ impl Recovered {
                 tables.clone(),
                 mem,
                 keyspace.version.clone(),
+                keyspace.ages.clone(),
             );
             let flushed_seqno = keyspace.flushed_seqno;
             keyspaces

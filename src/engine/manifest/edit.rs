@@ -2,6 +2,7 @@
 //!
 //! How its bytes lie is said in `FORMAT.md`, see [the room](super); encoding and decoding are in [`super::encoding`].
 
+use super::ages::{AgeSample, Ages};
 use super::file_meta::FileMeta;
 use esker_table::SeqNo;
 use std::fmt::Write;
@@ -46,6 +47,8 @@ pub(crate) struct KeyspaceEdit {
     /// (level, file number). A file that is removed and added in the same edit moves.
     pub(crate) removed: Vec<(usize, u64)>,
     pub(crate) added: Vec<AddedFile>,
+    /// Takes the place of what was known of the entries' ages; if it is empty, that stays.
+    pub(crate) ages: Ages,
 }
 
 /// One atomic step of the store's state.
@@ -117,6 +120,11 @@ impl KeyspaceEdit {
         }
         if let Some(seqno) = self.flushed_seqno {
             line(format!("keyspace {id}: flushed up to sequence number {seqno}"));
+        }
+        if !self.ages.is_empty() {
+            let said = |s: &AgeSample| format!("{} by {}", s.seqno, s.millis);
+            let samples: Vec<String> = self.ages.samples().iter().map(said).collect();
+            line(format!("keyspace {id}: written up to sequence number {}", samples.join(", ")));
         }
         for (level, number) in &self.removed {
             line(format!("keyspace {id}: - table {number} from level {level}"));

@@ -3,6 +3,7 @@
 //! Decoding never panics and takes memory only in proportion to the input. Unknown tags with [`IGNORABLE`] are passed
 //! over, other unknown tags are [`DecodeError::Unsupported`]; everything else that is not as specified is damage.
 
+use super::ages::{AgeSample, Ages};
 use super::edit::{AddedFile, KeyspaceEdit, KeyspaceId, KeyspaceRecord, VersionEdit};
 use super::file_meta::{FileGuard, FileMeta, Reclaim};
 use esker_table::codec::varint::{self, Reader};
@@ -29,6 +30,7 @@ mod keyspace_tag {
     pub(super) const FLUSHED: u64 = 4;
     pub(super) const REMOVED: u64 = 5;
     pub(super) const ADDED: u64 = 6;
+    pub(super) const AGES: u64 = 7;
 }
 
 mod record_tag {
@@ -166,6 +168,14 @@ fn encode_keyspace(edit: &KeyspaceEdit, out: &mut Vec<u8>) {
     if let Some(seqno) = edit.flushed_seqno {
         put_number(out, keyspace_tag::FLUSHED, seqno);
     }
+    if !edit.ages.is_empty() {
+        value.clear();
+        for sample in edit.ages.samples() {
+            varint::put(&mut value, sample.seqno);
+            varint::put(&mut value, sample.millis);
+        }
+        put_bytes(out, keyspace_tag::AGES, &value);
+    }
     for &(level, number) in &edit.removed {
         value.clear();
         varint::put(&mut value, level as u64);
@@ -204,11 +214,27 @@ fn decode_keyspace(bytes: &[u8], reclaim: &Arc<Reclaim>) -> Result<KeyspaceEdit,
                 let meta = Arc::new(decode_file(reader.rest(), reclaim)?);
                 edit.added.push(AddedFile { level, run, meta });
             }
+            keyspace_tag::AGES if edit.ages.is_empty() => {
+                let samples = age_samples(value).ok_or_else(|| fields.cut_off())?;
+                edit.ages =
+                    Ages::from_samples(samples).ok_or_else(|| damaged("keyspace: the ages do not ascend"))?;
+            }
+            keyspace_tag::AGES => return Err(fields.twice()),
             _ => fields.unknown()?,
         }
     }
     edit.id = fields.required(id, "id")?;
     Ok(edit)
+}
+
+/// One at least.
+fn age_samples(value: &[u8]) -> Option<Vec<AgeSample>> {
+    let mut reader = Reader::new(value);
+    let mut samples = Vec::new();
+    while samples.is_empty() || !reader.is_empty() {
+        samples.push(AgeSample { seqno: reader.varint()?, millis: reader.varint()? });
+    }
+    Some(samples)
 }
 
 fn level(reader: &mut Reader<'_>) -> Option<usize> {

@@ -4,6 +4,7 @@
 //! MANIFEST, then [taken](StoreState::take). So no edit that breaks an invariant ever reaches the disk, and no state is
 //! visible that a crash could take back.
 
+use super::ages::Ages;
 use super::edit::{AddedFile, KeyspaceEdit, KeyspaceId, KeyspaceRecord, VersionEdit};
 use super::file_meta::FileMeta;
 use super::version::Version;
@@ -18,6 +19,8 @@ pub(crate) struct KeyspaceState {
     pub(crate) version: Arc<Version>,
     /// Every entry up to this sequence number is in tables.
     pub(crate) flushed_seqno: SeqNo,
+    /// How old its entries are.
+    pub(crate) ages: Ages,
 }
 
 /// Everything the MANIFEST says. Cloning pins the versions, and so keeps their files.
@@ -85,7 +88,8 @@ impl StoreState {
             let alone = edit.record.is_none()
                 && edit.flushed_seqno.is_none()
                 && edit.removed.is_empty()
-                && edit.added.is_empty();
+                && edit.added.is_empty()
+                && edit.ages.is_empty();
             return match existing {
                 None => Err(format!("keyspace {id} is dropped, but it does not exist")),
                 Some(_) if !alone => Err(format!("keyspace {id} is dropped and changed at once")),
@@ -106,7 +110,11 @@ impl StoreState {
         };
         let flushed = existing.map_or(0, |k| k.flushed_seqno);
         let flushed_seqno = edit.flushed_seqno.unwrap_or(0).max(flushed);
-        Ok(Some(KeyspaceState { record, version, flushed_seqno }))
+        let ages = match existing {
+            Some(existing) if edit.ages.is_empty() => existing.ages.clone(),
+            _ => edit.ages.clone(),
+        };
+        Ok(Some(KeyspaceState { record, version, flushed_seqno, ages }))
     }
 
     /// No two keyspaces have the same name.
@@ -191,6 +199,7 @@ impl StoreState {
                 record: Some(keyspace.record.clone()),
                 flushed_seqno: Some(keyspace.flushed_seqno),
                 added,
+                ages: keyspace.ages.clone(),
                 ..KeyspaceEdit::default()
             }
         });

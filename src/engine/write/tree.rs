@@ -3,7 +3,7 @@
 use super::log::Lsn;
 use crate::compaction::limiter::Limits;
 use crate::compaction::picker;
-use crate::manifest::{KeyspaceId, KeyspaceRecord, Version};
+use crate::manifest::{Ages, KeyspaceId, KeyspaceRecord, Version};
 use crate::memtable::{Memtable, entry_bound};
 use crate::options::KeyspaceOptions;
 use crate::pin::Pinned;
@@ -55,6 +55,9 @@ pub(crate) struct Tree {
     pub(crate) dropped: AtomicBool,
     /// Makes a compaction of this keyspace end early.
     pub(crate) stop: AtomicBool,
+    /// How old entries are, those in memtables included. The MANIFEST knows it of those in tables. Empty without a time
+    /// to live.
+    pub(crate) ages: Mutex<Ages>,
     pub(crate) limits: Limits,
     l0_runs: AtomicUsize,
     debt: AtomicU64,
@@ -68,6 +71,7 @@ impl Tree {
         cache: TableCache,
         mem: Arc<Memtable>,
         version: Arc<Version>,
+        ages: Ages,
     ) -> Tree {
         let read = Arc::new(ReadState::new(mem.clone(), Vec::new(), version.clone(), &cache));
         let tree = Tree {
@@ -82,6 +86,7 @@ impl Tree {
             compacting: Mutex::new(()),
             dropped: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            ages: Mutex::new(ages),
             l0_runs: AtomicUsize::new(0),
             debt: AtomicU64::new(0),
         };

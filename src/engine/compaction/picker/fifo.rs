@@ -1,4 +1,4 @@
-//! FIFO: tables are never merged; the oldest go when there are too many bytes, or when they are too old.
+//! FIFO: tables are never merged; the oldest go when there are too many bytes.
 //!
 //! A table goes only when everything older that could shine through it goes too: runs are emptied from the oldest, and the
 //! next newer run is looked at once an older one is to be gone whole. Within a run tables do not overlap and may go in
@@ -11,23 +11,18 @@ use std::sync::Arc;
 
 /// See [`super::pick`].
 pub(super) fn pick(version: &Version, context: &Context<'_>) -> Option<Pick> {
-    let CompactionStrategy::Fifo { max_bytes, ttl } = context.options.compaction else { return None };
-    let ttl_millis = ttl.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
+    let CompactionStrategy::Fifo { max_bytes } = context.options.compaction else { return None };
     let total = version.bytes();
     let mut left = total;
     let mut inputs = Vec::new();
-    let mut expired = false;
     for (level, run) in by_age(version).rev() {
         let mut oldest_first: Vec<&Arc<FileMeta>> = run.tables.iter().collect();
         oldest_first.sort_by_key(|t| (t.created_millis, t.number));
         let mut tables: Vec<Arc<FileMeta>> = Vec::new();
         for table in oldest_first {
-            let is_expired =
-                ttl_millis.is_some_and(|ttl| table.created_millis.saturating_add(ttl) <= context.now_millis);
-            if left <= max_bytes && !is_expired {
+            if left <= max_bytes {
                 break;
             }
-            expired |= is_expired;
             left -= table.size;
             tables.push(table.clone());
         }
@@ -42,7 +37,7 @@ pub(super) fn pick(version: &Version, context: &Context<'_>) -> Option<Pick> {
     }
     (!inputs.is_empty()).then(|| Pick {
         choice: Choice::Drop { inputs },
-        reason: if expired { Reason::Expired } else { Reason::Size },
+        reason: Reason::Size,
         score: (total as f64 / max_bytes.max(1) as f64).clamp(1.0, 1000.0),
     })
 }
@@ -52,7 +47,6 @@ mod tests {
     use super::super::sketch::{Sketch, table};
     use super::*;
     use crate::options::KeyspaceOptions;
-    use std::time::Duration;
 
     fn dropped(sketch: &mut Sketch) -> Vec<u64> {
         match sketch.pick() {
@@ -69,7 +63,7 @@ mod tests {
 
     #[test]
     fn the_oldest_go_by_size() {
-        let strategy = CompactionStrategy::Fifo { max_bytes: 250, ttl: None };
+        let strategy = CompactionStrategy::Fifo { max_bytes: 250 };
         let mut sketch = Sketch::with_options(KeyspaceOptions::new().compaction(strategy));
         for run in 1..=4 {
             sketch.put(0, run, table(run, "a", "z").created(run));
@@ -79,18 +73,13 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_by_age_and_nothing_older_shines_through() {
-        let strategy = CompactionStrategy::Fifo { max_bytes: 10_000, ttl: Some(Duration::from_millis(100)) };
+    fn a_younger_table_of_an_older_run_goes_first() {
+        let strategy = CompactionStrategy::Fifo { max_bytes: 150 };
         let mut sketch = Sketch::with_options(KeyspaceOptions::new().compaction(strategy));
         sketch.put(6, 0, table(1, "a", "c").created(1000));
         sketch.put(6, 0, table(2, "d", "f").created(1200)); // younger than what lies above it
         sketch.put(0, 3, table(3, "a", "z").created(1000));
-        sketch.now_millis = 1099;
+        assert_eq!(dropped(&mut sketch), [1, 2]);
         assert_eq!(dropped(&mut sketch), [0u64; 0]);
-        sketch.now_millis = 1150;
-        assert_eq!(dropped(&mut sketch), [1]);
-        assert_eq!(dropped(&mut sketch), [0u64; 0]);
-        sketch.now_millis = 1300;
-        assert_eq!(dropped(&mut sketch), [2, 3]);
     }
 }

@@ -141,10 +141,23 @@ pub(super) fn pick(version: &Version, context: &Context<'_>) -> Option<Pick> {
             return Some(Pick { choice, reason, score });
         }
     }
-    pick_dense(version, context, &p, shape.base).map(|choice| Pick {
-        choice,
-        reason: Reason::Tombstones,
-        score: 0.5,
+    let idle = match pick_expired(version, context, &p, shape.base) {
+        Some(choice) => Some((choice, Reason::Expired)),
+        None => pick_dense(version, context, &p, shape.base).map(|choice| (choice, Reason::Tombstones)),
+    };
+    idle.map(|(choice, reason)| Pick { choice, reason, score: 0.5 })
+}
+
+/// With nothing else to do: a table of expired entries that could not be dropped, because of what lies under it, goes one
+/// level down. At the last level nothing lies under it.
+fn pick_expired(version: &Version, context: &Context<'_>, p: &Parameters, base: usize) -> Option<Choice> {
+    if version.levels[0].tables().any(|t| context.is_expired(t)) {
+        return pick_l0(version, context, p, base);
+    }
+    (base..LAST).find_map(|level| {
+        let run = version.levels[level].runs.first()?;
+        let index = run.tables.iter().position(|t| context.is_expired(t))?;
+        push_down(version, context, p, (level, index), 0)
     })
 }
 

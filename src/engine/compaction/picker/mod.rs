@@ -11,6 +11,7 @@
 //! A keyspace runs one compaction at a time, beside any number of flushes: the caller sees to it. A second one would have to
 //! know the range that the first one's outputs will span, gaps between its inputs included.
 
+mod expired;
 mod fifo;
 mod leveled;
 mod manual;
@@ -30,8 +31,8 @@ use std::sync::Arc;
 pub(crate) struct Context<'a> {
     /// The keyspace's options: strategy, formats and compression by level, hooks.
     pub(crate) options: &'a KeyspaceOptions,
-    /// The wall clock, in milliseconds since 1970.
-    pub(crate) now_millis: u64,
+    /// Entries up to this sequence number are older than the keyspace's time to live; 0 if none are.
+    pub(crate) horizon: SeqNo,
     /// The sequence numbers of live snapshots, ascending.
     pub(crate) snapshots: &'a [SeqNo],
     /// The range tombstones of a table that has some; `None` if they are not to be had cheaply.
@@ -42,6 +43,16 @@ impl Context<'_> {
     /// Whether every snapshot sees everything up to `seqno`.
     fn older_than_snapshots(&self, seqno: SeqNo) -> bool {
         self.snapshots.first().is_none_or(|&oldest| seqno <= oldest)
+    }
+
+    /// Whether everything in the table is older than the time to live.
+    fn is_expired(&self, table: &FileMeta) -> bool {
+        table.max_seqno <= self.horizon
+    }
+
+    /// Whether something in the table is.
+    fn has_expired(&self, table: &FileMeta) -> bool {
+        table.min_seqno <= self.horizon
     }
 
     /// Whether a table may change its level without being rewritten: both levels ask for the same bytes.
@@ -187,6 +198,9 @@ pub(crate) fn pick(version: &Version, context: &Context<'_>) -> Option<Pick> {
     if let Some(drop) = obsolete::pick(version, context) {
         return Some(drop);
     }
+    if let Some(drop) = expired::pick(version, context) {
+        return Some(drop);
+    }
     match context.options.compaction {
         CompactionStrategy::Leveled { .. } => leveled::pick(version, context),
         CompactionStrategy::Tiered { .. } => tiered::pick(version, context),
@@ -269,11 +283,11 @@ fn below(version: &Version, inputs: &[InputRun], span: &Span) -> Vec<Vec<Arc<Fil
         .collect()
 }
 
-/// Whether moving would miss something that a merge at the bottom does: dropping deletes, applying a hook.
+/// Whether moving would miss something that a merge at the bottom does: dropping deletes and what expired, applying a hook.
 fn must_rewrite_at_bottom(context: &Context<'_>, tables: &[Arc<FileMeta>]) -> bool {
     context.options.filter.is_some()
         || context.options.fold.is_some()
-        || tables.iter().any(|t| t.deletes > 0 || t.range_tombstones > 0)
+        || tables.iter().any(|t| t.deletes > 0 || t.range_tombstones > 0 || context.has_expired(t))
 }
 
 /// The run that an output at `level` joins: the one run that is there, or a first one.

@@ -65,7 +65,7 @@ type Lookup = dyn Fn(&Arc<FileMeta>) -> Option<Arc<Fragments>>;
 pub(crate) struct Sketch {
     pub(crate) version: Version,
     pub(crate) options: KeyspaceOptions,
-    pub(crate) now_millis: u64,
+    pub(crate) horizon: SeqNo,
     pub(crate) snapshots: Vec<SeqNo>,
     pub(crate) tombstones: BTreeMap<u64, Vec<RangeTombstone>>,
     lookup: Box<Lookup>,
@@ -76,7 +76,7 @@ impl Sketch {
         Sketch {
             version: Version::default(),
             options: KeyspaceOptions::default(),
-            now_millis: 0,
+            horizon: 0,
             snapshots: Vec::new(),
             tombstones: BTreeMap::new(),
             lookup: Box::new(|_| None),
@@ -136,7 +136,7 @@ impl Sketch {
     pub(crate) fn context(&self) -> Context<'_> {
         Context {
             options: &self.options,
-            now_millis: self.now_millis,
+            horizon: self.horizon,
             snapshots: &self.snapshots,
             tombstones: &*self.lookup,
         }

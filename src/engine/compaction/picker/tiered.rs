@@ -60,6 +60,7 @@ pub(super) fn pick(version: &Version, context: &Context<'_>) -> Option<Pick> {
     let sizes: Vec<u64> = runs.iter().map(InputRun::bytes).collect();
     let p = Parameters::of(&context.options.compaction);
     let (range, reason, score) = window(&sizes, &p)
+        .or_else(|| expired(&runs, context).map(|start| (start..runs.len(), Reason::Expired, 0.5)))
         .or_else(|| deletes_much(&runs).then_some((0..runs.len(), Reason::Tombstones, 0.5)))?;
     let choice = combine(version, context, &runs, range);
     Some(Pick { choice, reason, score })
@@ -81,6 +82,12 @@ fn deletes_much(runs: &[InputRun]) -> bool {
     let tables = || runs.iter().flat_map(|r| &r.tables);
     let (deletes, entries) = tables().fold((0, 0), |(d, e), t| (d + t.deletes, e + t.entries));
     runs.len() > 1 && deletes > 0 && deletes.saturating_mul(3) >= entries
+}
+
+/// The newest run with a table of expired entries that could not be dropped because of what lies under it: merged with all
+/// older ones, it reaches the bottom.
+fn expired(runs: &[InputRun], context: &Context<'_>) -> Option<usize> {
+    runs.iter().position(|run| run.tables.iter().any(|t| context.is_expired(t)))
 }
 
 /// Which neighbours, given all sizes from the newest to the oldest, should become one run.
@@ -129,7 +136,7 @@ fn combine(
     let apart = tables.windows(2).all(|pair| pair[0].ends_before(&pair[1].smallest));
     let plain = context.options.filter.is_none()
         && context.options.fold.is_none()
-        && tables.iter().all(|t| t.deletes == 0 && t.range_tombstones == 0);
+        && tables.iter().all(|t| t.deletes == 0 && t.range_tombstones == 0 && !context.has_expired(t));
     if apart && plain && inputs.iter().all(|r| context.same_layout(r.level, to_level)) {
         return Choice::Move { inputs: inputs.to_vec(), to_level, to_run };
     }

@@ -199,8 +199,9 @@ fn very_many_range_tombstones_are_cut_into_several_tables() {
 
 #[test]
 fn old_tables_expire() {
-    let strategy = CompactionStrategy::Fifo { max_bytes: u64::MAX, ttl: Some(Duration::from_secs(60)) };
-    let mut store = Store::new(KeyspaceOptions::new().compaction(strategy));
+    let strategy = CompactionStrategy::Fifo { max_bytes: u64::MAX };
+    let options = KeyspaceOptions::new().compaction(strategy).ttl(Duration::from_secs(60));
+    let mut store = Store::new(options);
     for minute in 0..10 {
         store.now_millis = minute * 30_000;
         store.put(&format!("at{minute}"), "seen");

@@ -5,7 +5,9 @@ use crate::compaction::{Choice, Context, Done, JobContext, ManualPlan, Pick, flu
 use crate::fs::Env;
 use crate::fs::filename::FileName;
 use crate::fs::simulated::SimEnv;
-use crate::manifest::{AddedFile, FileMeta, KeyspaceEdit, KeyspaceRecord, Version, VersionEdit, VersionSet};
+use crate::manifest::{
+    AddedFile, Ages, FileMeta, KeyspaceEdit, KeyspaceRecord, Version, VersionEdit, VersionSet,
+};
 use crate::memtable::{Memtable, entry_bound};
 use crate::metrics::Metrics;
 use crate::options::{KeyspaceOptions, TableIo};
@@ -34,6 +36,7 @@ pub(super) struct Store {
     pub(super) snapshots: Vec<SeqNo>,
     pub(super) seqno: SeqNo,
     pub(super) now_millis: u64,
+    ages: Ages,
     pub(super) stop: AtomicBool,
     mem: Arc<Memtable>,
     /// Every version of every key that was ever written.
@@ -88,6 +91,7 @@ impl Store {
             snapshots: Vec::new(),
             seqno: 0,
             now_millis: 0,
+            ages: Ages::default(),
             stop: AtomicBool::new(false),
             mem: Arc::new(Memtable::new(8 << 20)),
             history: History::new(),
@@ -127,6 +131,10 @@ impl Store {
         self.set.version(ID).unwrap()
     }
 
+    fn horizon(&self) -> SeqNo {
+        self.options.ttl_millis().map_or(0, |ttl| self.ages.horizon(self.now_millis, ttl))
+    }
+
     pub(super) fn job(&self) -> JobContext<'_> {
         JobContext {
             env: &self.env,
@@ -140,6 +148,7 @@ impl Store {
             snapshots: self.snapshots.clone(),
             visible: self.seqno,
             now_millis: self.now_millis,
+            horizon: self.horizon(),
             stop: &self.stop,
             between: None,
         }
@@ -151,6 +160,9 @@ impl Store {
         let edit = KeyspaceEdit { id: ID, flushed_seqno: Some(self.seqno), added, ..KeyspaceEdit::default() };
         self.install(edit)?;
         self.mem = Arc::new(Memtable::new(8 << 20));
+        if let Some(ttl) = self.options.ttl_millis() {
+            self.ages.note(self.seqno, self.now_millis, ttl);
+        }
         Ok(tables)
     }
 
@@ -204,7 +216,7 @@ impl Store {
         };
         let context = Context {
             options: &self.options,
-            now_millis: self.now_millis,
+            horizon: self.horizon(),
             snapshots: &self.snapshots,
             tombstones: &tombstones,
         };

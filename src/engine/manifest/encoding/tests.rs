@@ -50,7 +50,13 @@ fn everything() -> VersionEdit {
         next_keyspace: Some(4),
         obsolete: vec![1, 128, 16384],
         keyspaces: vec![
-            KeyspaceEdit { id: 1, record: Some(record), flushed_seqno: Some(55), ..KeyspaceEdit::default() },
+            KeyspaceEdit {
+                id: 1,
+                record: Some(record),
+                flushed_seqno: Some(55),
+                ages: Ages::from_samples(age_samples(&[20, 0x80, 0x10, 55, 0x80, 0x20]).unwrap()).unwrap(),
+                ..KeyspaceEdit::default()
+            },
             KeyspaceEdit { id: 2, dropped: true, ..KeyspaceEdit::default() },
             KeyspaceEdit {
                 id: 3,
@@ -174,6 +180,10 @@ fn what_is_missing_or_there_twice_is_damage() {
     check(&[7, 8, 1, 1, 0, 2, 3, 1, 1, 0xff], "not UTF-8");
     check(&[7, 5, 1, 1, 0, 2, 0], "the name is missing");
     check(&[7, 7, 1, 1, 0, 6, 2, 0, 0], "the number is missing");
+    check(&[7, 5, 1, 1, 0, 7, 0], "field 7 is cut off");
+    check(&[7, 6, 1, 1, 0, 7, 1, 9], "field 7 is cut off");
+    check(&[7, 9, 1, 1, 0, 7, 4, 9, 5, 8, 6], "the ages do not ascend");
+    check(&[7, 11, 1, 1, 0, 7, 2, 9, 5, 7, 2, 9, 5], "twice");
 }
 
 #[test]
@@ -186,6 +196,7 @@ fn an_edit_as_text() {
         "obsolete tables 1 128 16384",
         "keyspace 1: record name \"Schlüssel\", no log, filter \"expiry\", fold \"sum\", collector \"\", kind \"replicated\"",
         "keyspace 1: flushed up to sequence number 55",
+        "keyspace 1: written up to sequence number 20 by 2048, 55 by 4096",
         "keyspace 2: dropped",
         "keyspace 3: - table 5 from level 0",
         "keyspace 3: + table 12 at level 0 run 12: format 1, 1012 bytes, 10 entries, keys \"a\"..=\"b\", seqnos 1200..=1209",
