@@ -16,6 +16,8 @@ pub struct Liberties {
     pub fold: bool,
     /// Any entry may have been dropped.
     pub drops: bool,
+    /// Entries of this age in seconds may have been dropped.
+    pub ttl: Option<u64>,
 }
 
 impl Liberties {
@@ -25,6 +27,7 @@ impl Liberties {
             filter: self.filter || other.filter,
             fold: self.fold || other.fold,
             drops: self.drops || other.drops,
+            ttl: self.ttl.into_iter().chain(other.ttl).min(),
         }
     }
 
@@ -60,21 +63,23 @@ enum Form {
 pub struct Held {
     /// The value as it was written last.
     pub value: Value,
+    /// When it was written, by the model's clock.
+    written: u64,
     form: Form,
     /// Only in keyspaces with a fold.
     older: Option<Rc<Put>>,
 }
 
 impl Held {
-    /// A value that nothing was done to yet.
-    pub fn new(value: Value) -> Held {
-        Held { value, form: Form::Written, older: None }
+    /// A value that is written now.
+    pub fn new(value: Value, now: u64) -> Held {
+        Held { value, written: now, form: Form::Written, older: None }
     }
 
-    /// A value that was put upon this one, in a keyspace with a fold.
-    pub fn upon(before: &Held, value: Value) -> Held {
+    /// The same upon another, in a keyspace with a fold.
+    pub fn upon(self, before: &Held) -> Held {
         let put = Put { digest: crc32c(&before.value.bytes()), older: before.older.clone() };
-        Held { value, form: Form::Written, older: Some(Rc::new(put)) }
+        Held { older: Some(Rc::new(put)), ..self }
     }
 
     /// The digests of what was put before, from the newest, since the key was last deleted.
@@ -99,9 +104,12 @@ impl Held {
         self.form == Form::Written
     }
 
-    /// Whether the entry may be gone.
-    pub fn may_go(&self, key: &[u8], liberties: Liberties) -> bool {
-        liberties.drops || (liberties.filter && matches!(self.verdict(key), FilterDecision::Remove))
+    /// Whether the entry may be gone by now.
+    pub fn may_go(&self, key: &[u8], liberties: Liberties, now: u64) -> bool {
+        let expired = liberties.ttl.is_some_and(|ttl| self.written + ttl <= now);
+        liberties.drops
+            || expired
+            || (liberties.filter && matches!(self.verdict(key), FilterDecision::Remove))
     }
 
     /// Whether everything that hooks have to do with the entry is done.

@@ -28,6 +28,8 @@ pub struct Tree {
 pub struct State {
     /// By number; `None` where there is no keyspace.
     pub trees: [Option<Tree>; KEYSPACES],
+    /// The clock: the seconds that it has gone on.
+    pub now: u64,
 }
 
 impl State {
@@ -45,8 +47,11 @@ impl State {
         let map = Rc::make_mut(&mut tree.map);
         match write {
             Write::Put(_, key, value) => {
-                let before = map.get(key.0.as_slice()).filter(|_| tree.fold);
-                let held = before.map_or_else(|| Held::new(*value), |before| Held::upon(before, *value));
+                let (held, before) = (Held::new(*value, self.now), map.get(key.0.as_slice()));
+                let held = match before.filter(|_| tree.fold) {
+                    Some(before) => held.upon(before),
+                    None => held,
+                };
                 map.insert(key.0.as_slice().into(), held);
             }
             Write::Delete(_, key) => {
@@ -74,19 +79,20 @@ pub fn became(
     content: &[(Vec<u8>, Vec<u8>)],
     liberties: Liberties,
     gone: &Gone,
+    now: u64,
 ) -> Result<Map, String> {
-    let mut now = Map::new();
+    let mut map_now = Map::new();
     let mut content = content.iter().peekable();
     for (key, held) in map {
         let found = content.next_if(|(k, _)| k[..] == key[..]);
-        if found.is_none() && held.may_go(key, liberties) {
+        if found.is_none() && held.may_go(key, liberties, now) {
             continue;
         }
         let held_now = found.and_then(|(_, value)| held.reads_as(key, value, liberties));
         let is_back =
             held_now.as_ref().is_some_and(|held| held.is_untouched() && gone.contains(&held.value.number));
         match held_now {
-            Some(held) if !is_back => now.insert(key.clone(), held),
+            Some(held) if !is_back => map_now.insert(key.clone(), held),
             _ => {
                 let got = found.or_else(|| content.peek().copied()).map(|(k, v)| (short(k), short(v)));
                 return Err(format!("there is {got:?} where ({}, {held:?}) belongs", short(key)));
@@ -95,7 +101,7 @@ pub fn became(
     }
     match content.next() {
         Some((key, value)) => Err(format!("there also is {} = {}", short(key), short(value))),
-        None => Ok(now),
+        None => Ok(map_now),
     }
 }
 

@@ -465,7 +465,7 @@ fn burst(bytes: &mut Bytes<'_>, number: &mut u32, flushed: bool) -> Vec<(Key, Va
     let count = bytes.below(if flushed { 24 } else { 16 });
     let entry = |_| {
         let (key, mut value) = (Key::decode(bytes), Value::decode(bytes, number));
-        if !flushed {
+        if !flushed || value.number.is_multiple_of(8) {
             value.len = 60_000;
         }
         (key, value)

@@ -8,6 +8,7 @@ use crate::hooks::{Carry, Verdict};
 use esker::{ByLevel, CompactionStrategy, Durability, KeyspaceOptions, MIN_MEMORY_BUDGET, Recovery, TableIo};
 use esker_table::codec::Compression;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub struct KeyspaceChoice {
     pub filter: u32,
     /// Which tables are merged when.
     pub compaction: CompactionStrategy,
+    /// The time to live in seconds; not with a fold.
+    pub ttl: Option<u64>,
     /// The table format of levels 0 and 1, and of the levels below.
     pub format: (&'static str, &'static str),
     /// Whether writes go to the log.
@@ -109,6 +112,7 @@ impl KeyspaceChoice {
             filter: bytes.pick(&[0, 1, 10, 10]),
             compaction,
             format: (bytes.pick(&FORMATS), bytes.pick(&FORMATS)),
+            ttl: bytes.pick(&[None, None, None, None, None, Some(20_000), Some(100_000)]),
             log: !bytes.one_in(8),
             collector: bytes.one_in(3),
             hook: bytes.pick(&[Hook::None, Hook::None, Hook::Filter, Hook::Fold]),
@@ -126,6 +130,10 @@ impl KeyspaceChoice {
             .filter_bits(ByLevel::all(self.filter))
             .compaction(self.compaction)
             .log(self.log);
+        let options = match self.live_seconds() {
+            Some(seconds) => options.ttl(Duration::from_secs(seconds)),
+            None => options,
+        };
         let options = if self.collector { options.collector(Arc::new(Everything)) } else { options };
         match self.hook {
             Hook::None => options,
@@ -145,7 +153,12 @@ impl KeyspaceChoice {
             filter: self.hook == Hook::Filter,
             fold: self.hook == Hook::Fold,
             drops: self.most_bytes().is_some(),
+            ttl: self.live_seconds(),
         }
+    }
+
+    fn live_seconds(&self) -> Option<u64> {
+        self.ttl.filter(|_| self.hook != Hook::Fold)
     }
 
     /// The size to which the keyspace's tables are cut back.

@@ -1,6 +1,6 @@
 //! Looks at the whole store.
 
-use super::{Check, DIR, NAMES, World, ok, short};
+use super::{Check, DIR, NAMES, Open, World, ok, short};
 use crate::collected::{self, Noted};
 use crate::hooks::Carried;
 use crate::model::Map;
@@ -14,6 +14,9 @@ impl World {
     /// The end of a case: everything is looked at, the store is closed, opened, and looked at again.
     pub(super) fn finish(&mut self) -> Check {
         self.check_all()?;
+        if self.tally.ops.is_multiple_of(2) {
+            self.settle()?;
+        }
         self.note_stats()?;
         self.reopen(Reopen::Close, self.store, None)?;
         self.check_all()?;
@@ -22,7 +25,31 @@ impl World {
         self.check_files()?;
         self.verify()?;
         self.note_stats()?;
+        self.grow_old()?;
         ok("close", self.db()?.clone().close())
+    }
+
+    /// What has a time to live goes without being touched.
+    fn grow_old(&mut self) -> Check {
+        let ttls = self.open.iter().flatten().filter_map(|open| open.choice.liberties().ttl);
+        let Some(longest) = ttls.max() else { return Ok(()) };
+        // Ages are known to a part of the time to live, so that it takes some looks.
+        for _ in 0..8 {
+            self.advance(longest / 2);
+            self.settle()?;
+        }
+        for (number, open) in self.open.iter().enumerate() {
+            let (Some(Open { handle: Some(handle), choice, .. }), Some(tree)) =
+                (open, &self.state.trees[number])
+            else {
+                continue;
+            };
+            content(handle, &tree.map).map_err(|what| format!("keyspace {number} grown old: {what}"))?;
+            if choice.liberties().ttl.is_some() && !tree.map.is_empty() {
+                return Err(format!("keyspace {number} keeps {} entries that are too old", tree.map.len()));
+            }
+        }
+        Ok(())
     }
 
     /// Holds every keyspace and every snapshot against the model.

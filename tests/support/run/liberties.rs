@@ -56,6 +56,7 @@ impl World {
     }
 
     fn look_at(&mut self, number: usize) -> Check {
+        let now = self.state.now;
         let (Some(open), Some(tree)) = (&self.open[number], &mut self.state.trees[number]) else {
             return Ok(());
         };
@@ -64,10 +65,10 @@ impl World {
             return Ok(());
         }
         let found = entries(handle.range(..))?;
-        let now = became(&tree.map, &found, liberties, &self.gone)
+        let map = became(&tree.map, &found, liberties, &self.gone, now)
             .map_err(|what| format!("keyspace {number} after background work: {what}"))?;
-        self.tally.changed += note(&mut self.gone, &tree.map, &now);
-        tree.map = Rc::new(now);
+        self.tally.changed += note(&mut self.gone, &tree.map, &map);
+        tree.map = Rc::new(map);
         if liberties.at_snapshot().none() {
             return Ok(());
         }
@@ -75,10 +76,10 @@ impl World {
         for (snapshot, state) in &mut self.snapshots {
             let Some(tree) = state.trees[number].as_mut().filter(|tree| tree.id == id) else { continue };
             let found = entries(snapshot.range_in(handle, ..))?;
-            let now = became(&tree.map, &found, liberties.at_snapshot(), &self.gone)
+            let map = became(&tree.map, &found, liberties.at_snapshot(), &self.gone, now)
                 .map_err(|what| format!("keyspace {number} at a snapshot after background work: {what}"))?;
-            note(&mut self.gone, &tree.map, &now);
-            tree.map = Rc::new(now);
+            note(&mut self.gone, &tree.map, &map);
+            tree.map = Rc::new(map);
         }
         Ok(())
     }

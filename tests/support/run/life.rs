@@ -189,7 +189,7 @@ impl World {
     fn came_back(&self, keyspace: usize, content: &Entries, map: &Rc<Map>) -> Check<Rc<Map>> {
         let liberties = self.liberties(keyspace);
         if !liberties.none() {
-            return became(map, content, liberties, &self.gone).map(Rc::new);
+            return became(map, content, liberties, &self.gone, self.state.now).map(Rc::new);
         }
         match differs(content, map) {
             None => Ok(map.clone()),

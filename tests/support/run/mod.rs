@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the store lies.
 pub const DIR: &str = "store";
@@ -60,7 +61,7 @@ pub struct Tally {
     pub opened: u64,
     /// Power losses after which the store was found in an earlier state than its last.
     pub set_back: u64,
-    /// Values that hooks removed or changed, or that were dropped for their size.
+    /// Values that hooks removed or changed, or that were dropped for their size or age.
     pub changed: u64,
     /// Writes that would have had to wait and were refused.
     pub busy: u64,
@@ -203,6 +204,11 @@ impl World {
         self.open[keyspace].as_ref()?.handle.as_ref()
     }
 
+    fn advance(&mut self, seconds: u64) {
+        self.env.advance(Duration::from_secs(seconds));
+        self.state.now += seconds;
+    }
+
     fn step(&mut self, op: &Op) -> Check {
         match op {
             Op::Write(writes, how) => self.write(writes, *how),
@@ -234,7 +240,7 @@ impl World {
             Op::Sync => self.sync(),
             Op::Step(count) => self.steps(*count),
             Op::Advance(seconds) => {
-                self.env.advance(std::time::Duration::from_secs(u64::from(*seconds)));
+                self.advance(u64::from(*seconds));
                 Ok(())
             }
             Op::Reopen(how, store, keyspace) => self.reopen(*how, *store, *keyspace),
