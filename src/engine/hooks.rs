@@ -18,6 +18,10 @@ pub enum FilterDecision {
 ///
 /// Called for the newest version of a key that no snapshot needs in an older one, at most once for each compaction that
 /// the entry passes through. A filter must be a pure function of its arguments and of time.
+///
+/// What a snapshot sees is not filtered, if the snapshot was taken before the compaction began. One that is taken while
+/// a compaction runs sees the newest state, which the filter changes when the compaction ends: an entry that the snapshot
+/// saw may then be gone, or have the other value. Open cursors and ranges keep what they began with.
 pub trait CompactionFilter: Send + Sync {
     /// A name that changes when the meaning does; recorded with the keyspace.
     fn name(&self) -> &str;
@@ -63,6 +67,9 @@ pub trait Fold: Send + Sync {
 
     /// Asked when an entry reaches the bottom, where nothing older can exist: whether it may be dropped. Deletes are
     /// asked too; the default drops them and keeps everything else.
+    ///
+    /// As for a [`CompactionFilter`], a snapshot that is taken while a compaction runs may see a put until the compaction
+    /// ends and not afterwards.
     fn drop_at_bottom(&self, user_key: &[u8], value: Option<&[u8]>) -> bool {
         let _ = user_key;
         value.is_none()

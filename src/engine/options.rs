@@ -140,8 +140,9 @@ pub struct KeyspaceOptions {
     /// The clock is the system's. While it goes back, nothing ages; when it jumps forward, everything has aged by as
     /// much, and what that makes too old goes for good.
     pub ttl: Option<Duration>,
-    /// Whether writes go to the log. Without it a crash loses what was not flushed; for bulk loads and caches. Default
-    /// true. Recorded.
+    /// Whether writes go to the log. Without it a crash loses what was not flushed, and `Synced` writes are refused; for
+    /// bulk loads and caches. A clean close flushes the keyspace, so that nothing is lost by it. Default true. Recorded when
+    /// the keyspace is created, and not changed afterwards.
     pub log: bool,
     /// See [`CompactionFilter`]. Recorded by name.
     pub filter: Option<Arc<dyn CompactionFilter>>,

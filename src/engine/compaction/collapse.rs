@@ -12,7 +12,7 @@
 //!
 //! Invariant: for every key and every live snapshot, and for readers of the newest state, a read gives the same answer
 //! before and after (a compaction filter and a fold's `drop_at_bottom` change the newest state on purpose, never what a
-//! snapshot sees; a time to live ends what any of them sees). In particular:
+//! snapshot sees that was there when the work was planned; a time to live ends what any of them sees). In particular:
 //! - an entry that a range tombstone of its own stripe deletes is dropped;
 //! - a delete is dropped when nothing older of its key survives in the stream and nothing older can exist below;
 //! - a range tombstone is dropped when nothing older can exist below its range and it is in the oldest stripe;
