@@ -9,13 +9,14 @@ use esker_tests::bytes::Random;
 use esker_tests::fuzz::join;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 type Seeds = Vec<(String, Vec<u8>)>;
 
 /// The files of a small store, after the process was killed.
 fn store() -> SimEnv {
     let env = SimEnv::new();
-    let options = KeyspaceOptions::new().block_bytes(128);
+    let options = KeyspaceOptions::new().block_bytes(128).ttl(Duration::from_secs(3600));
     let builder = Db::builder()
         .env(Arc::new(env.clone()))
         .memory_budget(MIN_MEMORY_BUDGET)
