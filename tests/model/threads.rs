@@ -367,6 +367,28 @@ fn run(seed: u64) {
 }
 
 #[test]
+fn a_store_that_is_written_and_flushed_meanwhile_verifies() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = builder().segment_bytes(4096).open(dir.path()).expect("a new store");
+    let writing = AtomicUsize::new(1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _writing = Writing(&writing);
+            for i in 0..2000u32 {
+                db.put(i.to_be_bytes(), [7; 500]).expect("put");
+                if i % 20 == 0 {
+                    db.flush().expect("flush");
+                }
+            }
+        });
+        while writing.load(Ordering::Acquire) > 0 {
+            let report = db.verify().expect("verify");
+            assert!(report.is_intact(), "{report}");
+        }
+    });
+}
+
+#[test]
 fn threads_see_whole_states_and_nothing_acknowledged_is_lost() {
     if let Some(seed) = super::number("ESKER_SEED") {
         return run(seed);

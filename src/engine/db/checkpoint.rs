@@ -20,7 +20,15 @@ use std::sync::atomic::Ordering;
 const COPY_BYTES: usize = 1 << 20;
 
 /// Keeps segments of the log on disk.
-struct KeepLog<'a>(&'a Core);
+pub(super) struct KeepLog<'a>(&'a Core);
+
+impl<'a> KeepLog<'a> {
+    /// Segments that the MANIFEST needs from now on stay until this is dropped.
+    pub(super) fn new(core: &'a Core) -> KeepLog<'a> {
+        core.checkpoints.fetch_add(1, Ordering::AcqRel);
+        KeepLog(core)
+    }
+}
 
 impl Drop for KeepLog<'_> {
     fn drop(&mut self) {
@@ -70,8 +78,7 @@ fn fill(core: &Core, tmp: &Path) -> Result<()> {
     for tree in core.all_trees().iter().filter(|tree| !tree.options.log) {
         core.flush_tree(tree)?;
     }
-    core.checkpoints.fetch_add(1, Ordering::AcqRel);
-    let _keep = KeepLog(core);
+    let _keep = KeepLog::new(core);
     let (mut state, last_segment, log_end) = {
         let _pause = core.committer.pause();
         let (lsn, segment, offset) = core.committer.log_end();

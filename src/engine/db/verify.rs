@@ -1,5 +1,6 @@
 //! Checking a whole store.
 
+use super::checkpoint::KeepLog;
 use super::core::Core;
 use super::open::TornLog;
 use crate::error::{Error, Result};
@@ -96,6 +97,7 @@ pub(super) fn verify(core: &Core) -> Result<VerifyReport> {
             report.entries += meta.entries;
         }
     }
+    let _keep = KeepLog::new(core);
     let (oldest, current) = (core.set.oldest_wal(), core.committer.log_end().1);
     let closed: Vec<u64> = wal::list(core.env.as_ref(), &core.dir)?
         .into_iter()
