@@ -6,7 +6,7 @@ use super::store::{DurabilityChoice, KeyspaceName, Layout, Location, Text, open_
 use crate::pairs::escape::{escape_into, escaped};
 use crate::pairs::jsonl;
 use clap::Args;
-use esker::WriteBatch;
+use esker::{Keyspace, WriteBatch};
 
 /// Print the value of a key.
 ///
@@ -52,9 +52,9 @@ impl Get {
     }
 }
 
-/// Store a value under a key. Creates the store and the keyspace where needed.
+/// Where a command writes, and how.
 #[derive(Args, Debug)]
-pub(crate) struct Put {
+struct Target {
     #[command(flatten)]
     location: Location,
     #[command(flatten)]
@@ -64,6 +64,25 @@ pub(crate) struct Put {
     /// What the write has survived when the command returns.
     #[arg(long, value_enum, default_value_t)]
     durability: DurabilityChoice,
+}
+
+impl Target {
+    /// Writes what `fill` puts into a batch for the keyspace. `create` says whether a missing store is created.
+    fn write(&self, create: bool, fill: impl FnOnce(&Keyspace, &mut WriteBatch)) -> Ended {
+        let (db, keyspace) = self.layout.open_keyspace(&self.location, &self.keyspace, create)?;
+        let mut batch = WriteBatch::new();
+        fill(&keyspace, &mut batch);
+        db.write(batch, self.durability.into())?;
+        db.close()?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// Store a value under a key. Creates the store and the keyspace where needed.
+#[derive(Args, Debug)]
+pub(crate) struct Put {
+    #[command(flatten)]
+    target: Target,
     /// Take KEY and VALUE as they are: no escapes.
     #[arg(long)]
     raw: bool,
@@ -82,12 +101,9 @@ impl Put {
         } else {
             (self.key.bytes()?, self.value.bytes()?)
         };
-        let (db, keyspace) = self.layout.open_keyspace(&self.location, &self.keyspace, true)?;
-        let mut batch = WriteBatch::new();
-        keyspace.put_to(&mut batch, &key, &value);
-        db.write(batch, self.durability.into())?;
-        db.close()?;
-        Ok(Outcome::Done)
+        self.target.write(true, |keyspace, batch| {
+            keyspace.put_to(batch, &key, &value);
+        })
     }
 }
 
@@ -95,14 +111,7 @@ impl Put {
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
     #[command(flatten)]
-    location: Location,
-    #[command(flatten)]
-    keyspace: KeyspaceName,
-    #[command(flatten)]
-    layout: Layout,
-    /// What the write has survived when the command returns.
-    #[arg(long, value_enum, default_value_t)]
-    durability: DurabilityChoice,
+    target: Target,
     /// Take KEY as it is: no escapes.
     #[arg(long)]
     raw: bool,
@@ -114,12 +123,9 @@ pub(crate) struct Delete {
 impl Delete {
     pub(crate) fn run(&self) -> Ended {
         let key = if self.raw { self.key.raw().to_vec() } else { self.key.bytes()? };
-        let (db, keyspace) = self.layout.open_keyspace(&self.location, &self.keyspace, false)?;
-        let mut batch = WriteBatch::new();
-        keyspace.delete_to(&mut batch, &key);
-        db.write(batch, self.durability.into())?;
-        db.close()?;
-        Ok(Outcome::Done)
+        self.target.write(false, |keyspace, batch| {
+            keyspace.delete_to(batch, &key);
+        })
     }
 }
 
@@ -127,14 +133,7 @@ impl Delete {
 #[derive(Args, Debug)]
 pub(crate) struct DeleteRange {
     #[command(flatten)]
-    location: Location,
-    #[command(flatten)]
-    keyspace: KeyspaceName,
-    #[command(flatten)]
-    layout: Layout,
-    /// What the write has survived when the command returns.
-    #[arg(long, value_enum, default_value_t)]
-    durability: DurabilityChoice,
+    target: Target,
     /// The first key, with the escapes `\t \n \r \\ \xNN`.
     #[arg(value_parser = Text::parser(), allow_negative_numbers = true)]
     from: Text,
@@ -153,12 +152,9 @@ impl DeleteRange {
                 escaped(&to)
             )));
         }
-        let (db, keyspace) = self.layout.open_keyspace(&self.location, &self.keyspace, false)?;
-        let mut batch = WriteBatch::new();
-        keyspace.delete_range_to(&mut batch, from..to);
-        db.write(batch, self.durability.into())?;
-        db.close()?;
-        Ok(Outcome::Done)
+        self.target.write(false, |keyspace, batch| {
+            keyspace.delete_range_to(batch, from..to);
+        })
     }
 }
 
