@@ -17,6 +17,12 @@ const KEEP_CAPACITY: usize = 1 << 20;
 /// What an entry takes besides its key's tail and its value, about.
 const ENTRY_OVERHEAD: usize = HEAD + 4;
 
+/// About how long the body of `n` entries is whose keys have `common` bytes in common.
+fn estimate(n: usize, common: usize, key_bytes: usize, value_bytes: usize) -> usize {
+    let tails = key_bytes.saturating_sub(n * (common + HEAD));
+    HEADER + common + n * ENTRY_OVERHEAD + tails + value_bytes
+}
+
 /// Collects the entries of one block.
 #[derive(Default)]
 pub(crate) struct BlockBuilder {
@@ -39,8 +45,7 @@ impl BlockBuilder {
 
     /// Adds an entry after those that are there.
     pub(crate) fn add(&mut self, user_key: &[u8], trailer: Trailer, value: &[u8]) {
-        self.common =
-            if self.is_empty() { user_key.len() } else { common_len(&self.key(0)[..self.common], user_key) };
+        self.common = self.common_with(user_key);
         self.keys.extend_from_slice(user_key);
         self.key_ends.push(self.keys.len());
         self.trailers.push(trailer.0);
@@ -65,16 +70,26 @@ impl BlockBuilder {
         Trailer(self.trailers[i])
     }
 
-    /// About how long the body would be now.
-    pub(crate) fn estimate(&self) -> usize {
-        let n = self.trailers.len();
-        let tails = self.keys.len().saturating_sub(n * (self.common + HEAD));
-        HEADER + self.common + n * ENTRY_OVERHEAD + tails + self.values.len()
+    /// The length of what all keys begin with once `user_key` is among them.
+    fn common_with(&self, user_key: &[u8]) -> usize {
+        if self.is_empty() { user_key.len() } else { common_len(&self.key(0)[..self.common], user_key) }
     }
 
-    /// About how much longer the body would be with one more entry.
-    pub(crate) fn estimate_entry(&self, key_len: usize, value_len: usize) -> usize {
-        ENTRY_OVERHEAD + key_len.saturating_sub(self.common + HEAD) + value_len
+    /// About how long the body would be now.
+    pub(crate) fn estimate(&self) -> usize {
+        estimate(self.trailers.len(), self.common, self.keys.len(), self.values.len())
+    }
+
+    /// About how long the body would be with one more entry. An entry that begins with something else makes every key
+    /// that is there longer.
+    pub(crate) fn estimate_with(&self, user_key: &[u8], value_len: usize) -> usize {
+        let (keys, values) = (self.keys.len() + user_key.len(), self.values.len() + value_len);
+        estimate(self.trailers.len() + 1, self.common_with(user_key), keys, values)
+    }
+
+    /// The bytes of the keys, which the builder holds whole.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.keys.len()
     }
 
     /// Appends the body of the entries, of which there is at least one, to `out`, and starts over.

@@ -47,8 +47,7 @@ impl IndexBuilder {
     }
 
     pub(crate) fn add(&mut self, key: &[u8], trailer: Trailer, handle: Handle) {
-        let entry = self.current.estimate_entry(key.len(), HANDLE_LEN);
-        if !self.current.is_empty() && self.current.estimate() + entry > self.limit {
+        if !self.current.is_empty() && self.current.estimate_with(key, HANDLE_LEN) > self.limit {
             self.cut();
         }
         self.current.add(key, trailer, &handle.encode());

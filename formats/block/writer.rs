@@ -36,6 +36,10 @@ const BLOCK_SIZES: std::ops::RangeInclusive<usize> = 64..=16 << 20;
 /// Versions of one user key stay in one block up to this many times the block size.
 const VERSIONS_STRETCH: usize = 4;
 
+/// A block is closed before its keys take more than this, however little of them has to be stored: the writer holds them
+/// whole. Blocks that are to be larger may have keys as large as they.
+const KEY_BYTES: usize = 256 << 10;
+
 /// More filter bits a key than these would not be felt.
 const MAX_FILTER_BITS: u32 = 64;
 
@@ -133,13 +137,17 @@ impl<'a> BlockWriter<'a> {
     }
 
     /// Closes the block if the next entry shall not go into it.
-    fn make_room(&mut self, key_len: usize, value_len: usize, new_key: bool) -> Result<()> {
+    fn make_room(&mut self, user_key: &[u8], value_len: usize, new_key: bool) -> Result<()> {
         if self.block.is_empty() {
             return Ok(());
         }
-        let grown = self.block.estimate() + self.block.estimate_entry(key_len, value_len);
         let limit = if new_key { self.block_size } else { self.block_size * VERSIONS_STRETCH };
-        if grown > limit || value_len > self.block_size { self.flush() } else { Ok(()) }
+        // The estimate is low by a factor of three at most, for empty keys and values.
+        let limit = limit.min(MAX_PLAIN_LEN / 4);
+        let is_full = self.block.estimate_with(user_key, value_len) > limit
+            || value_len > self.block_size
+            || self.block.key_bytes() + user_key.len() > limit.max(KEY_BYTES);
+        if is_full { self.flush() } else { Ok(()) }
     }
 
     /// Writes the block that is being filled, if it has entries.
@@ -151,6 +159,11 @@ impl<'a> BlockWriter<'a> {
         self.body.clear();
         self.block.finish(&mut self.body);
         let body = std::mem::take(&mut self.body);
+        if body.len() > MAX_PLAIN_LEN {
+            // Its entries are gone from the builder, so the table cannot be completed.
+            self.failed = true;
+            return Err(TableError::invalid(format!("a block of {} bytes is too long", body.len())));
+        }
         let written = self.write_block(&body, self.compression);
         self.body = body;
         self.body.shrink_to(self.block_size * 2);
@@ -272,7 +285,7 @@ impl TableWriter for BlockWriter<'_> {
     fn add(&mut self, user_key: &[u8], trailer: Trailer, value: &[u8]) -> Result<()> {
         self.check_entry(user_key, trailer, value)?;
         let new_key = !self.has_entries() || self.last_key != user_key;
-        self.make_room(user_key.len(), value.len(), new_key)?;
+        self.make_room(user_key, value.len(), new_key)?;
         if self.hash_index {
             let hash = filter_hash(user_key);
             self.block.add_hashed(user_key, trailer, value, hash);

@@ -126,6 +126,7 @@ impl Subject<'_> {
             named("random bytes", random_entries(&mut random, 2000, 20, 256)),
             named("few letters", random_entries(&mut random, 2000, 12, 3)),
             named("long common parts", long_common_parts(&mut random)),
+            named("long common parts that end", ending_common_parts()),
             named("many versions of one key", versions(700)),
             named("versions between other keys", versions_between()),
         ];
@@ -243,6 +244,15 @@ fn long_common_parts(random: &mut Random) -> Vec<Entry> {
         put(key.as_bytes(), i + 1, &random.bytes(10, 256))
     };
     (0..1500).map(entry).collect()
+}
+
+/// Groups of keys that have 1000 bytes in common, each followed by a key that has almost none of them.
+fn ending_common_parts() -> Vec<Entry> {
+    let key = |group: u64, i: u64| match i {
+        99 => format!("{group}q"),
+        i => format!("{group}{}{i:03}", "p".repeat(1000)),
+    };
+    (0..300).map(|i| put(key(i / 100, i % 100).as_bytes(), i + 1, b"short")).collect()
 }
 
 fn versions(n: u64) -> Vec<Entry> {

@@ -3,7 +3,7 @@
 use esker_format_block::BlockFormat;
 use esker_table::WriteOptions;
 use esker_table::codec::Compression;
-use esker_table_conformance::conformance;
+use esker_table_conformance::{Subject, conformance};
 
 fn tiny_blocks() -> WriteOptions {
     WriteOptions::default().with_block_size(128).with_index_block_size(128)
@@ -24,3 +24,17 @@ conformance!(
     BlockFormat::new().with_hash_index(false),
     WriteOptions::default().with_filter_bits(0)
 );
+
+/// Blocks so small that nearly every entry has one, and so large that a table may be one, which then is no longer cut
+/// evenly and takes long to ask.
+#[test]
+fn the_smallest_and_large_blocks() {
+    for block_size in [64, 1 << 20] {
+        let options = WriteOptions::default().with_block_size(block_size);
+        let subject = Subject { format: &BlockFormat::new(), options: &options };
+        esker_table_conformance::round_trip(&subject);
+        esker_table_conformance::order_is_enforced(&subject);
+        esker_table_conformance::properties_tell_the_truth(&subject);
+        esker_table_conformance::blocks_are_copied(&subject);
+    }
+}

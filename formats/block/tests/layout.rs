@@ -161,6 +161,58 @@ fn large_values_have_a_block_to_themselves_and_versions_stay_together() {
     assert_eq!(writer.finish(Vec::new()).unwrap().properties.data_blocks, 2, "twenty versions are one block");
 }
 
+/// The stored lengths of the table's data blocks.
+fn block_lengths(file: Vec<u8>) -> Vec<usize> {
+    let reader = BlockFormat::new().open(BlockSource::from_memory(file)).unwrap();
+    let (mut cursor, mut run) = (reader.clone().cursor(&ReadOptions::default()), esker_table::Run::new());
+    let mut lengths = Vec::new();
+    cursor.first(&mut run, usize::MAX).unwrap();
+    while !run.is_empty() {
+        // A run ends with its block at the latest, but may begin within one.
+        if let Some(raw) = reader.raw_block_at(run.key(0), run.trailer(0)).unwrap() {
+            lengths.push(raw.stored.len());
+        }
+        cursor.next(&mut run, usize::MAX).unwrap();
+    }
+    assert_eq!(lengths.len() as u64, reader.properties().data_blocks);
+    lengths
+}
+
+#[test]
+fn the_end_of_a_long_common_prefix_makes_no_large_block() {
+    for block_size in [4096, 64 << 10] {
+        let out = Shared::default();
+        let options = WriteOptions::default().with_block_size(block_size);
+        let mut writer = BlockFormat::new().writer(Box::new(out.clone()), &options).unwrap();
+        for group in 0..4 {
+            // Without the last of its keys a group would take a few KiB.
+            for i in 0..300 {
+                let key = format!("{group}{}{i:05}", "p".repeat(2000));
+                writer.add(key.as_bytes(), Trailer::new(1, Kind::Put), b"v").unwrap();
+            }
+            writer.add(format!("{group}q").as_bytes(), Trailer::new(1, Kind::Put), b"v").unwrap();
+        }
+        writer.finish(Vec::new()).unwrap();
+        let lengths = block_lengths(std::mem::take(&mut *out.0.lock().unwrap()));
+        let longest = lengths.iter().max().unwrap();
+        assert!(*longest <= block_size * 3, "a block of {longest} bytes where {block_size} were wanted");
+        assert!(lengths.len() < 40, "{} blocks for so little", lengths.len());
+    }
+}
+
+#[test]
+fn a_block_holds_no_more_of_its_keys_than_a_reader_can_bear() {
+    let out = Shared::default();
+    let options = WriteOptions::default().with_block_size(1 << 20).with_filter_bits(0);
+    let mut writer = BlockFormat::new().writer(Box::new(out.clone()), &options).unwrap();
+    for i in 0..1500 {
+        let key = format!("{}{i:05}", "p".repeat(2000));
+        writer.add(key.as_bytes(), Trailer::new(1, Kind::Put), b"").unwrap();
+    }
+    let blocks = writer.finish(Vec::new()).unwrap().properties.data_blocks;
+    assert_eq!(blocks, 3, "3 MB of keys, of which each block holds 1 MiB");
+}
+
 #[test]
 fn positioned_reads_hold_little_and_read_little() {
     let file = table(200_000, 20, BlockFormat::new(), &WriteOptions::default());
