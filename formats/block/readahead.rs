@@ -59,7 +59,11 @@ impl Readahead {
         }
         self.advance(handle);
         let len = self.window.end.min(source.len()).saturating_sub(self.window.start);
-        source.populate(self.window.start, len as usize)?;
+        if let Err(error) = source.populate(self.window.start, len as usize) {
+            // What was not brought in must not be touched: the next attempt asks again.
+            self.window = 0..0;
+            return Err(error);
+        }
         let ahead = WINDOW.min(self.limit.saturating_sub(self.window.end));
         if ahead > 0 {
             source.advise(Advice::WillNeed, self.window.end, ahead);
@@ -157,10 +161,27 @@ mod tests {
     use esker_table::ByteSource;
     use std::io;
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     struct Recorded {
         mapped: bool,
+        /// The device fails while this is set.
+        failing: AtomicBool,
         calls: Mutex<Vec<String>>,
+    }
+
+    impl Recorded {
+        fn new(mapped: bool) -> std::sync::Arc<Recorded> {
+            std::sync::Arc::new(Recorded { mapped, failing: AtomicBool::new(false), calls: Mutex::default() })
+        }
+
+        fn device(&self) -> io::Result<()> {
+            if self.failing.load(Ordering::Relaxed) {
+                Err(io::Error::other("the device failed"))
+            } else {
+                Ok(())
+            }
+        }
     }
 
     impl ByteSource for Recorded {
@@ -168,6 +189,7 @@ mod tests {
             8 << 20
         }
         fn read(&self, offset: u64, len: usize) -> io::Result<Slice> {
+            self.device()?;
             self.calls.lock().unwrap().push(format!("read {offset} {len}"));
             Ok(Slice::from(vec![(offset >> 12) as u8; len]))
         }
@@ -175,6 +197,7 @@ mod tests {
             self.mapped
         }
         fn populate(&self, offset: u64, len: usize) -> io::Result<()> {
+            self.device()?;
             self.calls.lock().unwrap().push(format!("populate {offset} {len}"));
             Ok(())
         }
@@ -184,7 +207,7 @@ mod tests {
     }
 
     fn walk(mapped: bool) -> Vec<String> {
-        let bytes = std::sync::Arc::new(Recorded { mapped, calls: Mutex::default() });
+        let bytes = Recorded::new(mapped);
         let source = BlockSource::new(bytes.clone());
         let mut ahead = Readahead::new(3 << 20);
         for block in 0..768u64 {
@@ -213,9 +236,29 @@ mod tests {
         assert_eq!(walk(false).len(), 12);
     }
 
+    #[test]
+    fn a_window_that_could_not_be_brought_in_is_asked_for_again() {
+        for mapped in [true, false] {
+            let bytes = Recorded::new(mapped);
+            let source = BlockSource::new(bytes.clone());
+            let mut ahead = Readahead::new(3 << 20);
+            let handle = Handle { offset: 8192, len: 4096, ordinal: 2 };
+            let mut bring_in = || match mapped {
+                true => ahead.populate(&source, handle),
+                false => ahead.read(&source, handle).map(drop),
+            };
+            bytes.failing.store(true, Ordering::Relaxed);
+            bring_in().unwrap_err();
+            bring_in().unwrap_err();
+            bytes.failing.store(false, Ordering::Relaxed);
+            bring_in().unwrap();
+            assert!(!bytes.calls.lock().unwrap().is_empty(), "nothing was brought in");
+        }
+    }
+
     /// The ranges that a cursor asks for which loads these blocks of 4 KiB.
     fn asked_for(blocks: impl Iterator<Item = u64>) -> Vec<std::ops::Range<u64>> {
-        let bytes = std::sync::Arc::new(Recorded { mapped: true, calls: Mutex::default() });
+        let bytes = Recorded::new(true);
         let source = BlockSource::new(bytes.clone());
         let mut foresight = Foresight::default();
         for block in blocks {
