@@ -85,7 +85,7 @@ pub fn sources_agree(subject: &Subject<'_>) {
     promises::sources_agree::check(subject);
 }
 
-/// A file cut at any length is told as damage.
+/// A file cut at any length is told as damage or answered rightly.
 ///
 /// # Panics
 /// If the format breaks the promise.

@@ -3,6 +3,7 @@
 use esker_table::{BlockCache, BlockSource, ByteSource, Slice};
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -56,12 +57,15 @@ impl ByteSource for Positioned {
     }
 }
 
-/// A file that is mapped. Fails the call of `populate` with number `fail_at`, as a device would.
+/// A file that is mapped. Fails the call of `populate` with number `fail_at`, as a device would. Where a process that
+/// touches memory which was never brought in would be killed if the device failed, it panics.
 pub(crate) struct Mapped {
     bytes: Slice,
     calls: AtomicUsize,
     fail_at: usize,
     pub(crate) populated: AtomicU64,
+    /// What `populate` has not brought in yet.
+    missing: Mutex<Vec<Range<u64>>>,
 }
 
 impl ByteSource for Mapped {
@@ -74,7 +78,13 @@ impl ByteSource for Mapped {
         if end.is_none() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(self.bytes.slice(offset as usize..offset as usize + len))
+        let end = offset + len as u64;
+        let missing = self.missing.lock().expect("no holder panics").clone();
+        assert!(
+            len == 0 || missing.iter().all(|part| part.end <= offset || end <= part.start),
+            "bytes {offset}..{end} of a map are read, but `populate` has not brought them in: {missing:?} are missing"
+        );
+        Ok(self.bytes.slice(offset as usize..end as usize))
     }
 
     fn is_mapped(&self) -> bool {
@@ -92,6 +102,10 @@ impl ByteSource for Mapped {
             self.len()
         );
         self.populated.fetch_add(len as u64, Ordering::Relaxed);
+        let end = offset + len as u64;
+        let mut missing = self.missing.lock().expect("no holder panics");
+        let rest = |part: &Range<u64>| [part.start..part.end.min(offset), part.start.max(end)..part.end];
+        *missing = missing.iter().flat_map(rest).filter(|part| !part.is_empty()).collect();
         Ok(())
     }
 }
@@ -114,7 +128,9 @@ pub(crate) fn mapped(bytes: &[u8], fail_at: usize) -> BlockSource {
 
 pub(crate) fn map(bytes: &[u8], fail_at: usize) -> Arc<Mapped> {
     let (calls, populated) = (AtomicUsize::new(0), AtomicU64::new(0));
-    Arc::new(Mapped { bytes: Slice::copy_from(bytes), calls, fail_at, populated })
+    let whole = 0..bytes.len() as u64;
+    let missing = Mutex::new(vec![whole]);
+    Arc::new(Mapped { bytes: Slice::copy_from(bytes), calls, fail_at, populated, missing })
 }
 
 /// One source of each sort over the same bytes, by name.

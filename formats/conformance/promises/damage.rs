@@ -1,12 +1,12 @@
 //! A file that was cut anywhere, or in which any byte was changed, is told as typed damage or answered rightly: never a
 //! panic, never a wrong value. Arbitrary bytes are no table, nor is one that was never finished.
 
-use crate::model::{ask_everything, assert_typed};
+use crate::model::{ask_each, assert_typed};
 use crate::random::Random;
 use crate::sources::{self, NEVER};
 use crate::subject::{Content, Shared, Subject};
 use esker_table::footer::{BODY_LEN, Features, Footer};
-use esker_table::{BlockSource, FormatId, ReadOptions, Result};
+use esker_table::{BlockSource, FormatId, ReadOptions, Result, Verify};
 
 /// Says what was done to the file if a check panics.
 struct Context(String);
@@ -90,22 +90,28 @@ pub(crate) fn foreign(subject: &Subject<'_>) {
     }
 }
 
-/// Asks a damaged table everything; errors must be typed, answers right.
+/// Asks a damaged table everything, each question for itself; errors must be typed, answers right.
 fn interrogate(subject: &Subject<'_>, bytes: &[u8], content: &Content) {
     let collected = subject.capabilities().properties;
-    for source in [BlockSource::from_memory(bytes), sources::positioned(bytes, NEVER)] {
+    let plain = ReadOptions::default();
+    let always = plain.with_verify(Verify::Always);
+    let ways = [
+        (BlockSource::from_memory(bytes), plain),
+        (BlockSource::from_memory(bytes), always.with_sequential(true)),
+        (sources::positioned(bytes, NEVER), plain.with_sequential(true)),
+        (sources::positioned(bytes, NEVER), always),
+    ];
+    for (source, options) in ways {
         let all = || -> Result<()> {
             let reader = subject.format.open(source)?;
-            let verified = reader.verify();
-            let asked = ask_everything(&reader, content, &ReadOptions::default(), collected);
+            ask_each(&reader, content, &options, collected, &mut |answer| answer.or_else(damage))?;
+            reader.verify().or_else(damage)?;
             reader.estimated_offset(b"f");
             reader.split_points(3).map(drop).or_else(damage)?;
             if let Some(entry) = content.entries.first() {
                 reader.raw_block_at(&entry.key, entry.trailer).map(drop).or_else(damage)?;
             }
-            reader.describe(&mut |_| {}).or_else(damage)?;
-            verified.or_else(damage)?;
-            asked
+            reader.describe(&mut |_| {})
         };
         all().or_else(damage).unwrap_or_default();
     }

@@ -1,9 +1,9 @@
 //! A device that fails is told as such, wherever it fails, and once it answers again so does the table.
 
-use crate::model::ask_everything;
+use crate::model::{ask_everything, ask_seek};
 use crate::sources;
 use crate::subject::{Content, Shared, Subject};
-use esker_table::{BlockSource, ReadOptions, Result, TableError};
+use esker_table::{BlockSource, ReadOptions, Result, TableError, Verify};
 use std::io::{self, Write};
 
 pub(crate) fn reading(subject: &Subject<'_>) {
@@ -17,7 +17,43 @@ pub(crate) fn reading(subject: &Subject<'_>) {
                 break;
             }
         }
+        let plain = ReadOptions::default();
+        let always = plain.with_verify(Verify::Always);
+        for options in [plain, always].into_iter().flat_map(|o| [o, o.with_sequential(true)]) {
+            for call in 0.. {
+                assert!(call < 100_000, "seeking in a small table takes no end of calls");
+                if !cursor_fails_once(subject, source(&written.bytes, call), &content, &options) {
+                    break;
+                }
+            }
+        }
     }
+}
+
+/// Whether the failure came. If it met the cursor, that cursor is moved to the same place again, with success.
+fn cursor_fails_once(
+    subject: &Subject<'_>,
+    source: BlockSource,
+    content: &Content,
+    options: &ReadOptions,
+) -> bool {
+    let Ok(reader) = subject.format.open(source) else { return true };
+    let mut cursor = reader.cursor(options);
+    let mut failed = false;
+    for at in (0..content.entries.len()).step_by(3) {
+        let mut seek = || ask_seek(&mut *cursor, &content.entries, at);
+        let sought = match seek() {
+            Err(TableError::Io(_)) if !failed => {
+                failed = true;
+                seek()
+            }
+            other => other,
+        };
+        if let Err(error) = sought {
+            panic!("entry {at} with {options:?}, after a failure {failed}: {error}");
+        }
+    }
+    failed
 }
 
 /// Whether the failure came. If so everything is asked a second time, with success.

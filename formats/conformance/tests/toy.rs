@@ -43,6 +43,8 @@ enum Defect {
     OpensUnfinished,
     RecognizesAnything,
     SalvagesDamage,
+    LookupsUnverified,
+    TouchesUnpopulated,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +84,12 @@ impl TableFormat for Toy {
 
     fn open(&self, source: BlockSource) -> Result<Arc<dyn TableReader>> {
         let len = source.len() as usize;
-        source.populate(0, len)?;
+        if self.defect != Defect::TouchesUnpopulated {
+            source.populate(0, len)?;
+        }
         if len == 0 && self.defect == Defect::OpensUnfinished {
             let (entries, properties) = (Vec::new(), Properties::default());
-            return Ok(Arc::new(ToyTable { entries, len: 0, toy: *self, properties }));
+            return Ok(Arc::new(ToyTable { entries, len: 0, right: true, toy: *self, properties }));
         }
         let file = source.read(0, len).map_err(|error| match error {
             TableError::Io(_) if self.defect == Defect::DeviceErrorAsCorruption => {
@@ -100,7 +104,7 @@ impl TableFormat for Toy {
         if !right && self.defect == Defect::DamagePanics {
             panic!("damage");
         }
-        if !right && self.defect != Defect::ChecksumUnchecked {
+        if !right && !matches!(self.defect, Defect::ChecksumUnchecked | Defect::LookupsUnverified) {
             return Err(bad());
         }
         let mut entries = Vec::new();
@@ -114,7 +118,9 @@ impl TableFormat for Toy {
             let value = file.slice(start + key_len..start + key_len + value_len);
             entries.push((file.slice(start..start + key_len), trailer, value, start as u64));
         }
-        Ok(Arc::new(ToyTable { entries, len: len as u64, toy: *self, properties: Properties::default() }))
+        let right = right || self.defect == Defect::ChecksumUnchecked;
+        let (len, properties) = (len as u64, Properties::default());
+        Ok(Arc::new(ToyTable { entries, len, right, toy: *self, properties }))
     }
 
     /// The file is one part, which is whole or not.
@@ -208,6 +214,8 @@ impl TableWriter for ToyWriter<'_> {
 struct ToyTable {
     entries: Vec<(Slice, Trailer, Slice, u64)>,
     len: u64,
+    /// Whether the checksum was right. An error comes with the first step of a cursor if it was not.
+    right: bool,
     toy: Toy,
     properties: Properties,
 }
@@ -285,6 +293,10 @@ struct ToyCursor {
 impl ToyCursor {
     fn fill(&mut self, from: usize, to: usize, run: &mut Run) -> Result<()> {
         (self.from, self.to) = (from, to);
+        if !self.table.right {
+            run.clear();
+            return Err(TableError::corruption(0, "no toy table"));
+        }
         let entries = &self.table.entries[from..to];
         let values: Vec<u8> = entries.iter().flat_map(|(_, _, value, _)| value.iter().copied()).collect();
         run.begin(Slice::from(values));
@@ -367,6 +379,8 @@ fn every_defect_is_found() {
         (Defect::OpensUnfinished, suite::an_unfinished_file_is_no_table, "unfinished files"),
         (Defect::RecognizesAnything, suite::no_other_file_is_recognized, "foreign files"),
         (Defect::SalvagesDamage, suite::salvage_invents_nothing, "salvage"),
+        (Defect::LookupsUnverified, suite::a_changed_byte_is_damage, "lookups in damage"),
+        (Defect::TouchesUnpopulated, suite::a_failing_device_is_told, "maps"),
         (Defect::TombstoneTaken, suite::range_tombstones_come_back, "tombstones"),
     ];
     for (defect, promise, name) in cases {
