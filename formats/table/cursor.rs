@@ -19,7 +19,7 @@ use crate::{Result, SeqNo, Slice, Trailer};
 /// hint of how many the caller may use: small after a seek, larger as a scan goes on.
 ///
 /// After an error the cursor has no position: only the positioning methods may be called.
-pub trait TableCursor: Send {
+pub trait TableCursor: Send + Sync {
     /// Fills with the first entries at or after `(user_key, trailer)`.
     ///
     /// # Errors

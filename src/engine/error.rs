@@ -84,7 +84,9 @@ pub enum Error {
         /// Its length in bytes.
         len: usize,
     },
-    /// A batch is larger than half the memory budget.
+    /// A batch of several operations is larger than half the memory budget; see [`Db::max_batch_bytes`].
+    ///
+    /// [`Db::max_batch_bytes`]: crate::Db::max_batch_bytes
     BatchTooLarge {
         /// Its size in bytes.
         len: usize,

@@ -351,3 +351,12 @@ fn a_range_delete_over_much_of_a_memtable_does_not_share_it() {
     assert_eq!(db.range(..).rev().count(), 11);
     assert_eq!(db.get(key(n / 2)).unwrap().unwrap(), "new");
 }
+
+#[test]
+fn everything_goes_to_other_threads() {
+    fn both<T: Send + Sync>() {}
+    both::<(Db, esker::Keyspace, esker::Builder, KeyspaceOptions, WriteBatch)>();
+    both::<(esker::WriteOptions, ReadOptions, esker::Commit, esker::Snapshot, esker::View)>();
+    both::<(esker::Cursor, esker::Range, esker::Unflushed, esker::Slice, Error)>();
+    both::<(esker::Stats, esker::VerifyReport, esker::RepairReport, esker::Event)>();
+}

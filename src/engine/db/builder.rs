@@ -4,6 +4,8 @@ use super::{Db, open};
 use crate::error::{Error, Result};
 use crate::event::EventListener;
 use crate::fs::{Env, LocalEnv};
+#[cfg(not(loom))]
+use crate::memtable::Memtable;
 use crate::options::{Durability, KeyspaceOptions, Recovery, TableIo};
 use esker_table::TableFormat;
 use std::collections::BTreeMap;
@@ -172,6 +174,11 @@ impl Builder {
     fn check(&self) -> Result<()> {
         if self.memory_budget < MIN_MEMORY_BUDGET {
             let what = format!("{} bytes are too few; give at least {MIN_MEMORY_BUDGET}", self.memory_budget);
+            return Err(Error::invalid("memory_budget", what));
+        }
+        #[cfg(not(loom))]
+        if let Err(e) = Memtable::try_capacity(self.memory_budget / 3) {
+            let what = format!("the system does not give {} bytes ({e}); give less", self.memory_budget);
             return Err(Error::invalid("memory_budget", what));
         }
         if self.segment_bytes.is_some_and(|bytes| !(4096..=1 << 30).contains(&bytes)) {

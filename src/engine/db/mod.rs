@@ -285,6 +285,25 @@ impl Db {
         core.write(None, &batch.checked(core.id)?, options).map(|_| ())
     }
 
+    /// The largest [`byte_len`](WriteBatch::byte_len) of a batch of several operations: half the memory budget. A single
+    /// operation is taken whatever its size, within the limits of keys and values.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use esker::{Db, Durability, Error, WriteBatch};
+    /// let db = Db::builder().memory_budget(1 << 20).open(dir.path())?;
+    /// let mut batch = WriteBatch::new();
+    /// batch.put("large", vec![0; db.max_batch_bytes()]);
+    /// db.write_with(&batch, Default::default())?;
+    /// batch.put("and", "more");
+    /// let refused = db.write(batch, Durability::Buffered);
+    /// assert!(matches!(refused, Err(Error::BatchTooLarge { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_batch_bytes(&self) -> usize {
+        self.core().committer.limits.batch_bytes
+    }
+
     /// Writes a batch without waiting for its durability: it is visible when this returns, and the handle tells when it is
     /// durable. An event loop never blocks on an fsync this way.
     ///

@@ -220,7 +220,7 @@ fn limits(builder: &Builder) -> WriteLimits {
     WriteLimits {
         memtable_bytes: budget / 6,
         sealed_bytes: budget / 3,
-        batch_bytes: budget / 4,
+        batch_bytes: budget / 2,
         segment_bytes: builder.segment_bytes.unwrap_or(segment),
         log_bytes: budget as u64,
     }

@@ -78,7 +78,7 @@ pub(super) fn node_bytes(linked: bool, key_len: usize, value_len: usize) -> usiz
 #[cfg(not(loom))]
 mod native {
     use super::*;
-    use memmap2::MmapMut;
+    use memmap2::{MmapMut, MmapOptions};
     use std::alloc::{Layout, handle_alloc_error};
 
     /// See the head of this file.
@@ -102,21 +102,38 @@ mod native {
     impl Arena {
         /// Room for `capacity` bytes of nodes (at most 32 GiB) and for `blocks` blocks.
         pub(crate) fn new(capacity: usize, blocks: usize) -> Arena {
-            const ALIGN: usize = align_of::<Words>();
-            let unit_limit = capacity.saturating_add(RESERVED).div_ceil(UNIT).min(u32::MAX as usize);
-            let block_limit = blocks.min(u32::MAX as usize);
-            let bytes =
-                block_limit.saturating_mul(size_of::<Words>()).saturating_add(unit_limit * UNIT + ALIGN);
-            let Ok(mut map) = MmapMut::map_anon(bytes) else {
+            let (unit_limit, block_limit, bytes) = Arena::limits(capacity, blocks);
+            let Ok(mut map) = Arena::map(bytes) else {
                 handle_alloc_error(Layout::from_size_align(bytes, UNIT).unwrap_or(Layout::new::<Words>()));
             };
             let base = NonNull::from(&mut map[..]).cast::<u8>();
-            // SAFETY: less than `ALIGN` bytes further, and the blocks and units after, all lie in the map.
+            // SAFETY: less than an alignment further, and the blocks and units after, all lie in the map.
             let (blocks, units) = unsafe {
-                let blocks = base.add(base.align_offset(ALIGN)).cast::<Words>();
+                let blocks = base.add(base.align_offset(align_of::<Words>())).cast::<Words>();
                 (blocks, blocks.add(block_limit).cast::<u64>())
             };
             Arena { _map: map, blocks, block_limit, units, unit_limit, used: AtomicU64::new(1) }
+        }
+
+        /// Whether the system gives that much address space.
+        ///
+        /// # Errors
+        /// What it says against it.
+        pub(crate) fn try_map(capacity: usize, blocks: usize) -> std::io::Result<()> {
+            Arena::map(Arena::limits(capacity, blocks).2).map(drop)
+        }
+
+        /// Units, blocks, and the bytes of both together.
+        fn limits(capacity: usize, blocks: usize) -> (usize, usize, usize) {
+            let unit_limit = capacity.saturating_add(RESERVED).div_ceil(UNIT).min(u32::MAX as usize);
+            let block_limit = blocks.min(u32::MAX as usize);
+            let bytes = block_limit.saturating_mul(size_of::<Words>());
+            (unit_limit, block_limit, bytes.saturating_add(unit_limit * UNIT + align_of::<Words>()))
+        }
+
+        /// Memory is taken as it is filled, so none is set aside for the whole of it.
+        fn map(bytes: usize) -> std::io::Result<MmapMut> {
+            MmapOptions::new().len(bytes).no_reserve_swap().map_anon()
         }
 
         /// The bytes given out to nodes.

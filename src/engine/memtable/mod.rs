@@ -69,6 +69,16 @@ impl Memtable {
         Memtable { arena, tree, tombstones, promised, max_seqno, empty, capacity }
     }
 
+    /// Whether the system has address space for a memtable of this capacity.
+    ///
+    /// # Errors
+    /// What the system says against it.
+    #[cfg(not(loom))]
+    pub(crate) fn try_capacity(capacity: usize) -> std::io::Result<()> {
+        let capacity = capacity.min(MAX_CAPACITY);
+        Arena::try_map(capacity, tree::blocks_for(capacity))
+    }
+
     /// Promises room for entries whose [`entry_bound`]s sum up to `bound`, until [`release`](Self::release) is called
     /// with the same number after they were inserted (or given up). `false` if there is none: the memtable is full.
     pub(crate) fn try_reserve(&self, bound: usize) -> bool {

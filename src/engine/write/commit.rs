@@ -63,7 +63,7 @@ pub(crate) struct WriteLimits {
     pub(crate) memtable_bytes: usize,
     /// Writers wait when sealed memtables hold this much.
     pub(crate) sealed_bytes: usize,
-    /// A larger batch is refused.
+    /// A larger batch is refused, unless it is a single operation: those have limits of their own.
     pub(crate) batch_bytes: usize,
     /// A segment of the log is closed at this length.
     pub(crate) segment_bytes: u64,
@@ -262,7 +262,7 @@ impl Committer {
     pub(crate) fn commit(&self, ops: &Ops<'_>, durability: Durability) -> Result<Committed> {
         self.health.check_writable()?;
         let byte_len = ops.byte_len();
-        if byte_len > self.limits.batch_bytes {
+        if byte_len > self.limits.batch_bytes && ops.count() > 1 {
             return Err(Error::BatchTooLarge { len: byte_len, max: self.limits.batch_bytes });
         }
         let mut state = std_lock(&self.state);

@@ -3,9 +3,9 @@
 use super::presence::Presence;
 use super::process::{self, Memory, MemoryWatch};
 use super::workload::{Records, Trouble, Worker, Workload};
-use crate::cli::{Failure, disk_bytes, steps};
+use crate::cli::{Failure, disk_bytes, say, steps};
 use crate::pairs::size::human_size;
-use esker::{Db, Durability, WriteOptions};
+use esker::{Db, Durability, Keyspace, WriteOptions};
 use hdrhistogram::Histogram;
 use std::path::Path;
 use std::sync::Barrier;
@@ -25,6 +25,7 @@ pub(crate) struct Plan {
 
 /// Runs workloads on one store.
 pub(crate) struct Runner<'a> {
+    db: Db,
     records: Records,
     plan: Plan,
     dir: &'a Path,
@@ -73,15 +74,16 @@ impl<'a> Runner<'a> {
     /// A runner on this store for these workloads.
     pub(crate) fn new(
         db: Db,
+        keyspace: Keyspace,
         dir: &'a Path,
         plan: Plan,
         workloads: &[Workload],
     ) -> Result<Runner<'a>, Failure> {
-        let marked = Records::marked(&db)?;
+        let marked = Records::marked(&keyspace)?;
         let inserting = workloads.iter().filter(|w| w.inserts()).count() as u64;
         let capacity = plan.num.max(marked) + inserting * plan.num;
         let records = Records {
-            db,
+            keyspace,
             write: WriteOptions::new(plan.durability),
             value_size: plan.value_size,
             seed: plan.seed,
@@ -91,26 +93,26 @@ impl<'a> Runner<'a> {
             next_insert: AtomicU64::new(plan.num.max(marked)),
             user_bytes: AtomicU64::new(0),
         };
-        Ok(Runner { records, plan, dir })
+        Ok(Runner { db, records, plan, dir })
     }
 
     /// Runs one workload; before it, what it needs is written.
     pub(crate) fn run(&self, workload: Workload) -> Result<Report, Stopped> {
         if workload.needs_records()
-            && Records::marked(&self.records.db)? < self.plan.num
+            && Records::marked(&self.records.keyspace)? < self.plan.num
             && !self.was_filled()
         {
-            eprintln!("esker: {} needs records: filling in order first", workload.name());
+            say(format_args!("esker: {} needs records: filling in order first", workload.name()));
             self.measured(Workload::FillSeq)?;
             self.records.mark(self.plan.num)?;
-            self.records.db.flush()?;
+            self.db.flush()?;
         }
         if workload == Workload::DeleteRandom {
             self.records.mark(0)?;
         }
         let report = self.measured(workload)?;
         if !workload.needs_records() {
-            self.records.mark(self.plan.num.max(Records::marked(&self.records.db)?))?;
+            self.records.mark(self.plan.num.max(Records::marked(&self.records.keyspace)?))?;
         }
         Ok(report)
     }
@@ -122,7 +124,7 @@ impl<'a> Runner<'a> {
 
     /// Closes the store.
     pub(crate) fn close(self) -> Result<(), Failure> {
-        Ok(self.records.db.close()?)
+        Ok(self.db.close()?)
     }
 
     fn measured(&self, workload: Workload) -> Result<Report, Stopped> {
@@ -149,7 +151,7 @@ impl<'a> Runner<'a> {
 
     /// Bytes written to the device since the store was opened: log, flushes and compactions.
     fn device_bytes(&self) -> u64 {
-        let stats = self.records.db.stats();
+        let stats = self.db.stats();
         stats.wal_bytes + stats.flush_bytes + stats.compaction_bytes
     }
 

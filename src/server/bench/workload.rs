@@ -4,7 +4,7 @@ use super::choice::{Permutation, Random, Zipfian, mix};
 use super::presence::Presence;
 use super::record::{KEY_LEN, fill_value, is_value_of, key, missing_key, number_of};
 use clap::ValueEnum;
-use esker::{Cursor, Db, WriteOptions};
+use esker::{Cursor, Keyspace, WriteOptions};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -102,7 +102,7 @@ pub(crate) const MARKER: &[u8] = b"records";
 
 /// What all threads of all workloads share.
 pub(crate) struct Records {
-    pub(crate) db: Db,
+    pub(crate) keyspace: Keyspace,
     pub(crate) write: WriteOptions,
     pub(crate) value_size: usize,
     pub(crate) seed: u64,
@@ -120,20 +120,20 @@ pub(crate) struct Records {
 
 impl Records {
     /// How many records are certainly in the store, by its marker.
-    pub(crate) fn marked(db: &Db) -> Result<u64, esker::Error> {
-        let marker = db.get(MARKER)?;
+    pub(crate) fn marked(keyspace: &Keyspace) -> Result<u64, esker::Error> {
+        let marker = keyspace.get(MARKER)?;
         Ok(marker.and_then(|m| std::str::from_utf8(&m).ok()?.parse().ok()).unwrap_or(0))
     }
 
     /// Sets the marker.
     pub(crate) fn mark(&self, records: u64) -> Result<(), esker::Error> {
-        self.db.put_with(MARKER, records.to_string(), self.write)
+        self.keyspace.put_with(MARKER, records.to_string(), self.write)
     }
 
     fn put(&self, number: u64, stamp: u64, value: &mut Vec<u8>) -> Result<(), Trouble> {
         fill_value(number, stamp, self.value_size, value);
         self.absent.clear(number);
-        self.db.put_with(key(number), &value, self.write)?;
+        self.keyspace.put_with(key(number), &value, self.write)?;
         self.present.set(number);
         self.user_bytes.fetch_add((KEY_LEN + value.len()) as u64, Ordering::Relaxed);
         Ok(())
@@ -141,7 +141,7 @@ impl Records {
 
     fn delete(&self, number: u64) -> Result<(), Trouble> {
         self.present.clear(number);
-        self.db.delete_with(key(number), self.write)?;
+        self.keyspace.delete_with(key(number), self.write)?;
         self.absent.set(number);
         self.user_bytes.fetch_add(KEY_LEN as u64, Ordering::Relaxed);
         Ok(())
@@ -149,7 +149,7 @@ impl Records {
 
     fn get(&self, number: u64) -> Result<(), Trouble> {
         let must_be_there = self.present.has(number);
-        let value = self.db.get(key(number))?;
+        let value = self.keyspace.get(key(number))?;
         match value {
             Some(value) => {
                 self.check(number, &value)?;
@@ -165,7 +165,7 @@ impl Records {
     }
 
     fn get_missing(&self, number: u64) -> Result<(), Trouble> {
-        match self.db.get(missing_key(number))? {
+        match self.keyspace.get(missing_key(number))? {
             Some(_) => wrong(format!("a key behind record {number} was never written, and is there")),
             None => Ok(()),
         }
@@ -231,10 +231,12 @@ impl<'a> Worker<'a> {
             Workload::Overwrite => Op::Overwrite,
             Workload::ReadRandom | Workload::ReadWhileWriting => Op::Get,
             Workload::ReadMissing => Op::GetMissing,
-            Workload::ReadSeq | Workload::ReadReverse => {
-                Op::Walk { cursor: records.db.cursor()?, forwards: workload == Workload::ReadSeq, last: None }
-            }
-            Workload::SeekRandom => Op::Seek(records.db.cursor()?),
+            Workload::ReadSeq | Workload::ReadReverse => Op::Walk {
+                cursor: records.keyspace.cursor()?,
+                forwards: workload == Workload::ReadSeq,
+                last: None,
+            },
+            Workload::SeekRandom => Op::Seek(records.keyspace.cursor()?),
             Workload::DeleteRandom => Op::Delete,
             _ => Op::Ycsb { workload, zipfian: zipfian() },
         };
@@ -352,7 +354,7 @@ fn walk(
 /// Scans up to `len` records from `number` on, while others insert behind the last.
 fn scan(records: &Records, number: u64, len: u64) -> Result<(), Trouble> {
     let mut next = number;
-    for pair in records.db.range(key(number)..).take(usize::try_from(len).unwrap_or(usize::MAX)) {
+    for pair in records.keyspace.range(key(number)..).take(usize::try_from(len).unwrap_or(usize::MAX)) {
         let (key, value) = pair?;
         let Some(found) = records.entry(&key, &value)? else { break };
         if found < next {

@@ -1,15 +1,16 @@
 //! `esker bench`: measures a store under named workloads.
 
 use super::failure::{Ended, Failure, Outcome};
-use super::output::Output;
-use super::store::{DurabilityChoice, Layout, Location};
+use super::output::{Output, say};
+use super::store::{DurabilityChoice, KeyspaceName, Layout, Location};
 use crate::bench::run::{Plan, Report, Runner, Stopped};
 use crate::bench::workload::Workload;
 use clap::Args;
 
 /// Measure workloads, one after the other. Each checks what it reads; exit status 1 if that is not what was written.
 ///
-/// Workloads that read fill the store first if it is not.
+/// Workloads work on the keyspace `bench`, which is created where needed, and leave every other one alone. Those that read
+/// fill it first if it is not.
 #[derive(Args, Debug)]
 pub(crate) struct Bench {
     #[command(flatten)]
@@ -39,9 +40,13 @@ pub(crate) struct Bench {
     workloads: Vec<Workload>,
 }
 
+/// Where the records lie: measuring must not cost anybody's data.
+const KEYSPACE: &str = "bench";
+
 impl Bench {
     pub(crate) fn run(&self) -> Ended {
-        let db = self.layout.open(&self.location, super::store::DEFAULT_KEYSPACE, true)?;
+        let keyspace = KeyspaceName { keyspace: KEYSPACE.to_owned() };
+        let (db, keyspace) = self.layout.open_keyspace(&self.location, &keyspace, true)?;
         let plan = Plan {
             num: self.num,
             value_size: self.value_size as usize,
@@ -49,15 +54,15 @@ impl Bench {
             seed: self.seed,
             durability: self.durability.into(),
         };
-        let runner = Runner::new(db, &self.location.db, plan, &self.workloads)?;
+        let runner = Runner::new(db, keyspace, &self.location.db, plan, &self.workloads)?;
         for (i, workload) in self.workloads.iter().enumerate() {
             let report = match runner.run(*workload) {
                 Ok(report) => report,
                 Err(Stopped::Wrong(what)) => {
-                    eprintln!(
+                    say(format_args!(
                         "esker: {}: {what}; run `esker verify` to see whether a file is damaged",
                         workload.name()
-                    );
+                    ));
                     return Ok(Outcome::Negative);
                 }
                 Err(Stopped::Failed(Failure::Said(what))) => {

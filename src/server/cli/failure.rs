@@ -1,5 +1,6 @@
 //! How a command ends: [`Outcome`], [`Failure`], and the exit status of each.
 
+use super::output::say;
 use crate::pairs::Malformed;
 use std::io;
 use std::path::Path;
@@ -56,7 +57,7 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Failure::Said(sentence) => {
-                eprintln!("esker: {sentence}");
+                say(format_args!("esker: {sentence}"));
                 ExitCode::from(2)
             }
             Failure::OutputClosed => ExitCode::SUCCESS,

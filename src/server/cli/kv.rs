@@ -1,7 +1,7 @@
 //! `esker get`, `put`, `delete` and `delete-range`: one key or one range at a time.
 
 use super::failure::{Ended, Failure, Outcome};
-use super::output::{Output, print_line};
+use super::output::{Output, print_line, say};
 use super::store::{DurabilityChoice, KeyspaceName, Layout, Location, Text, open_keyspace_for_reading};
 use crate::pairs::escape::{escape_into, escaped};
 use crate::pairs::jsonl;
@@ -33,7 +33,11 @@ impl Get {
         let key = if self.raw { self.key.raw().to_vec() } else { self.key.bytes()? };
         let (_db, keyspace) = open_keyspace_for_reading(&self.location, &self.keyspace)?;
         let Some(value) = keyspace.get(&key)? else {
-            eprintln!("esker: there is no key `{}` in keyspace `{}`", escaped(&key), self.keyspace.keyspace);
+            say(format_args!(
+                "esker: there is no key `{}` in keyspace `{}`",
+                escaped(&key),
+                self.keyspace.keyspace
+            ));
             return Ok(Outcome::Negative);
         };
         let mut line = Vec::new();

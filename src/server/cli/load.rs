@@ -5,7 +5,7 @@
 //! number of batches of bounded size: memory does not grow with the input.
 
 use super::failure::{Ended, Failure, Outcome};
-use super::output::print_line;
+use super::output::{print_line, say};
 use super::progress;
 use super::store::{DurabilityChoice, KeyspaceName, Layout, Location};
 use crate::pairs::PairFormat;
@@ -53,8 +53,10 @@ pub(crate) struct Load {
 
 /// Pairs of a batch at most: a batch is one record of the log and becomes visible as a whole.
 const BATCH_PAIRS: usize = 4096;
-/// Bytes of keys and values after which a batch is submitted.
+/// Bytes of a batch at most, but for a pair that is larger by itself.
 const BATCH_BYTES: usize = 256 << 10;
+/// What a pair takes in a batch besides its key and value, at most.
+const PAIR_OVERHEAD: usize = 32;
 /// Batches that were submitted and not yet acknowledged, at most.
 const BATCHES_IN_FLIGHT: usize = 64;
 /// The longest line: every byte of the largest pair escaped, in the longest way.
@@ -96,7 +98,7 @@ impl Load {
             keyspace,
             queue,
             batch: WriteBatch::new(),
-            batch_bytes: 0,
+            batch_bytes: BATCH_BYTES.min(db.max_batch_bytes() / 2),
             loaded: Loaded::default(),
             first_skipped: None,
         };
@@ -116,7 +118,7 @@ impl Load {
 
     fn report(&self, loaded: Loaded, first_skipped: Option<String>, seconds: f64) -> Ended {
         if let Some(first) = first_skipped {
-            eprintln!("esker: skipped {} malformed lines, the first is {first}", loaded.skipped);
+            say(format_args!("esker: skipped {} malformed lines, the first is {first}", loaded.skipped));
         }
         if self.json {
             let summary = serde_json::json!({
@@ -124,7 +126,7 @@ impl Load {
             });
             print_line(summary.to_string())?;
         }
-        eprintln!("loaded {} pairs, {} bytes in {seconds:.3} s", loaded.pairs, loaded.bytes);
+        say(format_args!("loaded {} pairs, {} bytes in {seconds:.3} s", loaded.pairs, loaded.bytes));
         Ok(Outcome::Done)
     }
 
@@ -161,6 +163,7 @@ struct Loader<'a> {
     keyspace: Keyspace,
     queue: SyncSender<Submitted>,
     batch: WriteBatch,
+    /// The bytes that a batch of several pairs may have.
     batch_bytes: usize,
     loaded: Loaded,
     first_skipped: Option<String>,
@@ -198,11 +201,13 @@ impl Loader<'_> {
     }
 
     fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), Failure> {
+        if self.batch.byte_len() + key.len() + value.len() + PAIR_OVERHEAD > self.batch_bytes {
+            self.submit()?;
+        }
         self.keyspace.put_to(&mut self.batch, key, value);
-        self.batch_bytes += key.len() + value.len();
         self.loaded.pairs += 1;
         self.loaded.bytes += (key.len() + value.len()) as u64;
-        if self.batch.len() >= BATCH_PAIRS || self.batch_bytes >= BATCH_BYTES {
+        if self.batch.len() >= BATCH_PAIRS {
             self.submit()?;
         }
         Ok(())
@@ -214,7 +219,6 @@ impl Loader<'_> {
         }
         let commit = self.db.submit(&self.batch, WriteOptions::new(self.load.durability.into()))?;
         self.batch.clear();
-        self.batch_bytes = 0;
         // If the other end is gone it has failed, and says why when it is joined.
         self.queue
             .send((commit, self.loaded.pairs))

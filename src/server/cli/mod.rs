@@ -20,6 +20,7 @@ mod verify;
 
 pub(crate) use compact::disk_bytes;
 pub(crate) use failure::Failure;
+pub(crate) use output::say;
 pub(crate) use progress::steps;
 
 use clap::error::ErrorKind;
@@ -107,7 +108,13 @@ fn sentence(message: &str) -> String {
     let paragraph = message.strip_prefix("error: ").unwrap_or(message);
     let paragraph = paragraph.split("\n\n").next().unwrap_or(paragraph);
     let words: Vec<&str> = paragraph.split_whitespace().collect();
-    format!("{}; `esker help` shows how to use it", words.join(" ").trim_end_matches('.'))
+    let said = words.join(" ");
+    let dash = if said.contains("unexpected argument '-") || said.contains("a value is required for '--") {
+        "; what begins with a dash goes after `--`, or behind `=` for an option"
+    } else {
+        ""
+    };
+    format!("{}{dash}; `esker help` shows how to use it", said.trim_end_matches('.'))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! Standard output: written through a buffer, with a reader that has left taken for a reason to stop quietly.
+//! Standard output: written through a buffer, with a reader that has left taken for a reason to stop quietly. Standard
+//! error: said if somebody can hear it.
 
 use super::failure::Failure;
+use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 /// Standard output, locked and buffered. Call [`Output::finish`] at the end: dropping it flushes too, but cannot say
@@ -42,4 +44,10 @@ pub(crate) fn print_line(line: impl AsRef<str>) -> Result<(), Failure> {
     let mut out = Output::new();
     out.line(line)?;
     out.finish()
+}
+
+/// Prints one line to standard error. If that cannot be written nobody is left to be told, and the exit status still says
+/// how the command ended.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }

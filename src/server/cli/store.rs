@@ -1,6 +1,7 @@
 //! Which store, which keyspace, and how it is opened: what the subcommands share.
 
 use super::failure::Failure;
+use super::output::say;
 use crate::pairs::size::parse_size;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
@@ -132,7 +133,7 @@ pub(crate) fn open_keyspace_for_reading(
 /// A crash may have torn the end of a log; whoever opens the store is told.
 fn say_what_was_dropped(db: &Db) {
     for torn in &db.recovery().torn {
-        eprintln!("esker: note: {}", torn_sentence(torn));
+        say(format_args!("esker: note: {}", torn_sentence(torn)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! `esker verify`: reads everything and checks all of it.
 
-use super::failure::{Ended, Outcome};
-use super::output::print_line;
+use super::failure::{Ended, Failure, Outcome};
+use super::output::{print_line, say};
 use super::progress;
 use super::store::{Location, open_for_reading, torn_sentence};
 use crate::pairs::size::human_size;
@@ -59,12 +59,17 @@ impl Verify {
             ))?;
         }
         for damage in &damages {
-            eprintln!("esker: {damage}");
+            say(format_args!("esker: {damage}"));
         }
         if damages.is_empty() {
             return Ok(Outcome::Done);
         }
-        eprintln!("esker: run `esker repair` to keep what is intact, or go back to a checkpoint");
+        if report.problems.iter().all(|problem| matches!(problem, Error::Unsupported { .. })) {
+            return Err(Failure::new(
+                "nothing is damaged, but not all of it could be read; use a newer Esker",
+            ));
+        }
+        say(format_args!("esker: run `esker repair` to keep what is intact, or go back to a checkpoint"));
         Ok(Outcome::Negative)
     }
 }

@@ -5,17 +5,30 @@ use super::Malformed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
 struct Line {
+    #[serde(deserialize_with = "text")]
     key: Option<String>,
+    #[serde(deserialize_with = "text")]
     key_b64: Option<String>,
+    #[serde(deserialize_with = "text")]
     value: Option<String>,
+    #[serde(deserialize_with = "text")]
     value_b64: Option<String>,
+}
+
+/// A field that is there is a string; `null` is not.
+fn text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    serde::Deserialize::deserialize(from).map(Some)
 }
 
 /// Parses a line without its newline.
 pub(crate) fn parse(line: &[u8], key: &mut Vec<u8>, value: &mut Vec<u8>) -> Result<(), Malformed> {
+    // Derived code would take an array for an object without names.
+    if line.trim_ascii_start().first().is_some_and(|&first| first != b'{') {
+        return Err(Malformed::new("this is no JSON object of a key and a value"));
+    }
     let line: Line = serde_json::from_slice(line).map_err(|e| {
         Malformed::new(format!("this is no JSON object of a key and a value ({})", without_position(&e)))
     })?;
@@ -96,6 +109,8 @@ mod tests {
         for (line, why) in [
             ("", "no JSON object"),
             ("[1]", "no JSON object"),
+            (r#"["a",null,"b",null]"#, "no JSON object"),
+            (r#"{"key":null,"key_b64":"YQ==","value":"b"}"#, "no JSON object"),
             (r#"{"key":"a"}"#, "neither `value`"),
             (r#"{"value":"a"}"#, "neither `key`"),
             (r#"{"key":"a","key_b64":"YQ==","value":""}"#, "both `key`"),

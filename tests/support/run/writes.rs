@@ -70,7 +70,7 @@ impl World {
         let logged = writes.iter().filter(|w| surely(w)).any(|w| self.is_logged(w.keyspace()));
         let unlogged = writes.iter().any(|w| !self.is_logged(w.keyspace()));
         match error {
-            Error::BatchTooLarge { len, max } => len > max && max * 4 <= self.store.memory,
+            Error::BatchTooLarge { len, max } => len > max && max * 2 <= self.store.memory,
             Error::Invalid { option: "durability", .. } => {
                 unlogged && !logged && how.waits().is_some_and(|waits| waits.synced)
             }

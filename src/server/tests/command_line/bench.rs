@@ -98,16 +98,26 @@ fn a_workload_that_reads_fills_the_store_first_and_a_second_run_finds_it() {
 fn a_wrong_value_is_noticed() {
     let scratch = Scratch::new();
     bench(&scratch.db(), &["fillseq"]);
-    esker(&["put", "--db", &scratch.db(), "0000000000000007", "not what was written"]).text(0);
+    esker(&["put", "--db", &scratch.db(), "--keyspace", "bench", "0000000000000007", "not what was written"])
+        .text(0);
     for workload in ["readrandom", "readseq", "readreverse"] {
         let ended = esker(&["bench", "--db", &scratch.db(), "--num", "20", workload]);
         assert!(ended.sentence(1).contains("record 7"), "{workload}: {}", ended.err);
     }
-    esker(&["delete", "--db", &scratch.db(), "0000000000000007"]).text(0);
+    esker(&["delete", "--db", &scratch.db(), "--keyspace", "bench", "0000000000000007"]).text(0);
     for workload in ["readrandom", "readseq", "readreverse", "seekrandom"] {
         let ended = esker(&["bench", "--db", &scratch.db(), "--num", "20", workload]);
         assert!(ended.sentence(1).contains("record 7"), "{workload}: {}", ended.err);
     }
-    let foreign = esker_with(&["load", "--db", &scratch.db(), "-"], b"00a\tb\n");
+    let foreign = esker_with(&["load", "--db", &scratch.db(), "--keyspace", "bench", "-"], b"00a\tb\n");
     assert_eq!(foreign.status, 0);
+}
+
+#[test]
+fn measuring_leaves_everybodys_data_alone() {
+    let scratch = Scratch::new();
+    let mine = b"0000000000000001\tmine\nrecords\tmine too\n";
+    assert_eq!(esker_with(&["load", "--db", &scratch.db(), "-"], mine).status, 0);
+    bench(&scratch.db(), &["overwrite", "deleterandom"]);
+    assert_eq!(esker(&["scan", "--db", &scratch.db()]).text(0).as_bytes(), mine);
 }

@@ -324,3 +324,41 @@ fn a_read_only_directory() {
     }
     assert!(picture(&db) == before);
 }
+
+#[test]
+fn large_pairs_and_a_small_memory_budget() {
+    let scratch = Scratch::new();
+    let db = scratch.db();
+    let mut lines: Vec<u8> = Vec::new();
+    for i in 0..3000 {
+        lines.extend(format!("k{i:05}\t{i:0100}\n").bytes());
+    }
+    let large = vec![b'x'; 5 << 20];
+    lines.extend([b"large\t", &large[..], b"\nsmall\tv\n"].concat());
+    let ended = esker_with(&["load", "--db", &db, "--memory-budget", "1MiB", "-"], &lines);
+    assert_eq!(ended.status, 0, "{}", ended.err);
+    assert!(ended.err.starts_with("loaded 3002 pairs"), "{}", ended.err);
+    let found = esker(&["get", "--db", &db, "large"]);
+    assert_eq!(found.text(0).trim_end().as_bytes(), large);
+    assert_eq!(esker(&["get", "--db", &db, "small"]).text(0), "v\n");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn standard_error_that_cannot_be_written() {
+    let scratch = Scratch::with_pairs(b"a\t1\n");
+    let db = scratch.db();
+    let input = scratch.path("in.tsv");
+    std::fs::write(&input, "b\t2\n").unwrap();
+    let nowhere = scratch.path("nowhere");
+    for (arguments, status) in [
+        (&["load", "--db", &db, &input][..], 0),
+        (&["get", "--db", &db, "missing"], 1),
+        (&["get", "--db", &nowhere, "a"], 2),
+        (&["get", "--nonsense"], 2),
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ended = command(arguments).stdin(Stdio::null()).stderr(full).output().unwrap();
+        assert_eq!(ended.status.code(), Some(status), "{arguments:?}");
+    }
+}
