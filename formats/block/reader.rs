@@ -81,7 +81,7 @@ impl BlockTable {
         }
         if footer.version == 0 || footer.version > VERSION {
             return Err(TableError::unsupported(format!(
-                "version {} of format `block`; this Esker reads up to {VERSION}",
+                "version {} of format `block`; this Esker reads up to {VERSION}; open it with a newer Esker",
                 footer.version
             )));
         }

@@ -129,6 +129,7 @@ impl<'a> BlockWriter<'a> {
             )));
         }
         match trailer.kind() {
+            Some(Kind::Delete) if !value.is_empty() => Err(TableError::invalid("a delete has no value")),
             None | Some(Kind::RangeDelete) => {
                 Err(TableError::invalid(format!("an entry of kind {} cannot be held", trailer.kind_number())))
             }

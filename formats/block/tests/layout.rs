@@ -246,10 +246,24 @@ fn a_newer_version_or_feature_is_refused_in_words() {
             Ok(reader) => format!("opened, read-only: {}", reader.properties().read_only),
         }
     };
-    assert!(refused(&|footer| footer.version = 2).starts_with("unsupported: version 2"));
+    let newer = refused(&|footer| footer.version = 2);
+    assert!(
+        newer.starts_with("unsupported: version 2") && newer.ends_with("open it with a newer Esker"),
+        "{newer}"
+    );
     assert!(refused(&|footer| footer.features.incompatible |= 1 << 31).starts_with("unsupported"));
     assert_eq!(refused(&|footer| footer.features.read_only_compatible = 4), "opened, read-only: true");
     assert_eq!(refused(&|footer| footer.features.compatible = 4), "opened, read-only: false");
+}
+
+#[test]
+fn a_delete_has_no_value() {
+    let options = WriteOptions::default();
+    let mut writer = BlockFormat::new().writer(Box::new(Shared::default()), &options).unwrap();
+    let refused = writer.add(b"k", Trailer::new(2, Kind::Delete), b"v").unwrap_err();
+    assert!(matches!(refused, esker_table::TableError::Invalid { .. }), "{refused}");
+    writer.add(b"k", Trailer::new(2, Kind::Delete), b"").unwrap();
+    assert_eq!(writer.finish(Vec::new()).unwrap().properties.entries, 1);
 }
 
 #[test]
