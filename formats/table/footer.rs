@@ -5,7 +5,7 @@
 //!    0  format id                u32
 //!    4  version of the format    u32
 //!    8  incompatible features    u32   an unknown bit: the table is refused
-//!   12  read-only-compatible     u32   an unknown bit: the table may be read, its store not written
+//!   12  read-only-compatible     u32   an unknown bit: the table may be read, not rewritten
 //!   16  compatible features      u32   an unknown bit: ignored
 //!   20  body                     32 B  what the format wants to find first
 //!   52  CRC32C of bytes 0..52    u32

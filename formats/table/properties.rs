@@ -44,7 +44,8 @@ pub struct Properties {
     pub data_blocks: u64,
     /// What collectors left, by name.
     pub collected: Vec<(String, Vec<u8>)>,
-    /// Whether the table uses a feature that this version can read past but not write. Not stored.
+    /// Whether the table uses a feature that this version can read past but not write: the engine reads such a table and
+    /// does not compact it. Not stored.
     pub read_only: bool,
 }
 

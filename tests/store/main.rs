@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
+mod features;
+
 use esker::{
     ByLevel, Commit, CompactionStrategy, Compression, Cursor, Db, Durability, Error, Event, Keyspace,
     KeyspaceOptions, Range, ReadOptions, Slice, Snapshot, TableIo, View, WriteBatch, WriteOptions,

@@ -11,10 +11,10 @@
 //!   source B                                              ^ next entry: after last_key, so the block may be copied
 //! ```
 
-use crate::Result;
 use crate::manifest::FileMeta;
 use crate::memtable::MemtableCursor;
 use crate::tables::{Table, TableCache, TableRuns, TableSlot};
+use crate::{Error, Result};
 use esker_table::key::{compare, head};
 use esker_table::{FormatId, RawBlock, ReadOptions, Run, Trailer};
 use std::collections::VecDeque;
@@ -181,6 +181,16 @@ struct OpenTable {
     copied_to: Option<(Vec<u8>, Trailer)>,
 }
 
+/// Refuses a table with a feature that this version can read past and would lose.
+fn check_rewritable(table: &Table) -> Result<()> {
+    if !table.properties().read_only {
+        return Ok(());
+    }
+    let what = "the table uses a feature that this version can read past but not write, so it cannot be compacted; \
+                open it with a newer Esker";
+    Err(Error::Unsupported { path: table.path().to_owned(), what: what.to_owned() })
+}
+
 /// More entries than a block has, so that a run ends where its block does.
 const WHOLE_BLOCK: usize = 1 << 20;
 
@@ -212,6 +222,7 @@ impl TableRun {
             let Some(meta) = self.left.pop_front() else { return Ok(()) };
             let slot = self.cache.slot(&meta);
             let table = slot.table()?.clone();
+            check_rewritable(&table)?;
             let options = ReadOptions::default().with_fill_cache(false).with_sequential(true);
             let mut runs = table.runs(&options);
             runs.first(&mut self.run, WHOLE_BLOCK)?;
