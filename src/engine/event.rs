@@ -91,6 +91,29 @@ pub enum Event {
 /// Is told what the engine does.
 ///
 /// Called on the thread that does it, which may be one that writes or compacts: return soon, and do not call the store.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// use esker::{Db, Event, EventListener};
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// #[derive(Default)]
+/// struct Events(AtomicU64);
+///
+/// impl EventListener for Events {
+///     fn on_event(&self, _event: &Event) {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///     }
+/// }
+///
+/// let events = Arc::new(Events::default());
+/// let db = Db::builder().listener(events.clone()).open(dir.path())?;
+/// db.put("k", "v")?;
+/// db.flush()?;
+/// assert!(events.0.load(Ordering::Relaxed) > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait EventListener: Send + Sync {
     /// Something happened.
     fn on_event(&self, event: &Event);

@@ -22,6 +22,33 @@ pub enum FilterDecision {
 /// What a snapshot sees is not filtered, if the snapshot was taken before the compaction began. One that is taken while
 /// a compaction runs sees the newest state, which the filter changes when the compaction ends: an entry that the snapshot
 /// saw may then be gone, or have the other value. Open cursors and ranges keep what they began with.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// use esker::{CompactionFilter, FilterDecision, KeyspaceOptions};
+/// use std::sync::Arc;
+///
+/// /// Drops what is marked as withdrawn.
+/// struct Withdrawn;
+///
+/// impl CompactionFilter for Withdrawn {
+///     fn name(&self) -> &str {
+///         "withdrawn"
+///     }
+///
+///     fn filter(&self, _key: &[u8], value: &[u8]) -> FilterDecision {
+///         if value == b"withdrawn" { FilterDecision::Remove } else { FilterDecision::Keep }
+///     }
+/// }
+///
+/// let options = KeyspaceOptions::new().filter(Arc::new(Withdrawn));
+/// let keyspace = db.create_keyspace("k", options)?;
+/// keyspace.put("a", "withdrawn")?;
+/// keyspace.compact(..)?;
+/// assert_eq!(keyspace.get("a")?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait CompactionFilter: Send + Sync {
     /// A name that changes when the meaning does; recorded with the keyspace.
     fn name(&self) -> &str;
@@ -57,6 +84,38 @@ pub enum Folded {
 ///
 /// Versions are folded pairwise from the newest to the oldest. A fold must be deterministic and associative: which
 /// versions meet in one compaction depends on when it runs.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// use esker::{Fold, Folded, KeyspaceOptions, Shadow};
+/// use std::sync::Arc;
+///
+/// /// Values are numbers to be added up, so that counting up is a put and never a read.
+/// struct Sum;
+///
+/// fn number(value: Option<&[u8]>) -> u64 {
+///     value.and_then(|v| v.try_into().ok()).map_or(0, u64::from_be_bytes)
+/// }
+///
+/// impl Fold for Sum {
+///     fn name(&self) -> &str {
+///         "sum"
+///     }
+///
+///     fn fold(&self, shadow: &Shadow<'_>) -> Folded {
+///         Folded::Value((number(shadow.newer) + number(shadow.older)).to_be_bytes().to_vec())
+///     }
+/// }
+///
+/// let counters = db.create_keyspace("counters", KeyspaceOptions::new().fold(Arc::new(Sum)))?;
+/// for _ in 0..3 {
+///     counters.put("visits", 1u64.to_be_bytes())?;
+/// }
+/// counters.compact(..)?;
+/// assert_eq!(number(counters.get("visits")?.as_deref()), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Fold: Send + Sync {
     /// A name that changes when the meaning does; recorded with the keyspace, which then cannot be opened for
     /// writing without a fold of this name.
@@ -86,6 +145,44 @@ pub trait Collector: Send {
 }
 
 /// Makes a [`Collector`] for each table of a keyspace.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// use esker::{Collector, CollectorFactory, KeyspaceOptions};
+/// use std::sync::Arc;
+///
+/// /// Adds up the lengths of a table's values.
+/// struct Lengths(u64);
+///
+/// impl Collector for Lengths {
+///     fn add(&mut self, _key: &[u8], _seqno: u64, value: Option<&[u8]>) {
+///         self.0 += value.map_or(0, |v| v.len() as u64);
+///     }
+///
+///     fn finish(self: Box<Self>) -> Vec<u8> {
+///         self.0.to_be_bytes().to_vec()
+///     }
+/// }
+///
+/// struct Lengthy;
+///
+/// impl CollectorFactory for Lengthy {
+///     fn name(&self) -> &str {
+///         "lengths"
+///     }
+///
+///     fn collector(&self) -> Box<dyn Collector> {
+///         Box::new(Lengths(0))
+///     }
+/// }
+///
+/// let keyspace = db.create_keyspace("k", KeyspaceOptions::new().collector(Arc::new(Lengthy)))?;
+/// keyspace.put("a", "four")?;
+/// keyspace.flush()?;
+/// assert_eq!(keyspace.view()?.tables()[0].collected.as_deref(), Some(&4u64.to_be_bytes()[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait CollectorFactory: Send + Sync {
     /// A name that changes when the meaning does; recorded with the keyspace, which then cannot be opened for
     /// writing without a collector of this name.

@@ -1,4 +1,38 @@
 //! Esker: an embedded, ordered, durable key-value store.
+//!
+//! A [`Db`] is a directory that one process has open. It holds [`Keyspace`]s, each a map of its own from byte strings to
+//! byte strings, in order; the `Db` itself stands for the one named `default`. Handles are clones of each other and go
+//! wherever threads go.
+//!
+//! ```
+//! # let dir = tempfile::tempdir()?;
+//! use esker::{Db, Durability, WriteBatch};
+//!
+//! let db = Db::open(dir.path())?;
+//! db.put("planet/3", "Earth")?;
+//!
+//! let mut batch = WriteBatch::new();
+//! batch.put("planet/4", "Mars").put("planet/5", "Jupiter");
+//! db.write(batch, Durability::Synced)?;
+//!
+//! assert_eq!(db.get("planet/3")?.unwrap(), "Earth");
+//! for pair in db.prefix("planet/").rev() {
+//!     let (key, value) = pair?;
+//!     println!("{key:?}: {value:?}");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | to | there is |
+//! |---|---|
+//! | open a store, with options | [`Db::open`], [`Builder`] |
+//! | write, one by one or all or nothing | [`Keyspace::put`], [`Keyspace::delete`], [`Keyspace::delete_range`], [`WriteBatch`] |
+//! | choose what a write survives, and who waits for it | [`Durability`], [`Db::submit`], [`Commit`] |
+//! | read | [`Keyspace::get`], [`Keyspace::range`], [`Cursor`], [`Snapshot`] |
+//! | load much that is sorted | [`Keyspace::ingest`] |
+//! | lay data out | [`KeyspaceOptions`], [`CompactionStrategy`], [`Builder::table_format`] |
+//! | build upon flush and compaction | [`Fold`], [`CompactionFilter`], [`Collector`], [`View`] |
+//! | look after a store | [`Db::verify`], [`Db::checkpoint`], [`Db::stats`], [`EventListener`], [`repair`], [`inspect`] |
 
 #![deny(unsafe_code)]
 

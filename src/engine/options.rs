@@ -8,6 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a write has survived when it is acknowledged.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// use esker::{Db, Durability};
+/// // Every put returns once it is on the device.
+/// let db = Db::builder().durability(Durability::Synced).open(dir.path())?;
+/// db.put("k", "v")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[non_exhaustive]
 pub enum Durability {
@@ -42,6 +51,17 @@ pub enum Recovery {
 }
 
 /// Which tables are merged when.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// use esker::{CompactionStrategy, KeyspaceOptions};
+/// let events = KeyspaceOptions::new().compaction(CompactionStrategy::Fifo { max_bytes: 1 << 30 });
+/// db.create_keyspace("events", events)?;
+/// let writes = KeyspaceOptions::new().compaction(CompactionStrategy::tiered());
+/// db.create_keyspace("written-more-than-read", writes)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CompactionStrategy {
@@ -84,6 +104,12 @@ impl CompactionStrategy {
 }
 
 /// A choice for each level: the last one counts for all below.
+///
+/// ```
+/// use esker::{ByLevel, Compression};
+/// let choice = ByLevel::levels([Compression::None, Compression::Lz4]);
+/// assert_eq!((choice.at(0), choice.at(6)), (&Compression::None, &Compression::Lz4));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByLevel<T>(Vec<T>);
 
@@ -115,6 +141,19 @@ impl<T> ByLevel<T> {
 }
 
 /// How a keyspace is stored. What is recorded in the store is said for each option.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// use esker::{ByLevel, Compression, KeyspaceOptions};
+/// use std::time::Duration;
+/// let sessions = KeyspaceOptions::new()
+///     .compression(ByLevel::all(Compression::Lz4))
+///     .filter_bits(ByLevel::levels([12, 12, 8]))
+///     .ttl(Duration::from_secs(3600));
+/// db.create_keyspace("sessions", sessions)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct KeyspaceOptions {

@@ -83,6 +83,15 @@ impl Builder {
 
     /// Opens for reading only: the log is replayed in memory, and nothing on disk changes. Several may have a store open
     /// for reading at once, but not beside a writer. Default false.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # esker::Db::open(dir.path())?.put("k", "v")?;
+    /// let db = esker::Db::builder().read_only(true).open(dir.path())?;
+    /// assert_eq!(db.get("k")?.unwrap(), "v");
+    /// assert!(db.put("k", "w").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_only(mut self, yes: bool) -> Self {
         self.read_only = yes;
         self
@@ -124,6 +133,19 @@ impl Builder {
     }
 
     /// Adds somebody who is told what the engine does.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use esker::{Db, Event};
+    /// use std::sync::Arc;
+    /// let listener = |event: &Event| {
+    ///     if let Event::ReadOnly { reason } = event {
+    ///         eprintln!("no more writes: {reason}");
+    ///     }
+    /// };
+    /// let db = Db::builder().listener(Arc::new(listener)).open(dir.path())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn listener(mut self, listener: Arc<dyn EventListener>) -> Self {
         self.listeners.push(listener);
         self
@@ -149,6 +171,18 @@ impl Builder {
     }
 
     /// The options that an existing keyspace is opened with: its hooks, for one, which only the program has.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use esker::{ByLevel, Compression, Db, KeyspaceOptions};
+    /// let options = || KeyspaceOptions::new().compression(ByLevel::all(Compression::None));
+    /// let db = Db::open(dir.path())?;
+    /// db.create_keyspace("plain", options())?;
+    /// db.close()?;
+    /// let db = Db::builder().keyspace_options("plain", options()).open(dir.path())?;
+    /// db.keyspace("plain")?.put("k", "v")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn keyspace_options(mut self, name: impl Into<String>, options: KeyspaceOptions) -> Self {
         self.keyspace_options.insert(name.into(), options);
         self
@@ -166,6 +200,16 @@ impl Builder {
     /// `Locked` if another process has it open, `NoStore` if there is none and none shall be created, `NotEmpty` if the
     /// directory holds something else, `Corruption` or `MissingFile` if the store is damaged, `Unsupported` if it was
     /// written by a newer version, `Invalid` if an option is not acceptable, `Io` if the operating system fails.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use esker::{Db, Error};
+    /// let missing = dir.path().join("missing");
+    /// let refused = Db::builder().create_if_missing(false).open(&missing);
+    /// assert!(matches!(refused, Err(Error::NoStore { .. })));
+    /// let db = Db::builder().memory_budget(64 << 20).open(&missing)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(self, path: impl AsRef<Path>) -> Result<Db> {
         self.check()?;
         open::open(self, path.as_ref())

@@ -52,6 +52,14 @@ impl Keyspace {
     }
 
     /// The options that the keyspace is open with.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// let cache = db.create_keyspace("cache", esker::KeyspaceOptions::new().log(false))?;
+    /// assert!(!cache.options().log);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn options(&self) -> &KeyspaceOptions {
         &self.tree.options
     }
@@ -96,6 +104,17 @@ impl Keyspace {
     ///
     /// # Errors
     /// Those of [`get`](Keyspace::get); `Invalid` if the snapshot belongs to another store.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// use esker::ReadOptions;
+    /// db.put("k", "then")?;
+    /// let snapshot = db.snapshot();
+    /// db.put("k", "now")?;
+    /// assert_eq!(db.get_with("k", &ReadOptions::new().snapshot(&snapshot))?.unwrap(), "then");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_with(&self, key: impl AsRef<[u8]>, options: &ReadOptions) -> Result<Option<Slice>> {
         let fixed = self.fixed_seqno(options)?;
         // The state first, the sequence number second: a flush or compaction between the two cannot take away what the
@@ -142,6 +161,14 @@ impl Keyspace {
     ///
     /// # Errors
     /// Those of [`get`](Keyspace::get).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// db.put("k", "")?;
+    /// assert!(db.contains_key("k")? && !db.contains_key("l")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         Ok(self.get(key)?.is_some())
     }
@@ -168,6 +195,16 @@ impl Keyspace {
     ///
     /// # Errors
     /// Those of [`get`](Keyspace::get).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// for year in ["1969", "1971", "1973"] {
+    ///     db.put(year, "")?;
+    /// }
+    /// assert_eq!(db.last()?.unwrap().0, "1973");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn last(&self) -> Result<Option<(Slice, Slice)>> {
         self.range(..).next_back().transpose()
     }
@@ -203,6 +240,16 @@ impl Keyspace {
     }
 
     /// The entries whose keys begin with these bytes, from one moment, from both ends.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// for key in ["user/1", "user/2", "venue/1"] {
+    ///     db.put(key, "")?;
+    /// }
+    /// assert_eq!(db.prefix("user/").count(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
         self.prefix_with(prefix, &ReadOptions::default())
     }
@@ -254,6 +301,15 @@ impl Keyspace {
     /// # Errors
     /// `KeyTooLong`, `ValueTooLong`, `NoSuchKeyspace`: nothing was written. `Io`: the write may or may not be there after the
     /// store is opened again. `ReadOnly`, `Closed`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// db.put("key", "value")?;
+    /// db.put([0xff, 0], vec![1, 2, 3])?;
+    /// assert_eq!(db.get("key")?.unwrap(), "value");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.put_with(key, value, self.default_write())
     }
@@ -262,6 +318,15 @@ impl Keyspace {
     ///
     /// # Errors
     /// Those of [`put`](Keyspace::put), and `Busy`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// use esker::{Durability, WriteOptions};
+    /// // Returns once the pair is on the device.
+    /// db.put_with("key", "value", WriteOptions::new(Durability::Synced))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put_with(
         &self,
         key: impl AsRef<[u8]>,
@@ -275,6 +340,15 @@ impl Keyspace {
     ///
     /// # Errors
     /// Those of [`put`](Keyspace::put).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// db.put("key", "value")?;
+    /// db.delete("key")?;
+    /// assert_eq!(db.get("key")?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
         self.delete_with(key, self.default_write())
     }
@@ -325,6 +399,19 @@ impl Keyspace {
     }
 
     /// Adds a put to a batch.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// use esker::{Durability, WriteBatch};
+    /// let index = db.create_keyspace("by-name", Default::default())?;
+    /// let mut batch = WriteBatch::new();
+    /// batch.put("user/1", "Ada");
+    /// index.put_to(&mut batch, "Ada", "user/1");
+    /// db.write(batch, Durability::Buffered)?;
+    /// assert_eq!(index.get("Ada")?.unwrap(), "user/1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put_to<'b>(
         &self,
         batch: &'b mut WriteBatch,
@@ -335,11 +422,40 @@ impl Keyspace {
     }
 
     /// Adds a delete to a batch.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// use esker::{Durability, WriteBatch};
+    /// let queue = db.create_keyspace("queue", Default::default())?;
+    /// queue.put("job", "work")?;
+    /// let mut batch = WriteBatch::new();
+    /// queue.delete_to(&mut batch, "job");
+    /// batch.put("done/job", "");
+    /// db.write(batch, Durability::Buffered)?;
+    /// assert!(!queue.contains_key("job")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete_to<'b>(&self, batch: &'b mut WriteBatch, key: impl AsRef<[u8]>) -> &'b mut WriteBatch {
         batch.add_in(self.core().id, self.op(Kind::Delete, key.as_ref(), &[]))
     }
 
     /// Adds a range delete to a batch.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// use esker::{Durability, WriteBatch};
+    /// let log = db.create_keyspace("log", Default::default())?;
+    /// log.put("1", "")?;
+    /// log.put("2", "")?;
+    /// let mut batch = WriteBatch::new();
+    /// log.delete_range_to(&mut batch, .."2");
+    /// batch.put("purged", "1");
+    /// db.write(batch, Durability::Buffered)?;
+    /// assert_eq!(log.range(..).count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete_range_to<'b>(&self, batch: &'b mut WriteBatch, range: impl KeyRange) -> &'b mut WriteBatch {
         let store = self.core().id;
         let bounds = range.bounds();
@@ -392,6 +508,15 @@ impl Keyspace {
     ///
     /// # Errors
     /// `ReadOnly`, `Closed`, `Io`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// db.put("k", "v")?;
+    /// db.flush()?;
+    /// assert_eq!(db.stats().keyspaces[0].entries, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn flush(&self) -> Result<()> {
         self.check_open()?;
         self.core().flush_tree(&self.tree)
@@ -422,6 +547,18 @@ impl Keyspace {
     ///
     /// # Errors
     /// Those of [`get`](Keyspace::get).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// for i in 0..10_000u32 {
+    ///     db.put(i.to_be_bytes(), [7; 100])?;
+    /// }
+    /// db.flush()?;
+    /// let (part, whole) = (db.approximate_size(..1000u32.to_be_bytes())?, db.approximate_size(..)?);
+    /// assert!(part < whole / 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn approximate_size(&self, range: impl KeyRange) -> Result<u64> {
         self.check_open()?;
         self.tree.read_state().approximate_size(&range.bounds())

@@ -171,12 +171,30 @@ impl Db {
     ///
     /// # Errors
     /// `NoSuchKeyspace`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// use esker::Error;
+    /// assert!(matches!(db.keyspace("users"), Err(Error::NoSuchKeyspace { .. })));
+    /// db.create_keyspace("users", Default::default())?;
+    /// db.keyspace("users")?.put("ada", "Lovelace")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn keyspace(&self, name: &str) -> Result<Keyspace> {
         self.core().health.check_open()?;
         Ok(Keyspace::new(self.default.handle().clone(), self.core().tree(name)?))
     }
 
     /// The names of all keyspaces, ascending.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// db.create_keyspace("users", Default::default())?;
+    /// assert_eq!(db.keyspaces(), ["default", "users"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn keyspaces(&self) -> Vec<String> {
         self.core().all_trees().iter().map(|tree| tree.name().to_owned()).collect()
     }
@@ -230,6 +248,16 @@ impl Db {
     ///
     /// # Errors
     /// `NoSuchKeyspace`; `Invalid` for the default keyspace; `ReadOnly`; `Io`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// let old = db.create_keyspace("old", Default::default())?;
+    /// old.put("k", "v")?;
+    /// db.drop_keyspace("old")?;
+    /// assert_eq!(db.keyspaces(), ["default"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn drop_keyspace(&self, name: &str) -> Result<()> {
         let core = self.core();
         core.health.check_writable()?;
@@ -269,6 +297,18 @@ impl Db {
     /// # Errors
     /// `KeyTooLong`, `ValueTooLong`, `BatchTooLarge`, `NoSuchKeyspace`, `Invalid`: nothing was written. `Io`: the batch may or
     /// may not be there after the store is opened again. `ReadOnly`, `Closed`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// use esker::{Durability, WriteBatch};
+    /// db.put("from", "100")?;
+    /// let mut batch = WriteBatch::new();
+    /// batch.delete("from").put("to", "100");
+    /// db.write(batch, Durability::Synced)?;
+    /// assert_eq!(db.range(..).count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
         self.write_with(&batch, WriteOptions::new(durability))
     }
@@ -363,6 +403,15 @@ impl Db {
     ///
     /// # Errors
     /// `ReadOnly`, `Closed`, `Io`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// db.put("k", "v")?;
+    /// db.flush()?;
+    /// assert_eq!(db.stats().memtable_bytes, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn flush(&self) -> Result<()> {
         let core = self.core();
         core.health.check_writable()?;
@@ -396,6 +445,15 @@ impl Db {
     ///
     /// # Errors
     /// `Io` if the log could not be synced, or a table not be written.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// db.put("k", "v")?;
+    /// db.clone().close()?;
+    /// assert!(matches!(db.get("k"), Err(esker::Error::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(self) -> Result<()> {
         self.core().close()
     }
@@ -435,6 +493,17 @@ impl Db {
     }
 
     /// What the store holds, has done, and is doing.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// db.put("k", "v")?;
+    /// db.get("k")?;
+    /// let stats = db.stats();
+    /// assert_eq!((stats.writes, stats.gets, stats.hits), (1, 1, 1));
+    /// println!("{stats}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stats(&self) -> Stats {
         stats::stats(self.core())
     }

@@ -10,6 +10,18 @@ use std::sync::Arc;
 ///
 /// A snapshot costs disk space as entries that it sees are overwritten; drop it when it is no longer needed. It does not
 /// survive the store's being closed.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// db.put("a", "1")?;
+/// let snapshot = db.snapshot();
+/// db.delete("a")?;
+/// db.put("b", "2")?;
+/// assert_eq!(snapshot.get("a")?.unwrap(), "1");
+/// assert_eq!(snapshot.range(..).count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     db: Db,

@@ -12,6 +12,18 @@ use std::sync::Arc;
 ///
 /// Entries that are neither shadowed nor folded away yet count each for themselves: a key that was written twice may be
 /// there twice.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// db.put("a", "1")?;
+/// db.flush()?;
+/// db.put("b", "2")?;
+/// let view = db.view()?;
+/// let in_tables: u64 = view.tables().iter().map(|table| table.entries).sum();
+/// assert_eq!((in_tables, view.unflushed().count()), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct View {
     state: Arc<ReadState>,
     seqno: SeqNo,

@@ -17,6 +17,20 @@ use std::sync::Arc;
 /// same error until the cursor is positioned by one of the `seek` methods: an error is never taken for the end.
 ///
 /// The cursor keeps what it reads from alive: memtables, and tables that have since become obsolete.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// for key in ["a", "b", "c"] {
+///     db.put(key, key.to_uppercase())?;
+/// }
+/// let mut cursor = db.cursor()?;
+/// assert!(cursor.seek("b")?);
+/// assert_eq!((cursor.key(), cursor.value()), (&b"b"[..], &b"B"[..]));
+/// assert!(cursor.prev()? && cursor.key() == b"a");
+/// assert!(cursor.next()? && cursor.next()? && !cursor.next()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Cursor {
     visible: VisibleCursor,
     state: Arc<ReadState>,

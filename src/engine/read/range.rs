@@ -25,6 +25,19 @@ const BATCH_BYTES: usize = 16 << 10;
 ///
 /// Reading a table can fail: then the error is given once, and after it nothing more from either end. It is never taken for
 /// the end.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// for i in 0..10u8 {
+///     db.put([i], "")?;
+/// }
+/// let mut range = db.range([2]..=[7]);
+/// assert_eq!(range.next().unwrap()?.0[0], 2);
+/// assert_eq!(range.next_back().unwrap()?.0[0], 7);
+/// assert_eq!(range.count(), 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Range {
     state: Arc<ReadState>,
     visible_seqno: SeqNo,

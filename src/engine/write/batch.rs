@@ -69,6 +69,18 @@ impl WriteBatch {
 
     /// Deletes every key from `start` (inclusive) to `end` (exclusive) in the default keyspace. An empty or inverted
     /// range deletes nothing.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// db.put("a", "")?;
+    /// db.put("c", "")?;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.delete_range("a", "c").put("b", "");
+    /// db.write(batch, esker::Durability::Buffered)?;
+    /// assert_eq!(db.range(..).count(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete_range(&mut self, start: impl AsRef<[u8]>, end: impl AsRef<[u8]>) -> &mut WriteBatch {
         self.add(Op {
             kind: Kind::RangeDelete,

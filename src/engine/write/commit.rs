@@ -33,6 +33,18 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex};
 
 /// How a write waits.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// use esker::{Durability, Error, WriteOptions};
+/// let options = WriteOptions::new(Durability::Synced).no_stall(true);
+/// match db.put_with("k", "v", options) {
+///     Err(Error::Busy { .. }) => println!("later"),
+///     other => other?,
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriteOptions {

@@ -13,6 +13,20 @@ type Callback = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// A write that was submitted: readers see it; it is durable once [`wait`](Commit::wait) returns, [`poll`](Commit::poll)
 /// says so, or the callback is called. Dropping the handle changes nothing: the write becomes durable all the same.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let db = esker::Db::open(dir.path())?;
+/// use esker::{Durability, WriteBatch, WriteOptions};
+/// use std::sync::mpsc::channel;
+/// let mut batch = WriteBatch::new();
+/// batch.put("k", "v");
+/// let commit = db.submit(&batch, WriteOptions::new(Durability::Synced))?;
+/// let (done, told) = channel();
+/// commit.on_done(move |result| drop(done.send(result.is_ok())));
+/// assert!(told.recv()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Commit {
     committer: Arc<Committer>,
     lsn: Lsn,
