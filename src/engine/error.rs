@@ -162,7 +162,7 @@ impl fmt::Display for Error {
             Error::Locked { path } => {
                 write!(
                     f,
-                    "the store in {} is in use by another process; close it there first",
+                    "the store in {} is in use, by another process or by another handle; close it there first",
                     path.display()
                 )
             }
@@ -187,7 +187,9 @@ impl fmt::Display for Error {
                 f,
                 "a batch of {len} bytes is too large; with this memory budget the limit is {max} bytes: split the batch or raise the budget"
             ),
-            Error::NoSuchKeyspace { name } => write!(f, "there is no keyspace `{name}`; create it first"),
+            Error::NoSuchKeyspace { name } => {
+                write!(f, "there is no keyspace `{name}`; create it, or give the name of one that is there")
+            }
             Error::KeyspaceExists { name } => write!(f, "there already is a keyspace `{name}`"),
             Error::Invalid { option, what } => write!(f, "{option}: {what}"),
         }

@@ -174,7 +174,7 @@ pub(crate) fn inspect_in(
         Some(format) => inspect_table(path, source, &**format, options, out),
         None => Err(Error::Unsupported {
             path: path.to_owned(),
-            what: "this is neither a table of a known format, nor a log, nor a CURRENT; check the path"
+            what: "this is neither a table of a known format, nor a segment of the log, nor a MANIFEST, nor a CURRENT; check the path"
                 .to_owned(),
         }),
     }

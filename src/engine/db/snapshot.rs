@@ -60,6 +60,15 @@ impl Snapshot {
         keyspace.get_with(key, &self.options())
     }
 
+    /// The values of many keys in a keyspace, in the order asked for.
+    pub fn multi_get_in<K: AsRef<[u8]>>(
+        &self,
+        keyspace: &Keyspace,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Vec<Result<Option<Slice>>> {
+        keyspace.multi_get_with(keys, &self.options())
+    }
+
     /// The entries of a range in the default keyspace.
     pub fn range(&self, range: impl KeyRange) -> Range {
         self.range_in(&self.db, range)
@@ -73,6 +82,11 @@ impl Snapshot {
     /// The entries of the default keyspace whose keys begin with these bytes.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
         self.db.prefix_with(prefix, &self.options())
+    }
+
+    /// The entries of a keyspace whose keys begin with these bytes.
+    pub fn prefix_in(&self, keyspace: &Keyspace, prefix: impl AsRef<[u8]>) -> Range {
+        keyspace.prefix_with(prefix, &self.options())
     }
 
     /// A cursor over the default keyspace.
