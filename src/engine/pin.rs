@@ -25,7 +25,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{AtomicPtr, Ordering, yield_now};
 use std::sync::Arc;
 
 /// How many readers may be in the announced moment at once before one has to yield to others.
@@ -139,16 +139,6 @@ fn first_slot() -> usize {
 #[cfg(loom)]
 fn first_slot() -> usize {
     0
-}
-
-#[cfg(not(loom))]
-fn yield_now() {
-    std::thread::yield_now();
-}
-
-#[cfg(loom)]
-fn yield_now() {
-    loom::thread::yield_now();
 }
 
 /// The model checker takes sequentially consistent accesses for acquire and release ones, so it needs a fence where

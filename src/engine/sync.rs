@@ -4,14 +4,18 @@
 #[cfg(loom)]
 pub(crate) use loom::sync::{
     Condvar, Mutex, MutexGuard,
-    atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence},
+    atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence},
 };
+#[cfg(loom)]
+pub(crate) use loom::thread::yield_now;
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
     Condvar, Mutex, MutexGuard,
-    atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering},
 };
+#[cfg(not(loom))]
+pub(crate) use std::thread::yield_now;
 
 /// Locks a mutex. A thread that panicked while holding it has left the data consistent: no critical section of the
 /// engine runs foreign code or leaves an invariant broken at a point that can panic.
@@ -30,7 +34,8 @@ pub(crate) fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> Mute
     }
 }
 
-/// [`lock`] for the standard library's mutex, in modules that are not model-checked.
+/// [`lock`] for the standard library's mutex, in modules that are not model-checked. Nothing that is model-checked may be
+/// called under such a lock, since the checker changes threads there.
 pub(crate) fn std_lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     match mutex.lock() {
         Ok(guard) => guard,

@@ -115,6 +115,20 @@ fn loom_readers_find_what_was_inserted() {
     }
 }
 
+/// The writer splits a leaf whose parent has a free slot, so that the parent changes in place, in two steps. A reader
+/// that has the parent's order from before and the slot from after would look for the right half's keys in the left one.
+#[test]
+fn loom_readers_of_a_changed_parent_come_to_the_right_half() {
+    beside_a_writer(&["a", "b", "c", "d", "e", "g"], &["f"], |memtable, snapshot| {
+        let found = memtable.get(&LookupKey::new(b"g", snapshot));
+        assert_eq!(found.map(|found| found.trailer.seqno()), Some(6));
+    });
+    beside_a_writer(&["a", "b", "c", "d", "e", "g"], &["f"], |memtable, _| {
+        let mut cursor = memtable.cursor();
+        assert!(cursor.last() && cursor.key() == b"g");
+    });
+}
+
 #[test]
 fn loom_readers_walk_over_whole_entries_in_order() {
     for (before, keys) in CASES {

@@ -3,9 +3,10 @@
 use crate::fs::filename::FileName;
 use crate::fs::{Env, WritableFile};
 use crate::record::{HEADER_LEN, LogHeader, LogKind, encode_header};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::{Error, Result};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A segment of the log that is being written. Appends are ordered by the caller; a sync may run beside them.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Segment {
     len: AtomicU64,
     /// Bytes known to be on the device.
     synced: AtomicU64,
+    /// Whether a sync has failed. Held while one runs.
+    failed: Mutex<bool>,
 }
 
 impl Segment {
@@ -48,7 +51,8 @@ impl Segment {
         file.sync().map_err(|e| Error::io(&path, "sync", e))?;
         env.sync_dir(dir).map_err(|e| Error::io(dir, "sync", e))?;
         let len = HEADER_LEN as u64;
-        Ok(Segment { number, path, file, len: AtomicU64::new(len), synced: AtomicU64::new(len) })
+        let (len, synced) = (AtomicU64::new(len), AtomicU64::new(len));
+        Ok(Segment { number, path, file, len, synced, failed: Mutex::new(false) })
     }
 
     /// The number in the file's name.
@@ -79,10 +83,18 @@ impl Segment {
     /// Makes everything appended before this call durable.
     ///
     /// # Errors
-    /// `Io`. The data may be lost, and a second sync that succeeds would not prove otherwise.
+    /// `Io`. The data may be lost, and a second sync that succeeds would not prove otherwise: from then on every sync
+    /// fails. For that, one waits for another.
     pub(crate) fn sync(&self) -> Result<()> {
+        let mut failed = lock(&self.failed);
+        if *failed {
+            return Err(Error::io(&self.path, "sync", io::Error::other("a sync of this file failed before")));
+        }
         let covered = self.len();
-        self.file.sync().map_err(|e| Error::io(&self.path, "sync", e))?;
+        self.file.sync().map_err(|e| {
+            *failed = true;
+            Error::io(&self.path, "sync", e)
+        })?;
         self.synced.fetch_max(covered, Ordering::AcqRel);
         Ok(())
     }

@@ -24,13 +24,12 @@ use crate::manifest::{KeyspaceId, VersionSet};
 use crate::memtable::{Memtable, entry_bound};
 use crate::metrics::Metrics;
 use crate::options::Durability;
-use crate::sync::std_lock;
+use crate::sync::{AtomicU64, Condvar, Mutex, lock, std_lock, wait, yield_now};
 use crate::wal::Segment;
 use esker_table::{Kind, SeqNo};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 
 /// How a write waits.
 ///
@@ -143,8 +142,8 @@ pub(crate) struct Committer {
     pub(crate) sync_lock: Mutex<()>,
     pub(crate) written: AtomicU64,
     pub(crate) synced: AtomicU64,
-    /// Closed segments that are still on disk, and their lengths.
-    pub(crate) segments: Mutex<BTreeMap<u64, u64>>,
+    /// Closed segments that are still on disk, and their lengths. Nothing else is locked under it.
+    pub(crate) segments: std::sync::Mutex<BTreeMap<u64, u64>>,
     pub(crate) queue: SyncQueue,
 }
 
@@ -225,7 +224,7 @@ impl Committer {
             sync_lock: Mutex::new(()),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
-            segments: Mutex::new(parts.older_segments),
+            segments: std::sync::Mutex::new(parts.older_segments),
             queue: SyncQueue::default(),
             stall: Stall::new(stepped),
             env: parts.env,
@@ -242,14 +241,14 @@ impl Committer {
     pub(crate) fn add_tree(&self, tree: Arc<Tree>, first_segment: Option<u64>) {
         let mem = tree.memtable();
         let bytes = mem.bytes_used();
-        let mut state = std_lock(&self.state);
+        let mut state = lock(&self.state);
         state.active_bytes += bytes;
         state.active.insert(tree.id, Active { tree, mem, first_segment, bytes });
     }
 
     /// Forgets a keyspace that was dropped.
     pub(crate) fn remove_tree(&self, id: KeyspaceId) {
-        let mut state = std_lock(&self.state);
+        let mut state = lock(&self.state);
         if let Some(active) = state.active.remove(&id) {
             state.active_bytes = state.active_bytes.saturating_sub(active.bytes);
         }
@@ -277,13 +276,10 @@ impl Committer {
         if byte_len > self.limits.batch_bytes && ops.count() > 1 {
             return Err(Error::BatchTooLarge { len: byte_len, max: self.limits.batch_bytes });
         }
-        let mut state = std_lock(&self.state);
+        let mut state = lock(&self.state);
         let (targets, logged) = loop {
             while state.pauses > 0 {
-                state = match self.resumed.wait(state) {
-                    Ok(state) => state,
-                    Err(poisoned) => poisoned.into_inner(),
-                };
+                state = wait(&self.resumed, state);
             }
             self.health.check_writable()?;
             match Self::reserve(&mut state, ops) {
@@ -422,7 +418,7 @@ impl Committer {
 
     /// Seals the memtable of a keyspace, if it holds anything.
     pub(crate) fn seal(&self, id: KeyspaceId) {
-        let mut state = std_lock(&self.state);
+        let mut state = lock(&self.state);
         if state.active.get(&id).is_some_and(|active| active.bytes > 0) {
             self.seal_locked(&mut state, id, 0);
         }
@@ -439,7 +435,7 @@ impl Committer {
             };
             segments.iter().rev().take_while(allowed).last().map(|(number, _)| *number)
         };
-        let mut state = std_lock(&self.state);
+        let mut state = lock(&self.state);
         let limit = oldest_allowed.unwrap_or(state.tail.segment);
         let idle: Vec<KeyspaceId> = state
             .active
@@ -454,7 +450,7 @@ impl Committer {
 
     /// The oldest segment that holds records of a memtable, apart from the first `flushed` sealed ones of keyspace `of`.
     pub(crate) fn oldest_needed_segment(&self, of: KeyspaceId, flushed: usize) -> u64 {
-        let state = std_lock(&self.state);
+        let state = lock(&self.state);
         let unflushed = state.active.values().flat_map(|active| {
             let skip = if active.tree.id == of { flushed } else { 0 };
             active.first_segment.into_iter().chain(active.tree.oldest_sealed_segment(skip))
@@ -465,7 +461,7 @@ impl Committer {
     /// Makes new writes wait until the guard is dropped, and returns once those under way are visible.
     pub(crate) fn pause(&self) -> Pause<'_> {
         let last = {
-            let mut state = std_lock(&self.state);
+            let mut state = lock(&self.state);
             state.pauses += 1;
             state.next_seqno - 1
         };
@@ -478,13 +474,13 @@ impl Committer {
     pub(crate) fn wait_visible(&self, seqno: SeqNo) {
         // Writers between their ticket and their insert never block, so this takes as long as an insert does.
         while self.publish.visible() < seqno {
-            std::thread::yield_now();
+            yield_now();
         }
     }
 
     /// Gives out one sequence number to something that is not in a memtable. Only while writers are paused.
     pub(crate) fn allocate_seqno(&self) -> (SeqNo, Ticket) {
-        let mut state = std_lock(&self.state);
+        let mut state = lock(&self.state);
         let seqno = state.next_seqno;
         state.next_seqno += 1;
         (seqno, self.publish.ticket(seqno))
@@ -492,13 +488,13 @@ impl Committer {
 
     /// Everything appended to the log so far, and the segment it ends in.
     pub(crate) fn log_end(&self) -> (Lsn, u64, u64) {
-        let state = std_lock(&self.state);
+        let state = lock(&self.state);
         (state.tail.appended, state.tail.segment, state.tail.offset)
     }
 
     /// Bytes that the active memtables hold.
     pub(crate) fn active_bytes(&self) -> usize {
-        std_lock(&self.state).active_bytes
+        lock(&self.state).active_bytes
     }
 }
 
@@ -509,7 +505,7 @@ pub(crate) struct Pause<'a> {
 
 impl Drop for Pause<'_> {
     fn drop(&mut self) {
-        std_lock(&self.committer.state).pauses -= 1;
+        lock(&self.committer.state).pauses -= 1;
         self.committer.resumed.notify_all();
     }
 }

@@ -4,10 +4,9 @@ use super::commit::Committer;
 use super::log::Lsn;
 use crate::error::Result;
 use crate::fs::Background;
-use crate::sync::std_lock;
+use crate::sync::{Condvar, Mutex, Ordering, lock, wait};
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 
 type Callback = Box<dyn FnOnce(Result<()>) + Send>;
 
@@ -84,7 +83,6 @@ impl fmt::Debug for Commit {
 pub(crate) struct SyncQueue {
     state: Mutex<Wanted>,
     changed: Condvar,
-    callbacks: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -96,46 +94,34 @@ struct Wanted {
 
 impl SyncQueue {
     fn push(&self, lsn: Lsn, done: Callback) {
-        std_lock(&self.state).callbacks.push((lsn, done));
-        self.callbacks.fetch_add(1, Ordering::AcqRel);
+        lock(&self.state).callbacks.push((lsn, done));
     }
 
-    /// Takes the callbacks that `keep` does not keep.
-    fn take(&self, mut done: impl FnMut(Lsn) -> bool) -> Vec<Callback> {
-        if self.callbacks.load(Ordering::Acquire) == 0 {
-            return Vec::new();
-        }
-        let mut state = std_lock(&self.state);
-        let mut taken = Vec::new();
-        let waiting = std::mem::take(&mut state.callbacks);
-        for (lsn, callback) in waiting {
-            if done(lsn) {
-                taken.push(callback);
-            } else {
-                state.callbacks.push((lsn, callback));
-            }
-        }
-        self.callbacks.fetch_sub(taken.len(), Ordering::AcqRel);
-        taken
+    /// Takes the callbacks whose position is `done`. The lock is taken even if there are none: it orders this after the
+    /// look at what is synced (or failed) by whoever pushed a callback before, and before that look by whoever pushes one
+    /// later. So nobody's callback is left over.
+    fn take(&self, done: impl Fn(Lsn) -> bool) -> Vec<Callback> {
+        let mut state = lock(&self.state);
+        state.callbacks.extract_if(.., |(lsn, _)| done(*lsn)).map(|(_, callback)| callback).collect()
     }
 
     /// Ends the thread that syncs.
     pub(crate) fn stop(&self) {
-        std_lock(&self.state).stopped = true;
+        lock(&self.state).stopped = true;
         self.changed.notify_all();
     }
 }
 
 impl fmt::Debug for SyncQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SyncQueue").field("callbacks", &self.callbacks).finish()
+        f.debug_struct("SyncQueue").field("callbacks", &lock(&self.state).callbacks.len()).finish()
     }
 }
 
 impl Committer {
     /// Asks the syncing thread, or the next step, to make everything up to `lsn` durable.
     pub(crate) fn want_sync(&self, lsn: Lsn) {
-        let mut state = std_lock(&self.queue.state);
+        let mut state = lock(&self.queue.state);
         if lsn > state.lsn {
             state.lsn = lsn;
             drop(state);
@@ -145,7 +131,7 @@ impl Committer {
 
     /// Does the sync that was asked for, if any. Returns whether there was one. For stepped stores.
     pub(crate) fn sync_wanted(&self) -> Result<bool> {
-        let lsn = std_lock(&self.queue.state).lsn;
+        let lsn = lock(&self.queue.state).lsn;
         if self.synced.load(Ordering::Acquire) >= lsn {
             return Ok(false);
         }
@@ -157,7 +143,7 @@ impl Committer {
         debug_assert_eq!(self.env.background(), Background::Threads);
         loop {
             let lsn = {
-                let mut state = std_lock(&self.queue.state);
+                let mut state = lock(&self.queue.state);
                 loop {
                     if state.stopped || self.health.check_writable().is_err() {
                         return;
@@ -165,10 +151,7 @@ impl Committer {
                     if state.lsn > self.synced.load(Ordering::Acquire) {
                         break state.lsn;
                     }
-                    state = match self.queue.changed.wait(state) {
-                        Ok(state) => state,
-                        Err(poisoned) => poisoned.into_inner(),
-                    };
+                    state = wait(&self.queue.changed, state);
                 }
             };
             // A failure has made the store read-only and was told to everybody who waits.

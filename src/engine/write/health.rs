@@ -1,9 +1,7 @@
 //! [`Health`]: whether the store accepts writes, and if not, why.
 
 use crate::error::{Error, Result};
-use crate::sync::std_lock;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{AtomicU8, Mutex, Ordering, lock};
 
 const WRITABLE: u8 = 0;
 const READ_ONLY: u8 = 1;
@@ -43,13 +41,13 @@ impl Health {
     fn error(&self) -> Error {
         match self.state.load(Ordering::Acquire) {
             CLOSED => Error::Closed,
-            _ => Error::ReadOnly { reason: std_lock(&self.reason).clone() },
+            _ => Error::ReadOnly { reason: lock(&self.reason).clone() },
         }
     }
 
     /// Makes the store read-only after a failure. The first reason stays. Returns whether this was it.
     pub(crate) fn fail(&self, error: &Error) -> bool {
-        let mut reason = std_lock(&self.reason);
+        let mut reason = lock(&self.reason);
         let first =
             self.state.compare_exchange(WRITABLE, READ_ONLY, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if first {
@@ -65,6 +63,6 @@ impl Health {
 
     /// Why the store is read-only, if it is.
     pub(crate) fn reason(&self) -> Option<String> {
-        (self.state.load(Ordering::Acquire) == READ_ONLY).then(|| std_lock(&self.reason).clone())
+        (self.state.load(Ordering::Acquire) == READ_ONLY).then(|| lock(&self.reason).clone())
     }
 }

@@ -21,12 +21,11 @@ use super::commit::Committer;
 use crate::error::Result;
 use crate::manifest::VersionEdit;
 use crate::record::{self, HEADER_LEN, RECORD_HEADER_LEN};
-use crate::sync::std_lock;
+use crate::sync::{Ordering, lock, std_lock};
 use crate::wal::Segment;
 use esker_table::SeqNo;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// A position in the log: bytes of records appended before it, over all segments since the store was opened.
 pub(crate) type Lsn = u64;
@@ -132,7 +131,7 @@ impl Committer {
             return Ok(());
         }
         let Some(log) = &self.log else { return Ok(()) };
-        let mut io = std_lock(log);
+        let mut io = lock(log);
         if self.written.load(Ordering::Acquire) >= lsn {
             return Ok(());
         }
@@ -142,14 +141,14 @@ impl Committer {
 
     /// Hands the log's buffer to the operating system if it has grown large: for writes that nobody waits for.
     pub(crate) fn write_large_tail(&self, lsn: Lsn) -> Result<()> {
-        let unwritten = std_lock(&self.state).tail.unwritten();
+        let unwritten = lock(&self.state).tail.unwritten();
         if unwritten > KEEP_BUFFER / 4 { self.write_through(lsn) } else { Ok(()) }
     }
 
     /// Writes everything that was appended so far.
     fn write_out(&self, io: &mut LogIo) -> Result<()> {
         let (closed, number, end) = {
-            let mut state = std_lock(&self.state);
+            let mut state = lock(&self.state);
             let tail = &mut state.tail;
             std::mem::swap(&mut tail.buffer, &mut io.spare);
             (std::mem::take(&mut tail.closed), tail.segment, tail.appended)
@@ -208,23 +207,23 @@ impl Committer {
             return Ok(());
         }
         let Some(log) = &self.log else { return Ok(()) };
-        let _group = std_lock(&self.sync_lock);
+        let _group = lock(&self.sync_lock);
         if self.synced.load(Ordering::Acquire) >= lsn {
             return Ok(());
         }
         self.health.check_writable()?;
-        let appended = std_lock(&self.state).tail.appended;
+        let appended = lock(&self.state).tail.appended;
         self.write_through(appended)?;
         // What was written by now is in segments that were synced when they were left, or in this one. `written` is read
         // under the I/O lock, so that it belongs to the segment.
         let (segment, target, offset) = {
-            let io = std_lock(log);
+            let io = lock(log);
             (io.segment.clone(), self.written.load(Ordering::Acquire), io.segment.len())
         };
         segment.sync().inspect_err(|error| self.fail(error))?;
         self.metrics.write.fsyncs.add(1);
         {
-            let mut state = std_lock(&self.state);
+            let mut state = lock(&self.state);
             if state.tail.segment == segment.number() {
                 state.tail.synced_offset = offset;
             }
@@ -237,10 +236,10 @@ impl Committer {
     /// Writes and syncs everything, and leaves a record that proves it: at a clean close, nothing before it can later be
     /// mistaken for a torn tail.
     pub(crate) fn finish_log(&self) -> Result<()> {
-        let appended = std_lock(&self.state).tail.appended;
+        let appended = lock(&self.state).tail.appended;
         self.write_through(appended)?;
         self.sync_through(appended)?;
-        let end = std_lock(&self.state).tail.append_payload(&[]);
+        let end = lock(&self.state).tail.append_payload(&[]);
         self.write_through(end)?;
         self.sync_through(end)
     }

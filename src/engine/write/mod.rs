@@ -9,6 +9,9 @@ pub(crate) mod publish;
 pub(crate) mod stall;
 pub(crate) mod tree;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
+
 pub use batch::WriteBatch;
 pub use commit::WriteOptions;
 pub use handle::Commit;

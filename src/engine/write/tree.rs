@@ -8,13 +8,13 @@ use crate::memtable::{Memtable, entry_bound};
 use crate::options::KeyspaceOptions;
 use crate::pin::Pinned;
 use crate::read::ReadState;
-use crate::sync::std_lock;
+use crate::sync::{Mutex, lock};
 use crate::tables::TableCache;
 use esker_table::SeqNo;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// A memtable that takes no more writes and waits to be flushed.
 #[derive(Clone)]
@@ -49,15 +49,15 @@ pub(crate) struct Tree {
     layers: Mutex<Layers>,
     read: Pinned<ReadState>,
     /// Held while memtables of this keyspace are flushed.
-    pub(crate) flushing: Mutex<()>,
+    pub(crate) flushing: std::sync::Mutex<()>,
     /// Held while tables of this keyspace are compacted.
-    pub(crate) compacting: Mutex<()>,
+    pub(crate) compacting: std::sync::Mutex<()>,
     pub(crate) dropped: AtomicBool,
     /// Makes a compaction of this keyspace end early.
     pub(crate) stop: AtomicBool,
     /// How old entries are, those in memtables included. The MANIFEST knows it of those in tables. Empty without a time
     /// to live.
-    pub(crate) ages: Mutex<Ages>,
+    pub(crate) ages: std::sync::Mutex<Ages>,
     pub(crate) limits: Limits,
     l0_runs: AtomicUsize,
     debt: AtomicU64,
@@ -82,11 +82,11 @@ impl Tree {
             cache,
             layers: Mutex::new(Layers { mem, sealed: VecDeque::new(), version: version.clone() }),
             read: Pinned::new(read),
-            flushing: Mutex::new(()),
-            compacting: Mutex::new(()),
+            flushing: std::sync::Mutex::new(()),
+            compacting: std::sync::Mutex::new(()),
             dropped: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-            ages: Mutex::new(ages),
+            ages: std::sync::Mutex::new(ages),
             l0_runs: AtomicUsize::new(0),
             debt: AtomicU64::new(0),
         };
@@ -105,11 +105,11 @@ impl Tree {
     }
 
     pub(crate) fn memtable(&self) -> Arc<Memtable> {
-        std_lock(&self.layers).mem.clone()
+        lock(&self.layers).mem.clone()
     }
 
     pub(crate) fn version(&self) -> Arc<Version> {
-        std_lock(&self.layers).version.clone()
+        lock(&self.layers).version.clone()
     }
 
     /// Runs at level 0, and the bytes that compaction owes.
@@ -125,7 +125,7 @@ impl Tree {
 
     /// Lets go of everything that a dropped keyspace held; readers that are under way keep what they pinned.
     pub(crate) fn forget_contents(&self) {
-        let mut layers = std_lock(&self.layers);
+        let mut layers = lock(&self.layers);
         layers.mem = Arc::new(Memtable::new(entry_bound(0, 0)));
         layers.sealed.clear();
         layers.version = Arc::default();
@@ -140,7 +140,7 @@ impl Tree {
 
     /// Puts `fresh` in the place of the active memtable, which is `sealed`.
     pub(crate) fn seal(&self, sealed: Sealed, fresh: Arc<Memtable>) {
-        let mut layers = std_lock(&self.layers);
+        let mut layers = lock(&self.layers);
         layers.mem = fresh;
         layers.sealed.push_back(sealed);
         self.publish_memtables(&layers);
@@ -153,21 +153,21 @@ impl Tree {
 
     /// The memtables that wait to be flushed, oldest first.
     pub(crate) fn sealed(&self) -> Vec<Sealed> {
-        std_lock(&self.layers).sealed.iter().cloned().collect()
+        lock(&self.layers).sealed.iter().cloned().collect()
     }
 
     pub(crate) fn has_sealed(&self) -> bool {
-        !std_lock(&self.layers).sealed.is_empty()
+        !lock(&self.layers).sealed.is_empty()
     }
 
     /// The oldest segment that a sealed memtable needs, apart from the `skip` oldest ones.
     pub(crate) fn oldest_sealed_segment(&self, skip: usize) -> Option<u64> {
-        std_lock(&self.layers).sealed.iter().skip(skip).filter_map(|s| s.first_segment).min()
+        lock(&self.layers).sealed.iter().skip(skip).filter_map(|s| s.first_segment).min()
     }
 
     /// Makes `version` the one that readers see, in which the `flushed` oldest sealed memtables are tables.
     pub(crate) fn install(&self, version: Arc<Version>, flushed: usize) {
-        let mut layers = std_lock(&self.layers);
+        let mut layers = lock(&self.layers);
         layers.sealed.drain(..flushed);
         layers.version = version.clone();
         self.note_backlog(&version);
