@@ -97,7 +97,8 @@ pub(super) fn verify(core: &Core) -> Result<VerifyReport> {
             report.entries += meta.entries;
         }
     }
-    let _keep = KeepLog::new(core);
+    // A store that was opened read-only removes nothing, and so there is nothing to keep.
+    let _keep = (!core.read_only).then(|| KeepLog::new(core));
     let (oldest, current) = (core.set.oldest_wal(), core.committer.log_end().1);
     let closed: Vec<u64> = wal::list(core.env.as_ref(), &core.dir)?
         .into_iter()
