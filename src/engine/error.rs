@@ -1,6 +1,7 @@
 //! [`Error`]: everything that can go wrong, each with what it belongs to and what to do about it.
 
 use esker_table::TableError;
+use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, io};
@@ -69,6 +70,14 @@ pub enum Error {
     },
     /// The store was closed.
     Closed,
+    /// Code that the engine was given (a hook, a listener) panicked, or the engine itself did, where no caller could meet
+    /// the panic. The store takes no more writes then.
+    Panicked {
+        /// Where: `background work`, or whose code it is.
+        who: &'static str,
+        /// What the panic said.
+        what: String,
+    },
     /// Accepting the write now would mean to wait, and the caller asked not to.
     Busy {
         /// What the store is waiting for.
@@ -125,6 +134,13 @@ impl Error {
         Error::Invalid { option, what: what.into() }
     }
 
+    /// A panic that was caught.
+    pub(crate) fn panicked(who: &'static str, panic: &(dyn Any + Send)) -> Error {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Error::Panicked { who, what: text.unwrap_or("it does not say why").to_owned() }
+    }
+
     /// Adds the path to what a table format reported.
     pub(crate) fn table(path: &Path, error: TableError) -> Error {
         match error {
@@ -176,6 +192,7 @@ impl fmt::Display for Error {
             Error::NotEmpty { path, what } => write!(f, "{}: {what}", path.display()),
             Error::ReadOnly { reason } => write!(f, "the store is read-only: {reason}"),
             Error::Closed => f.write_str("the store was closed; open it again"),
+            Error::Panicked { who, what } => write!(f, "{who} panicked: {what}"),
             Error::Busy { what } => write!(f, "the store is busy: {what}; try again later"),
             Error::KeyTooLong { len } => {
                 write!(f, "a key of {len} bytes is too long; the limit is {} bytes", crate::MAX_KEY_LEN)

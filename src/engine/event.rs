@@ -1,6 +1,8 @@
 //! [`EventListener`]: being told what the engine does in the background.
 
+use crate::error::Error;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +78,8 @@ pub enum Event {
         /// How long.
         waited: Duration,
     },
-    /// Background work failed in a way that leaves the store writable; it will be tried again.
+    /// Something failed in the background in a way that leaves the store writable: work that will be tried again, or the
+    /// callback of a write, which panicked.
     BackgroundError {
         /// What failed.
         what: String,
@@ -90,7 +93,8 @@ pub enum Event {
 
 /// Is told what the engine does.
 ///
-/// Called on the thread that does it, which may be one that writes or compacts: return soon, and do not call the store.
+/// Called on the thread that does it, which may be one that writes or compacts: return soon, and do not call the store. If it
+/// panics, nothing is lost and nobody else meets the panic, but the store takes no more writes until it is opened again.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -125,15 +129,21 @@ impl<F: Fn(&Event) + Send + Sync> EventListener for F {
     }
 }
 
+/// Is told that a listener panicked. Returns whether the store takes no more writes because of it.
+type OnPanic = Box<dyn Fn(&Error) -> bool + Send + Sync>;
+
 /// Everybody who listens.
-#[derive(Clone, Default)]
 pub(crate) struct Events {
     listeners: Vec<Arc<dyn EventListener>>,
+    on_panic: OnPanic,
 }
 
 impl Events {
-    pub(crate) fn new(listeners: Vec<Arc<dyn EventListener>>) -> Events {
-        Events { listeners }
+    pub(crate) fn new(
+        listeners: Vec<Arc<dyn EventListener>>,
+        on_panic: impl Fn(&Error) -> bool + Send + Sync + 'static,
+    ) -> Events {
+        Events { listeners, on_panic: Box::new(on_panic) }
     }
 
     pub(crate) fn emit(&self, event: &Event) {
@@ -144,7 +154,14 @@ impl Events {
             _ => tracing::info!(?event),
         }
         for listener in &self.listeners {
-            listener.on_event(event);
+            // Events are told in the middle of things: records taken out of the log's buffer and not yet written, a version
+            // not yet installed. A panic must not leave those half done.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| listener.on_event(event))) {
+                let error = Error::panicked("a listener", &*panic);
+                if (self.on_panic)(&error) {
+                    self.emit(&Event::ReadOnly { reason: error.to_string() });
+                }
+            }
         }
     }
 }

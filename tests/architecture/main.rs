@@ -17,7 +17,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("hooks", &[]),
     ("metrics", &[]),
     ("options", &["error", "hooks"]),
-    ("event", &[]),
+    ("event", &["error"]),
     ("pin", &["sync"]),
     ("fs", &["error", "sync"]),
     ("record", &["error", "fs", "options"]),

@@ -7,8 +7,10 @@ use crate::event::Event;
 use crate::manifest::{FileMeta, VersionEdit};
 use crate::read::Bounds;
 use crate::sync::std_lock;
+use crate::write::commit::Committer;
 use crate::write::tree::Tree;
 use esker_table::Fragments;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
@@ -17,6 +19,16 @@ use std::time::Duration;
 /// How often the worker looks for work that no write announces: entries that grow too old, files whose last reader
 /// went.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Runs the body of a thread. However it ends, nobody goes on waiting for what it does not do any more: a panic, of a
+/// hook most likely, ends all writing.
+pub(crate) fn supervise(committer: &Committer, body: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
+        committer.fail(&Error::panicked("background work", &*panic));
+    }
+    committer.stall.progress();
+    committer.notify_synced();
+}
 
 /// The body of a background thread.
 pub(crate) fn run(core: &Arc<Core>) {

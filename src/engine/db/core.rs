@@ -373,9 +373,10 @@ impl Core {
             return Ok(());
         }
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| -> Result<()> {
+            let committer = self.committer.clone();
             let thread = self
                 .env
-                .spawn(name, work)
+                .spawn(name, Box::new(move || super::background::supervise(&committer, work)))
                 .map_err(|error| Error::io(&self.dir, "start a thread for", error))?;
             std_lock(&self.threads).push(thread);
             Ok(())

@@ -239,7 +239,11 @@ fn assemble(
 ) -> Result<(Arc<Core>, usize)> {
     let env = builder.env.clone();
     let metrics = Arc::new(Metrics::default());
-    let events = Arc::new(Events::new(builder.listeners.clone()));
+    let health =
+        if builder.read_only { Health::read_only("it was opened read-only") } else { Health::writable() };
+    let health = Arc::new(health);
+    let failing = health.clone();
+    let events = Arc::new(Events::new(builder.listeners.clone(), move |error| failing.fail(error)));
     let limits = limits(&builder);
     let blocks = Arc::new(DecodedBlocks::new(
         builder.memory_budget as u64 / 4,
@@ -284,9 +288,6 @@ fn assemble(
             older_segments.insert(number, len);
         }
     }
-    let health =
-        if builder.read_only { Health::read_only("it was opened read-only") } else { Health::writable() };
-    let health = Arc::new(health);
     let committer = Arc::new(Committer::new(CommitterParts {
         env: env.clone(),
         dir: dir.to_owned(),

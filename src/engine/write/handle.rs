@@ -2,10 +2,11 @@
 
 use super::commit::Committer;
 use super::log::Lsn;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::Background;
 use crate::sync::{Condvar, Mutex, Ordering, lock, wait};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 type Callback = Box<dyn FnOnce(Result<()>) + Send>;
@@ -166,13 +167,22 @@ impl Committer {
         let failed = self.health.check_writable().err();
         let synced = self.synced.load(Ordering::Acquire);
         for callback in self.queue.take(|lsn| lsn <= synced) {
-            callback(Ok(()));
+            self.call(callback, Ok(()));
         }
         if let Some(error) = failed {
             for callback in self.queue.take(|_| true) {
-                callback(Err(error.clone()));
+                self.call(callback, Err(error.clone()));
             }
             self.queue.changed.notify_all();
+        }
+    }
+
+    /// Calls back. A panic is the business of whoever gave the callback: it must neither end the thread that syncs, nor reach
+    /// somebody else's write, nor keep the other callbacks from being called.
+    fn call(&self, callback: Callback, result: Result<()>) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(result))) {
+            let what = Error::panicked("the callback of a write", &*panic).to_string();
+            self.events.emit(&crate::Event::BackgroundError { what });
         }
     }
 }
