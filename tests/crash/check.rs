@@ -39,6 +39,9 @@ fn prefix_of(
     else {
         return Err(format!("the keyspaces are {names:?}, but should be {:?}", progress.names.keys()));
     };
+    // A drop comes after every write before it, as another write would.
+    let dropped = lives.len() < progress.names.len();
+    let lower = if dropped { progress.commits.len() } else { lower };
     let mut all = all.clone();
     if let Some(unlogged) = all.remove(UNLOGGED) {
         let (lower, total) = (progress.unlogged_flushed, progress.unlogged.len());

@@ -365,6 +365,7 @@ impl<'a> Session<'a> {
                 progress.names_or = Some(after.clone());
                 db.drop_keyspace(name)?;
                 (progress.names, progress.names_or) = (after, None);
+                progress.all_durable();
             }
             Step::Reopen => {
                 self.db = None;

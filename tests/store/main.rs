@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
+mod at_once;
+mod checkpoints;
+mod drops;
 mod features;
 mod panics;
 

@@ -23,8 +23,8 @@ use crate::hooks::Collector;
 use crate::manifest::{AddedFile, FileMeta, Stamp};
 use crate::sync::std_lock;
 use esker_table::{
-    FormatId, Fragments, Kind, Properties, RangeTombstone, RawBlock, TableFormat, TableWriter, Trailer,
-    WriteOptions,
+    FormatId, Fragments, Kind, Properties, RangeTombstone, RawBlock, SeqNo, TableFormat, TableWriter,
+    Trailer, WriteOptions,
 };
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -61,6 +61,8 @@ pub(crate) struct Outputs<'a> {
     start: Option<Vec<u8>>,
     /// The last key of the current table.
     last_key: Vec<u8>,
+    /// For tables whose entries are ingested: everything up to this sequence number is older.
+    ingested_after: Option<SeqNo>,
     done: Vec<AddedFile>,
     bytes: u64,
     /// Numbers of files that exist under their temporary names.
@@ -105,10 +107,16 @@ impl<'a> Outputs<'a> {
             unsized_bytes: 0,
             start: None,
             last_key: Vec::new(),
+            ingested_after: None,
             done: Vec::new(),
             bytes: 0,
             written: Vec::new(),
         })
+    }
+
+    /// Makes the tables say that their entries were ingested, after everything that is visible by now.
+    pub(crate) fn mark_ingested(&mut self) {
+        self.ingested_after = Some(self.context.visible);
     }
 
     /// Whether blocks of this format can be copied into the tables.
@@ -213,6 +221,7 @@ impl<'a> Outputs<'a> {
             }
         }
         let mut collected = vec![Stamp::encode(self.context.keyspace, self.context.record)];
+        collected.extend(self.ingested_after.map(Stamp::encode_ingested));
         if let (Some(collector), Some(factory)) = (open.collector.take(), &self.context.options.collector) {
             collected.push((factory.name().to_owned(), collector.finish()));
         }

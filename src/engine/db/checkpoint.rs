@@ -9,12 +9,12 @@
 use super::core::Core;
 use super::open::create_dir;
 use crate::error::{Error, Result};
-use crate::fs::Env;
 use crate::fs::filename::FileName;
-use crate::manifest;
-use std::io;
+use crate::fs::{Env, refuses_links};
+use crate::manifest::{self, StoreState};
+use crate::record::{LogKind, Salvage};
+use crate::sync::std_lock;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 /// Bytes that are copied at a time.
 const COPY_BYTES: usize = 1 << 20;
@@ -25,29 +25,37 @@ pub(super) struct KeepLog<'a>(&'a Core);
 impl<'a> KeepLog<'a> {
     /// Segments that the MANIFEST needs from now on stay until this is dropped.
     pub(super) fn new(core: &'a Core) -> KeepLog<'a> {
-        core.checkpoints.fetch_add(1, Ordering::AcqRel);
+        *std_lock(&core.checkpoints) += 1;
         KeepLog(core)
     }
 }
 
 impl Drop for KeepLog<'_> {
     fn drop(&mut self) {
-        if self.0.checkpoints.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.remove_old_segments();
-        }
+        *std_lock(&self.0.checkpoints) -= 1;
+        // Does nothing while somebody else keeps them.
+        self.0.remove_old_segments();
     }
 }
 
 /// See [`super::Db::checkpoint`].
 pub(super) fn checkpoint(core: &Core, to: &Path) -> Result<()> {
     core.health.check_writable()?;
+    // One at a time: another one to the same place would take this one's files for what a crash left.
+    let _one = std_lock(&core.copying);
     let env = core.env.as_ref();
     if env.read_dir(to).is_ok() || env.file_len(to).is_ok() {
         let what = "it exists already; give a new directory for the checkpoint".to_owned();
         return Err(Error::NotEmpty { path: to.to_owned(), what });
     }
     let tmp = temporary(to);
-    if env.read_dir(&tmp).is_ok() {
+    if let Ok(names) = env.read_dir(&tmp) {
+        if let Some(stranger) = names.iter().find(|name| FileName::parse(name).is_none()) {
+            let what = format!(
+                "the checkpoint is made under this name first, but `{stranger}` is in it; move it away"
+            );
+            return Err(Error::NotEmpty { path: tmp, what });
+        }
         env.remove_dir_all(&tmp).map_err(|error| Error::io(&tmp, "remove", error))?;
     }
     create_dir(env, &tmp)?;
@@ -91,8 +99,7 @@ fn fill(core: &Core, tmp: &Path) -> Result<()> {
         let to = FileName::Table(meta.number).path(tmp);
         link(env, &from, &to, meta.size)?;
     }
-    let segments = crate::wal::list(env, &core.dir)?;
-    for &number in segments.iter().filter(|&&n| n >= state.oldest_wal && n <= last_segment) {
+    for number in chain(env, &core.dir, &state, last_segment)? {
         let from = FileName::Wal(number).path(&core.dir);
         let len = if number == last_segment {
             log_end
@@ -107,13 +114,43 @@ fn fill(core: &Core, tmp: &Path) -> Result<()> {
     manifest::write_store(env, tmp, &state)
 }
 
+/// The segments of the log that the state needs, up to `last`.
+///
+/// # Errors
+/// `MissingFile` if one of them is not there: what it held would be missing in the copy, without a word.
+fn chain(env: &dyn Env, dir: &Path, state: &StoreState, last: u64) -> Result<Vec<u64>> {
+    let mut segments = crate::wal::list(env, dir)?;
+    segments.retain(|&number| number >= state.oldest_wal && number <= last);
+    let missing = |number: u64| {
+        let what = "the checkpoint needs this segment of the log".to_owned();
+        Err(Error::MissingFile { path: FileName::Wal(number).path(dir), what })
+    };
+    for number in [state.oldest_wal, last] {
+        if number != 0 && !segments.contains(&number) {
+            return missing(number);
+        }
+    }
+    let mut before = None;
+    for &number in &segments {
+        let path = FileName::Wal(number).path(dir);
+        let source = env.open(&path).map_err(|error| Error::io(&path, "open", error))?;
+        let follows = Salvage::open(source, &path, LogKind::Wal, number)?.previous();
+        // The oldest that is needed may follow one that is not needed any more, and the first of all follows none.
+        let first_needed = number == state.oldest_wal;
+        match follows {
+            Some(previous) if before != Some(previous) && !first_needed => return missing(previous),
+            None if before.is_some() => return Err(Error::corruption(&path, 0, "its header is damaged")),
+            _ => before = Some(number),
+        }
+    }
+    Ok(segments)
+}
+
 /// Gives a file a second name, or copies it where the file system cannot do that.
 fn link(env: &dyn Env, from: &Path, to: &Path, len: u64) -> Result<()> {
     match env.hard_link(from, to) {
         Ok(()) => Ok(()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported) => {
-            copy(env, from, to, len)
-        }
+        Err(error) if refuses_links(error.kind()) => copy(env, from, to, len),
         Err(error) => Err(Error::io(to, "link", error)),
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::fs::filename::FileName;
 use crate::fs::{Background, DirLock, Env};
-use crate::manifest::{KeyspaceEdit, VersionEdit, VersionSet};
+use crate::manifest::{KeyspaceEdit, KeyspaceId, Version, VersionEdit, VersionSet};
 use crate::metrics::Metrics;
 use crate::options::Durability;
 use crate::read::SnapshotList;
@@ -21,7 +21,7 @@ use crate::write::tree::Tree;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -46,10 +46,12 @@ pub(crate) struct Core {
     pub(crate) events: Arc<Events>,
     pub(crate) health: Arc<Health>,
     pub(crate) recovery: RecoveryReport,
-    /// Held while a keyspace is created or dropped.
+    /// Held while a keyspace is created or dropped, or given ingested tables.
     pub(crate) ddl: Mutex<()>,
-    /// Checkpoints under way: segments of the log must stay.
-    pub(crate) checkpoints: AtomicUsize,
+    /// Checkpoints under way: segments of the log must stay. Held while some are removed.
+    pub(crate) checkpoints: Mutex<usize>,
+    /// Held while a checkpoint is made.
+    pub(crate) copying: Mutex<()>,
     /// Bytes a second that background work lately brought out of the way; 0 before it was measured.
     pub(crate) drain: AtomicU64,
     /// Ends the background threads.
@@ -288,6 +290,17 @@ impl Core {
         })
     }
 
+    /// Makes a change that a caller asked for. One that is refused before anything is written leaves everything as it was, and
+    /// the store writable. What background work asks for is never refused but by mistake, and then ends writing.
+    pub(crate) fn log_and_apply(
+        &self,
+        edit: VersionEdit,
+        install: impl FnOnce(&[(KeyspaceId, Arc<Version>)]),
+    ) -> Result<()> {
+        let installed = self.set.log_and_apply(edit, install);
+        if self.set.has_failed() { self.guard(installed) } else { installed }
+    }
+
     /// Removes tables that no reader needs any more.
     pub(crate) fn remove_obsolete(&self) {
         for number in self.set.reclaim() {
@@ -309,7 +322,12 @@ impl Core {
 
     /// Removes segments of the log that the MANIFEST does not need.
     pub(crate) fn remove_old_segments(&self) {
-        if self.checkpoints.load(Ordering::Acquire) > 0 {
+        if self.read_only || self.health.check_open().is_err() {
+            return;
+        }
+        // Held to the end, so that no checkpoint begins, and notes which segments it needs, in between.
+        let checkpoints = std_lock(&self.checkpoints);
+        if *checkpoints > 0 {
             return;
         }
         let oldest = self.set.oldest_wal();
@@ -330,14 +348,8 @@ impl Core {
 
     /// Ends background work, makes everything durable, and releases the directory. Later calls do nothing.
     pub(crate) fn close(&self) -> Result<()> {
-        // What is in no log has to be in tables.
-        let flushed = match self.health.check_writable() {
-            Ok(()) => {
-                let trees = self.all_trees();
-                trees.iter().filter(|tree| !tree.options.log).try_for_each(|tree| self.flush_tree(tree))
-            }
-            Err(_) => Ok(()),
-        };
+        // Most of what is in no log is flushed before writers have to wait.
+        let mut result = if self.health.check_writable().is_ok() { self.flush_unlogged() } else { Ok(()) };
         self.stop.store(true, Ordering::Release);
         for tree in self.all_trees() {
             tree.stop.store(true, Ordering::Release);
@@ -353,10 +365,19 @@ impl Core {
         // Writers that are under way end first; those that come later find the store closed. Nobody writes to the log
         // once the directory is released.
         let pause = self.committer.pause();
-        let result = if self.health.check_writable().is_ok() { self.committer.finish_log() } else { Ok(()) };
+        if self.health.check_writable().is_ok() {
+            // What was written since has to be in tables too.
+            result = result.and(self.flush_unlogged());
+        }
+        if self.health.check_writable().is_ok() {
+            result = result.and(self.committer.finish_log());
+        }
         if self.health.check_open().is_ok() {
             if !self.read_only && self.health.check_writable().is_ok() {
                 self.remove_obsolete();
+            }
+            if !self.read_only {
+                self.set.close();
             }
             self.health.close();
             self.committer.stall.progress();
@@ -364,7 +385,13 @@ impl Core {
             std_lock(&self.lock).take();
         }
         drop(pause);
-        flushed.and(result)
+        result
+    }
+
+    /// Flushes the keyspaces that have no log.
+    pub(crate) fn flush_unlogged(&self) -> Result<()> {
+        let trees = self.all_trees();
+        trees.iter().filter(|tree| !tree.options.log).try_for_each(|tree| self.flush_tree(tree))
     }
 
     /// Starts the threads that an environment with threads wants.

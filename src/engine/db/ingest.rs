@@ -7,11 +7,13 @@
 use super::core::Core;
 use crate::compaction::{Outputs, Sink, Splitter};
 use crate::error::{Error, Result};
+use crate::fs::filename::FileName;
 use crate::manifest::{AddedFile, FileMeta, KeyspaceEdit, VersionEdit};
 use crate::options::CompactionStrategy;
+use crate::sync::std_lock;
 use crate::write::tree::Tree;
 use crate::{MAX_KEY_LEN, MAX_VALUE_LEN};
-use esker_table::{Kind, Trailer};
+use esker_table::{Kind, SeqNo, Trailer};
 use std::sync::Arc;
 
 /// The size that tables are closed at where the strategy names none.
@@ -87,7 +89,8 @@ pub(super) fn ingest(
     };
     let context = core.job_context(tree, None);
     let splitter = Splitter::new(Vec::new(), table_bytes, u64::MAX);
-    let outputs = Outputs::new(&context, 0, None, splitter, Vec::new())?;
+    let mut outputs = Outputs::new(&context, 0, None, splitter, Vec::new())?;
+    outputs.mark_ingested();
     let mut writer = IngestWriter { outputs, last_key: Vec::new(), entries: 0 };
     fill(&mut writer)?;
     let IngestWriter { outputs, entries, .. } = writer;
@@ -103,20 +106,73 @@ pub(super) fn ingest(
 
 /// Adds tables as the newest run of level 0.
 fn add(core: &Core, tree: &Arc<Tree>, added: Vec<AddedFile>) -> Result<()> {
+    let mut built = Built { core, files: added };
     // Most of the flushing is done before writers have to wait.
     core.flush_tree(tree)?;
-    let _pause = core.committer.pause();
-    core.flush_tree(tree)?;
+    // The keyspace is not dropped meanwhile, and ingests into it come one after the other, so that their sequence numbers, their
+    // runs and their file numbers are in one order.
+    let _ddl = std_lock(&core.ddl);
+    core.health.check_writable()?;
     if tree.is_dropped() {
         return Err(Error::NoSuchKeyspace { name: tree.name().to_owned() });
     }
+    let _pause = core.committer.pause();
+    core.flush_tree(tree)?;
     // The tables must not become durable before what was committed earlier.
     core.guard(core.committer.sync_through(core.committer.log_end().0))?;
+    built.renumber()?;
     let (seqno, ticket) = core.committer.allocate_seqno();
-    let run = core.set.new_file_number();
-    let added = added
-        .into_iter()
-        .map(|file| {
+    let edit = VersionEdit {
+        last_seqno: Some(seqno),
+        keyspaces: vec![KeyspaceEdit {
+            id: tree.id,
+            flushed_seqno: Some(seqno),
+            added: built.as_of(seqno, core.set.new_file_number()),
+            ages: core.ages_up_to(tree, seqno),
+            ..KeyspaceEdit::default()
+        }],
+        ..VersionEdit::default()
+    };
+    let installed = core.log_and_apply(edit, |versions| {
+        for (_, version) in versions {
+            tree.install(version.clone(), 0);
+        }
+    });
+    // Whatever happened, later writes must not wait for this number for ever.
+    core.committer.publish.publish(ticket);
+    if installed.is_ok() || core.set.has_failed() {
+        // They are the store's now; or they may be, which opening it again finds out.
+        built.files.clear();
+    }
+    installed
+}
+
+/// Tables that no MANIFEST names yet. Dropping it removes their files.
+struct Built<'a> {
+    core: &'a Core,
+    files: Vec<AddedFile>,
+}
+
+impl Built<'_> {
+    /// Gives the tables numbers above those of all tables that hold older entries of the keyspace: if the MANIFEST is lost,
+    /// nothing else says that they are newer.
+    fn renumber(&mut self) -> Result<()> {
+        let core = self.core;
+        for file in &mut self.files {
+            let number = core.set.new_file_number();
+            let to = FileName::TableTmp(number).path(&core.dir);
+            core.env
+                .rename(&FileName::TableTmp(file.meta.number).path(&core.dir), &to)
+                .map_err(|error| Error::io(&to, "name", error))?;
+            let meta = FileMeta { number, guard: core.set.guard(number), ..file.meta.as_ref().clone() };
+            file.meta = Arc::new(meta);
+        }
+        core.env.sync_dir(&core.dir).map_err(|error| Error::io(&core.dir, "sync", error))
+    }
+
+    /// The tables as a run whose entries all count as this sequence number.
+    fn as_of(&self, seqno: SeqNo, run: u64) -> Vec<AddedFile> {
+        let counted = |file: &AddedFile| {
             let meta = FileMeta {
                 seqno_override: Some(seqno),
                 min_seqno: seqno,
@@ -124,25 +180,16 @@ fn add(core: &Core, tree: &Arc<Tree>, added: Vec<AddedFile>) -> Result<()> {
                 ..file.meta.as_ref().clone()
             };
             AddedFile { level: file.level, run, meta: Arc::new(meta) }
-        })
-        .collect();
-    let edit = VersionEdit {
-        last_seqno: Some(seqno),
-        keyspaces: vec![KeyspaceEdit {
-            id: tree.id,
-            flushed_seqno: Some(seqno),
-            added,
-            ages: core.ages_up_to(tree, seqno),
-            ..KeyspaceEdit::default()
-        }],
-        ..VersionEdit::default()
-    };
-    let installed = core.set.log_and_apply(edit, |versions| {
-        for (_, version) in versions {
-            tree.install(version.clone(), 0);
+        };
+        self.files.iter().map(counted).collect()
+    }
+}
+
+impl Drop for Built<'_> {
+    fn drop(&mut self) {
+        for file in &self.files {
+            // What cannot be removed now is removed when the store is next opened.
+            let _ = self.core.env.remove_file(&FileName::TableTmp(file.meta.number).path(&self.core.dir));
         }
-    });
-    // Whatever happened, later writes must not wait for this number for ever.
-    core.committer.publish.publish(ticket);
-    core.guard(installed)
+    }
 }

@@ -222,6 +222,7 @@ impl Db {
         options.check()?;
         open::check_formats(&core.registry, &options)?;
         let _ddl = std_lock(&core.ddl);
+        core.health.check_writable()?;
         if core.tree(name).is_ok() {
             return Err(Error::KeyspaceExists { name: name.to_owned() });
         }
@@ -233,7 +234,7 @@ impl Db {
             keyspaces: vec![KeyspaceEdit { id, record: Some(record.clone()), ..KeyspaceEdit::default() }],
             ..VersionEdit::default()
         };
-        core.guard(core.set.log_and_apply(edit, |_| ()))?;
+        core.log_and_apply(edit, |_| ())?;
         let mem = Arc::new(Memtable::new(core.committer.memtable_capacity(0)));
         let version = core.set.version(id)?;
         let tree =
@@ -262,6 +263,7 @@ impl Db {
         let core = self.core();
         core.health.check_writable()?;
         let _ddl = std_lock(&core.ddl);
+        core.health.check_writable()?;
         let tree = core.tree(name)?;
         if tree.id == DEFAULT_KEYSPACE {
             return Err(Error::invalid(
@@ -275,16 +277,19 @@ impl Db {
         let _compacting = std_lock(&tree.compacting);
         let _flushing = std_lock(&tree.flushing);
         let pause = core.committer.pause();
-        let sealed: usize = tree.sealed().iter().map(|s| s.bytes).sum();
+        // A power loss must not keep the drop and lose what was written before it: a copy of the contents, perhaps.
+        core.guard(core.committer.sync_through(core.committer.log_end().0))
+            .inspect_err(|_| tree.dropped.store(false, Ordering::Release))?;
+        // In this order: nothing is sealed any more in a tree that the committer does not know.
         core.committer.remove_tree(tree.id);
+        let sealed: usize = tree.sealed().iter().map(|s| s.bytes).sum();
         core.committer.stall.remove_sealed(sealed);
         let edit = VersionEdit {
             keyspaces: vec![KeyspaceEdit { id: tree.id, dropped: true, ..KeyspaceEdit::default() }],
             ..VersionEdit::default()
         };
         // The store is read-only if this fails, and the keyspace still there for its readers.
-        core.guard(core.set.log_and_apply(edit, |_| ()))
-            .inspect_err(|_| tree.dropped.store(false, Ordering::Release))?;
+        core.log_and_apply(edit, |_| ()).inspect_err(|_| tree.dropped.store(false, Ordering::Release))?;
         drop(pause);
         core.remove_tree(name);
         tree.forget_contents();

@@ -30,7 +30,7 @@ use esker_table::{Kind, SeqNo, Trailer};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 /// The end of a log that a crash left torn: bytes that were never synced and could not be used.
@@ -319,7 +319,8 @@ fn assemble(
         health,
         recovery: report,
         ddl: Mutex::new(()),
-        checkpoints: AtomicUsize::new(0),
+        checkpoints: Mutex::new(0),
+        copying: Mutex::new(()),
         drain: AtomicU64::new(0),
         stop: AtomicBool::new(false),
         threads: Mutex::new(Vec::new()),

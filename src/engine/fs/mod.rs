@@ -18,6 +18,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Whether a file system that says this to a hard link cannot make that link at all, so that the file is to be copied: it has
+/// no links (FAT says that they are not permitted), the other name is on another device, or the file has as many names as it
+/// can.
+pub(crate) fn refuses_links(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(kind, CrossesDevices | PermissionDenied | TooManyLinks | Unsupported)
+}
+
 /// A file that is written from front to back. Many threads may share it: appends are ordered by the caller, a sync may
 /// run beside an append and covers at least what was appended before it began.
 pub trait WritableFile: Send + Sync + fmt::Debug {

@@ -69,6 +69,8 @@ enum Log {
     Open(Manifest),
     /// A write failed, for this reason.
     Failed(String),
+    /// The store was closed: somebody else may have it open by now.
+    Closed,
 }
 
 impl VersionSet {
@@ -191,6 +193,7 @@ impl VersionSet {
         match &*log {
             Log::Open(_) => {}
             Log::Failed(reason) => return Err(Error::ReadOnly { reason: reason.clone() }),
+            Log::Closed => return Err(Error::Closed),
             Log::Loaded(_) => {
                 return Err(Error::ReadOnly { reason: "it was opened read-only".to_owned() });
             }
@@ -234,6 +237,16 @@ impl VersionSet {
             manifest.append(edit)?;
         }
         unpublished.iter().try_for_each(|&number| publish(&*self.env, &self.dir, number))
+    }
+
+    /// Whether a write failed, so that it is not known what the MANIFEST says.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(*std_lock(&self.log), Log::Failed(_))
+    }
+
+    /// Refuses every further edit. One that is being written is written first.
+    pub(crate) fn close(&self) {
+        *std_lock(&self.log) = Log::Closed;
     }
 
     /// Puts a MANIFEST that begins with a snapshot of the state in the place of MANIFEST `previous`.

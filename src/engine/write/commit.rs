@@ -108,7 +108,34 @@ pub(crate) struct CommitState {
     pauses: u32,
 }
 
+impl Active {
+    /// Counts what is about to be written, with its record in `segment` of the log, if in one.
+    fn count(&mut self, bytes: usize, segment: Option<u64>) {
+        if let Some(segment) = segment {
+            self.first_segment.get_or_insert(segment);
+        }
+        self.bytes += bytes;
+    }
+}
+
 impl CommitState {
+    /// Reserves room in a keyspace's memtable.
+    fn reserve_in(
+        &mut self,
+        keyspace: KeyspaceId,
+        bound: usize,
+    ) -> Result<(&mut Active, Arc<Memtable>), NotReady> {
+        let Some(active) = self.active.get_mut(&keyspace) else {
+            let name = format!("number {keyspace}, which was dropped");
+            return Err(NotReady::Refused(Error::NoSuchKeyspace { name }));
+        };
+        if !active.mem.try_reserve(bound) {
+            return Err(NotReady::Seal(keyspace, bound));
+        }
+        let mem = active.mem.clone();
+        Ok((active, mem))
+    }
+
     fn folds(&self, keyspace: KeyspaceId) -> bool {
         self.active.get(&keyspace).is_some_and(|active| active.tree.options.fold.is_some())
     }
@@ -282,17 +309,12 @@ impl Committer {
                 state = wait(&self.resumed, state);
             }
             self.health.check_writable()?;
-            match Self::reserve(&mut state, ops) {
+            match Self::reserve(&mut state, ops, durability) {
                 Ok(ready) => break ready,
                 Err(NotReady::Refused(error)) => return Err(error),
                 Err(NotReady::Seal(id, bound)) => self.seal_locked(&mut state, id, bound),
             }
         };
-        if !logged && durability == Durability::Synced {
-            targets.release();
-            let what = "the keyspace has no log: write with `Buffered`, and `flush` to make it durable";
-            return Err(Error::invalid("durability", what));
-        }
         let first_seqno = state.next_seqno;
         let last_seqno = first_seqno + u64::from(ops.count()).saturating_sub(1);
         state.next_seqno = last_seqno + 1;
@@ -319,7 +341,11 @@ impl Committer {
     }
 
     /// Finds the memtables of the operations and reserves room in them. Returns also whether the commit goes to the log.
-    fn reserve(state: &mut CommitState, ops: &Ops<'_>) -> Result<(Targets, bool), NotReady> {
+    fn reserve(
+        state: &mut CommitState,
+        ops: &Ops<'_>,
+        durability: Durability,
+    ) -> Result<(Targets, bool), NotReady> {
         for op in ops.iter().filter(|op| op.kind == Kind::RangeDelete) {
             if state.folds(op.keyspace) {
                 let what = "a keyspace that the batch names has a fold, which a range delete would pass by";
@@ -330,28 +356,21 @@ impl Committer {
             }
         }
         let segment = state.tail.segment;
-        let mut reserve_in = |op_keyspace: KeyspaceId,
-                              bound: usize,
-                              bytes: usize|
-         -> Result<(Arc<Memtable>, bool), NotReady> {
-            let Some(active) = state.active.get_mut(&op_keyspace) else {
-                let name = format!("number {op_keyspace}, which was dropped");
-                return Err(NotReady::Refused(Error::NoSuchKeyspace { name }));
-            };
-            if !active.mem.try_reserve(bound) {
-                return Err(NotReady::Seal(op_keyspace, bound));
-            }
-            let logged = active.tree.options.log;
-            if logged {
-                active.first_segment.get_or_insert(segment);
-            }
-            active.bytes += bytes;
-            state.active_bytes += bytes;
-            Ok((active.mem.clone(), logged))
+        let unlogged = || {
+            let what = "the keyspace has no log: write with `Buffered`, and `flush` to make it durable";
+            NotReady::Refused(Error::invalid("durability", what))
         };
         if let Ops::Single(op) = ops {
             let bound = entry_bound(op.key.len(), op.value.len());
-            let (mem, logged) = reserve_in(op.keyspace, bound, op.key.len() + op.value.len() + ENTRY_BYTES)?;
+            let bytes = op.key.len() + op.value.len() + ENTRY_BYTES;
+            let (active, mem) = state.reserve_in(op.keyspace, bound)?;
+            let logged = active.tree.options.log;
+            if !logged && durability == Durability::Synced {
+                mem.release(bound);
+                return Err(unlogged());
+            }
+            active.count(bytes, logged.then_some(segment));
+            state.active_bytes += bytes;
             return Ok((Targets::One(mem, bound), logged));
         }
         let mut bounds: Vec<(KeyspaceId, usize, usize)> = Vec::new();
@@ -364,25 +383,32 @@ impl Committer {
         }
         let mut list: Vec<(KeyspaceId, Arc<Memtable>, usize)> = Vec::with_capacity(bounds.len());
         let mut any_logged = false;
-        for (id, bound, bytes) in bounds {
-            match reserve_in(id, bound, bytes) {
-                Ok((mem, logged)) => {
-                    any_logged |= logged;
+        let mut refused = None;
+        for &(id, bound, _) in &bounds {
+            match state.reserve_in(id, bound) {
+                Ok((active, mem)) => {
+                    any_logged |= active.tree.options.log;
                     list.push((id, mem, bound));
                 }
                 Err(not_ready) => {
-                    list.iter().for_each(|(_, mem, bound)| mem.release(*bound));
-                    return Err(not_ready);
+                    refused = Some(not_ready);
+                    break;
                 }
             }
         }
-        // A batch that touches a logged keyspace is logged whole, so that it stays whole after a crash: the memtables of
-        // the others then need the log too.
-        if any_logged {
-            for (id, ..) in &list {
-                if let Some(active) = state.active.get_mut(id) {
-                    active.first_segment.get_or_insert(segment);
-                }
+        if refused.is_none() && !any_logged && durability == Durability::Synced {
+            refused = Some(unlogged());
+        }
+        if let Some(not_ready) = refused {
+            list.iter().for_each(|(_, mem, bound)| mem.release(*bound));
+            return Err(not_ready);
+        }
+        // Nothing can be in the way any more, and what is counted is written. A batch that touches a logged keyspace is logged
+        // whole, so that it stays whole after a crash: the memtables of the others then need the log too.
+        for (id, _, bytes) in bounds {
+            if let Some(active) = state.active.get_mut(&id) {
+                active.count(bytes, any_logged.then_some(segment));
+                state.active_bytes += bytes;
             }
         }
         Ok((Targets::Many(list), any_logged))
