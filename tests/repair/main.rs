@@ -101,7 +101,18 @@ impl Life {
                 self.content.get_mut(name).unwrap().retain(|k, _| k < &start || k >= &end);
             }
             92..95 => keyspace.flush().unwrap(),
-            95 => keyspace.compact(..).unwrap(),
+            95..97 => {
+                let first = dice.below(1500);
+                let value = vec![dice.below(256) as u8; dice.below(200) as usize];
+                let keys: Vec<Vec<u8>> =
+                    (first..first + dice.below(80)).map(|i| format!("key{i:04}").into_bytes()).collect();
+                keyspace.ingest(|writer| keys.iter().try_for_each(|key| writer.put(key, &value))).unwrap();
+                for key in keys {
+                    self.history.get_mut(name).unwrap().entry(key.clone()).or_default().insert(value.clone());
+                    self.content.get_mut(name).unwrap().insert(key, value.clone());
+                }
+            }
+            97 => keyspace.compact(..).unwrap(),
             _ => while db.step_background().unwrap() {},
         }
     }
@@ -237,4 +248,54 @@ fn a_store_in_use_is_refused() {
     assert!(matches!(repair(&env), Err(Error::Locked { .. })));
     db.close().unwrap();
     assert!(repair(&env).unwrap().is_intact());
+}
+
+fn without_manifest(env: &SimEnv) -> RepairReport {
+    for (path, _) in files(env, |path| path.contains("MANIFEST") || path.ends_with("CURRENT")) {
+        remove(env, &path);
+    }
+    repair(env).unwrap()
+}
+
+/// What is ingested hides what was in memory before it, and not what is written after it: also when only the tables are left
+/// to say so.
+#[test]
+fn ingested_tables_keep_their_place_without_a_manifest() {
+    let env = SimEnv::new();
+    let never = KeyspaceOptions::new().compaction(CompactionStrategy::Leveled {
+        l0_trigger: 1000,
+        ratio: 4,
+        table_bytes: 4 << 10,
+    });
+    let db = Db::builder().env(Arc::new(env.clone())).keyspace_defaults(never).open(STORE).unwrap();
+    let key = |i: u32| format!("key{i:04}");
+    let ingest = |range: std::ops::Range<u32>, value: &str| {
+        db.ingest(|writer| range.into_iter().try_for_each(|i| writer.put(key(i), value.repeat(40)))).unwrap();
+    };
+    db.put("flushed", "1").unwrap();
+    db.flush().unwrap();
+    (0..300).for_each(|i| db.put(key(i), "in memory").unwrap());
+    // Several tables each, the second over a part of the first.
+    ingest(0..250, "first");
+    ingest(100..280, "second");
+    // Written right after them, to the last of their tables.
+    db.put(key(279), "after").unwrap();
+    db.put(key(90), "after").unwrap();
+    db.flush().unwrap();
+    ingest(50..60, "third");
+    let show = |db: &Db| -> Content {
+        db.range(..).map(|pair| pair.map(|(k, v)| (k.to_vec(), v.to_vec())).unwrap()).collect()
+    };
+    let shown = show(&db);
+    assert!(db.view().unwrap().tables().len() > 6);
+    db.close().unwrap();
+    let report = without_manifest(&env);
+    let db = Db::builder().env(Arc::new(env.clone())).open(STORE).unwrap();
+    let found = show(&db);
+    for (key, value) in &shown {
+        let text = |value: Option<&Vec<u8>>| value.map(|v| v[..v.len().min(12)].escape_ascii().to_string());
+        assert_eq!(text(found.get(key)), text(Some(value)), "{}: {report}", key.escape_ascii());
+    }
+    assert!(found == shown, "{report}");
+    assert_eq!(report.tables_rewritten, 0, "{report}");
 }

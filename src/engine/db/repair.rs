@@ -22,8 +22,8 @@ mod writer;
 pub use report::{DamagedLog, DamagedTable, RepairReport};
 
 use crate::fs::filename::{FileName, LOST};
-use crate::fs::{Env, LockMode};
-use crate::manifest::{self, StoreState, VersionEdit, VersionSet};
+use crate::fs::{Env, LockMode, refuses_links};
+use crate::manifest::{self, KeyspaceId, StoreState, VersionEdit, VersionSet};
 use crate::tables::FormatRegistry;
 use crate::{Error, LocalEnv, Recovery, Result};
 use candidate::Candidate;
@@ -36,6 +36,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use writer::Output;
+
+/// Ids of keyspaces above this one are damage or forgery: stores give them out one after the other. So a repair can always
+/// give out a further one.
+const HIGHEST_ID: KeyspaceId = KeyspaceId::MAX - 2;
 
 /// How a repair works.
 #[derive(Clone, Debug)]
@@ -324,7 +328,7 @@ impl<'a> Repair<'a> {
             let (from, to) = (name.path(dir), lost.join(free));
             let kept = match env.hard_link(&from, &to) {
                 Ok(()) => None,
-                Err(e) if is_refusal(e.kind()) => Some(to.clone()),
+                Err(e) if refuses_links(e.kind()) => Some(to.clone()),
                 Err(e) => return Err(Error::io(&from, "set aside", e)),
             };
             self.report.set_aside.push(to);
@@ -333,14 +337,6 @@ impl<'a> Repair<'a> {
         env.sync_dir(&lost).map_err(|e| Error::io(&lost, "sync", e))?;
         Ok(done)
     }
-}
-
-/// Whether a file system that says this to a hard link cannot make one at all.
-fn is_refusal(kind: io::ErrorKind) -> bool {
-    matches!(
-        kind,
-        io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied | io::ErrorKind::CrossesDevices
-    )
 }
 
 #[cfg(test)]

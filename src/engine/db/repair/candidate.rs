@@ -1,5 +1,6 @@
 //! [`Candidate`]: a table file found in a store under repair, looked at from end to end.
 
+use super::HIGHEST_ID;
 use super::entries::{Bounds, Entry, TableEntries};
 use crate::fs::Env;
 use crate::fs::filename::FileName;
@@ -7,7 +8,11 @@ use crate::manifest::{FileMeta, Stamp};
 use crate::tables::FormatRegistry;
 use crate::{Error, Result};
 use esker_table::footer::Footer;
-use esker_table::{BlockSource, Properties, SeqNo, Slice, TableError, TableFormat, TableReader, Trailer};
+use esker_table::key::MAX_SEQNO;
+use esker_table::{
+    BlockSource, LookupKey, Properties, RangeTombstone, ReadOptions, SeqNo, Slice, TableError, TableFormat,
+    TableReader, Trailer,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -142,7 +147,57 @@ impl Candidate {
 
     /// What the table says of its keyspace.
     pub(super) fn stamp(&self) -> Option<Stamp> {
-        Stamp::of(self.properties()?)
+        Stamp::of(self.properties()?).filter(|stamp| stamp.id <= HIGHEST_ID)
+    }
+
+    /// The sequence number that everything older than this table's entries goes up to, if it was ingested and its place is not
+    /// known.
+    pub(super) fn ingested_after(&self) -> Option<SeqNo> {
+        let properties = self.properties().filter(|_| self.known.is_none())?;
+        let bare = properties.max_seqno == 0 && !properties.is_empty();
+        bare.then(|| Stamp::ingested_after(properties).unwrap_or(0))
+    }
+
+    /// Whether the keys of two tables overlap.
+    pub(super) fn overlaps(&self, other: &Candidate) -> bool {
+        let before = |a: &Properties, b: &Properties| {
+            a.largest < b.smallest || (a.largest_exclusive && a.largest == b.smallest)
+        };
+        match (self.properties(), other.properties()) {
+            (Some(a), Some(b)) => !before(a, b) && !before(b, a),
+            _ => true,
+        }
+    }
+
+    /// Whether an intact table holds this entry of a key, or something newer that hides it.
+    ///
+    /// # Errors
+    /// `Corruption` or `Io`.
+    pub(super) fn holds(&self, key: &[u8], seqno: SeqNo) -> Result<bool> {
+        let Some(reader) = &self.reader else { return Ok(false) };
+        let inside = |meta: &Arc<FileMeta>| meta.smallest[..] <= *key && !meta.ends_before(key);
+        if !self.known.as_ref().is_none_or(inside) {
+            return Ok(false);
+        }
+        let failed = |e| Error::table(&self.path, e);
+        let counts_as = |own: SeqNo| self.seqno_override.unwrap_or(own);
+        let newest = LookupKey::new(key, MAX_SEQNO);
+        let found = reader.get(&newest, &ReadOptions::default().with_fill_cache(false)).map_err(failed)?;
+        if found.is_some_and(|found| counts_as(found.trailer.seqno()) >= seqno) {
+            return Ok(true);
+        }
+        let deleted = reader.range_tombstones().map_err(failed)?.covering(key, MAX_SEQNO);
+        Ok(deleted.is_some_and(|own| counts_as(own) >= seqno))
+    }
+
+    /// Whether an intact table holds this range delete, or its part at the beginning.
+    ///
+    /// # Errors
+    /// `Corruption` or `Io`.
+    pub(super) fn holds_range(&self, tombstone: &RangeTombstone) -> Result<bool> {
+        let Some(reader) = &self.reader else { return Ok(false) };
+        let all = reader.range_tombstones().map_err(|e| Error::table(&self.path, e))?;
+        Ok(all.covering(&tombstone.start, tombstone.seqno) == Some(tombstone.seqno))
     }
 
     /// How many entries it should have.

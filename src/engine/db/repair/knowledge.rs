@@ -1,5 +1,6 @@
 //! [`Knowledge`]: what the MANIFEST of a store that is under repair still says.
 
+use super::HIGHEST_ID;
 use crate::fs::Env;
 use crate::fs::filename::FileName;
 use crate::manifest::{self, FileMeta, KeyspaceId, KeyspaceRecord, StoreState, VersionEdit};
@@ -33,7 +34,7 @@ impl Knowledge {
     /// `Unsupported` if it is from a newer version: an older one cannot repair it. `Io`.
     pub(super) fn read(env: &dyn Env, dir: &Path, names: &BTreeSet<FileName>) -> Result<Knowledge> {
         let mut known = Knowledge::default();
-        let newest = names.iter().rev().find_map(|name| match name {
+        let found = names.iter().rev().filter_map(|name| match name {
             FileName::Manifest(number) => Some(*number),
             _ => None,
         });
@@ -53,14 +54,26 @@ impl Knowledge {
             known.problems.push(format!("{}, which CURRENT names, is missing", FileName::Manifest(number)));
         }
         let present = current.filter(|&number| names.contains(&FileName::Manifest(number)));
-        match present.or(newest) {
-            Some(number) => known.read_manifest(env, dir, number)?,
-            None => known.problems.push("there is no MANIFEST".to_owned()),
+        if let Some(number) = present {
+            known.read_manifest(env, dir, number)?;
+            return Ok(known);
+        }
+        let mut any = false;
+        for number in found {
+            any = true;
+            // The newest may be one that was begun to take the place of the one before, and says nothing yet.
+            if known.read_manifest(env, dir, number)? > 0 {
+                return Ok(known);
+            }
+        }
+        if !any {
+            known.problems.push("there is no MANIFEST".to_owned());
         }
         Ok(known)
     }
 
-    fn read_manifest(&mut self, env: &dyn Env, dir: &Path, number: u64) -> Result<()> {
+    /// Returns how many edits could be read.
+    fn read_manifest(&mut self, env: &dyn Env, dir: &Path, number: u64) -> Result<u64> {
         let path = FileName::Manifest(number).path(dir);
         let source = env.open(&path).map_err(|e| Error::io(&path, "open", e))?;
         let reclaim = Arc::default();
@@ -88,24 +101,30 @@ impl Knowledge {
         let mut salvage = match Salvage::open(source, &path, LogKind::Manifest, number) {
             Ok(salvage) => salvage,
             // It says that it is something else: nothing can be learnt from it.
-            Err(error) if error.is_corruption() => return Ok(()),
+            Err(error) if error.is_corruption() => return Ok(edits),
             Err(error) => return Err(error),
         };
+        let mut learnt = 0;
         while let Some(record) = salvage.next()? {
             // An edit that cannot be decoded is among the problems already.
             if let Ok(edit) = VersionEdit::decode(&record.payload, &reclaim) {
                 self.learn(edit);
+                learnt += 1;
             }
         }
-        Ok(())
+        Ok(learnt)
     }
 
     fn learn(&mut self, edit: VersionEdit) {
-        self.next_keyspace = self.next_keyspace.max(edit.next_keyspace.unwrap_or(0));
+        self.next_keyspace = self.next_keyspace.max(edit.next_keyspace.unwrap_or(0)).min(HIGHEST_ID + 1);
         self.last_seqno = self.last_seqno.max(edit.last_seqno.unwrap_or(0));
         self.removed.extend(edit.obsolete);
         for keyspace in edit.keyspaces {
             let id = keyspace.id;
+            if id > HIGHEST_ID {
+                self.problems.push(format!("the MANIFEST names a keyspace {id}, which no store has"));
+                continue;
+            }
             self.next_keyspace = self.next_keyspace.max(id + 1);
             if let Some(record) = keyspace.record {
                 self.keyspaces.insert(id, record);

@@ -4,11 +4,12 @@ use super::candidate::{self, Candidate};
 use super::entries::{Bounds, Merge, Stream, TableEntries};
 use super::report::DamagedTable;
 use super::writer::TABLE_BYTES;
-use super::{Error, Repair, Result};
+use super::{Error, HIGHEST_ID, Repair, Result};
 use crate::fs::filename::FileName;
 use crate::manifest::{
     AddedFile, FileMeta, KeyspaceEdit, KeyspaceId, KeyspaceRecord, MAX_LEVELS, StoreState, VersionEdit,
 };
+use esker_table::key::MAX_SEQNO;
 use esker_table::{Fragments, RangeTombstone, SeqNo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -201,20 +202,36 @@ impl Repair<'_> {
         Ok(edit)
     }
 
-    /// Ingested tables are written without sequence numbers, which only the MANIFEST knows. Their file number says when they
-    /// came: after every table with a lower one.
+    /// Ingested tables are written without sequence numbers, which only the MANIFEST knows. They got their file numbers when they
+    /// were added, after everything older of their keyspace had been written to tables, and say which sequence number they are
+    /// newer than. So they count as the first number that can be theirs: what came later has higher ones. The tables of one ingest
+    /// do not overlap, and count as the same.
     fn guess_ingested(&mut self) {
-        let mut newest = 0;
-        for candidate in self.candidates.values_mut() {
-            let bare = candidate.properties().is_some_and(|p| p.max_seqno == 0 && !p.is_empty());
-            if candidate.known.is_none() && bare && newest > 0 {
-                candidate.seqno_override = Some(newest);
+        let (mut newest, mut counts_as) = (0, 0);
+        let mut together: Vec<u64> = Vec::new();
+        let numbers: Vec<u64> = self.candidates.keys().copied().collect();
+        for number in numbers {
+            let candidate = &self.candidates[&number];
+            if let Some(after) = candidate.ingested_after() {
+                let overlaps = |other: &u64| self.candidates[other].overlaps(candidate);
+                if together.is_empty()
+                    || counts_as != newest
+                    || after >= newest
+                    || together.iter().any(overlaps)
+                {
+                    together.clear();
+                    counts_as = newest.max(after).min(MAX_SEQNO - 1) + 1;
+                }
+                together.push(number);
                 self.report.notes.push(format!(
                     "{} was ingested; it counts as written after all tables with lower numbers",
                     candidate.name
                 ));
+                if let Some(candidate) = self.candidates.get_mut(&number) {
+                    candidate.seqno_override = Some(counts_as);
+                }
             }
-            newest = newest.max(candidate.seqnos().1);
+            newest = newest.max(self.candidates[&number].seqnos().1);
         }
     }
 
@@ -233,7 +250,8 @@ impl Repair<'_> {
         records
             .entry(DEFAULT.0)
             .or_insert_with(|| KeyspaceRecord { name: DEFAULT.1.to_owned(), ..log.clone() });
-        for &id in self.log.keyspaces.difference(&self.known.dropped) {
+        let in_log = self.log.keyspaces.iter().filter(|&&id| id <= HIGHEST_ID);
+        for &id in in_log.filter(|id| !self.known.dropped.contains(id)) {
             records.entry(id).or_insert_with(|| {
                 let name = format!("recovered-{id}");
                 self.report.notes.push(format!("the name of keyspace {id} is lost; it is `{name}` now"));
@@ -301,6 +319,15 @@ impl Repair<'_> {
         any
     }
 
+    fn any_holds(&self, numbers: &[u64], holds: impl Fn(&Candidate) -> Result<bool>) -> Result<bool> {
+        for candidate in numbers.iter().filter_map(|number| self.candidates.get(number)) {
+            if holds(candidate)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Puts the tables of a keyspace in an order.
     fn place(
         &mut self,
@@ -330,8 +357,22 @@ impl Repair<'_> {
             ..KeyspaceEdit::default()
         };
         let mut rescued = (Vec::new(), Vec::new());
+        let log = |seqnos| self.log.entries(self.output.env, self.output.dir, id, seqnos, None);
         if losses || damaged {
-            rescued = self.log.entries(self.output.env, self.output.dir, id, (0, flushed), None)?;
+            rescued = log((0, flushed))?;
+        } else {
+            // Tables that nobody knows of may be missing: what the log has and no table holds is theirs.
+            let (entries, tombstones) = log((0, flushed))?;
+            for entry in entries {
+                if !self.any_holds(numbers, |table| table.holds(&entry.key, entry.trailer.seqno()))? {
+                    rescued.0.push(entry);
+                }
+            }
+            for tombstone in tombstones {
+                if !self.any_holds(numbers, |table| table.holds_range(&tombstone))? {
+                    rescued.1.push(tombstone);
+                }
+            }
         }
         let nothing_rescued = rescued.0.is_empty() && rescued.1.is_empty();
         metas.retain(|meta| meta.entries > 0 || meta.range_tombstones > 0);

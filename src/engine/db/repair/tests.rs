@@ -10,6 +10,8 @@ use crate::write::batch::decode_payload;
 use esker_table::codec::varint;
 use esker_table::{Fragments, Kind, RangeTombstone, Slice, Trailer};
 
+mod unknown;
+
 const DIR: &str = "store";
 
 /// What is visible in each keyspace.
