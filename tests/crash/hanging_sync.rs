@@ -1,7 +1,7 @@
 //! A device that takes for ever to make data durable: whoever asked for it waits, readers do not.
 
-use esker::testing::SimEnv;
-use esker::{Background, Db, Durability, WriteBatch};
+use esker::testing::{Fault, SimEnv};
+use esker::{Background, Db, Durability, WriteBatch, WriteOptions};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -97,4 +97,70 @@ fn a_buffered_write_does_not_wait_for_the_sync_of_another() {
     assert_eq!(db.get("buffered").unwrap().unwrap(), b"value");
     drop(held);
     writing.join().unwrap().unwrap();
+}
+
+#[test]
+fn no_submitted_write_waits_for_a_sync_not_even_where_a_segment_ends() {
+    let env = SimEnv::new().with_background(Background::Threads);
+    let builder = Db::builder().env(Arc::new(env.clone())).segment_bytes(4096);
+    let db = builder.open("store").unwrap();
+    let held = env.hold_syncs();
+    let (done, wait) = channel();
+    let writer = db.clone();
+    std::thread::spawn(move || {
+        let mut commits = Vec::new();
+        for i in 0..100u32 {
+            for durability in [Durability::Buffered, Durability::Synced] {
+                let mut batch = WriteBatch::new();
+                batch.put(i.to_be_bytes(), [durability as u8; 500]);
+                commits.push(writer.submit(&batch, WriteOptions::new(durability)).unwrap());
+            }
+        }
+        done.send(commits).unwrap();
+    });
+    let commits = wait.recv_timeout(FOR_EVER).expect("a submitted write waits for a sync");
+    held.wait_for(1);
+    assert_eq!(db.range(..).count(), 100);
+    let waiting = commits.iter().filter(|commit| commit.poll().is_none()).count();
+    assert!(waiting >= 100, "{waiting} of 200 writes wait");
+    let (told, telling) = channel();
+    drop(held);
+    for commit in commits {
+        let told = told.clone();
+        commit.on_done(move |result| told.send(result.is_ok()).unwrap());
+    }
+    for _ in 0..200 {
+        assert!(telling.recv_timeout(FOR_EVER).expect("every write is told"));
+    }
+}
+
+#[test]
+fn the_last_handle_may_go_in_a_callback() {
+    for fails in [false, true] {
+        let env = SimEnv::new().with_background(Background::Threads);
+        let open = || Db::builder().env(Arc::new(env.clone())).open("store");
+        let db = open().unwrap();
+        let mut batch = WriteBatch::new();
+        batch.put("k", "v");
+        if fails {
+            env.fail_from(env.calls(), Fault::Io);
+        }
+        let commit = db.submit(&batch, WriteOptions::new(Durability::Synced)).unwrap();
+        let ((alone, go), (done, wait)) = (channel(), channel());
+        let last = db.clone();
+        // Registered from a thread of its own, since the callback may be called at once.
+        std::thread::spawn(move || {
+            commit.on_done(move |result| {
+                go.recv().unwrap();
+                drop(last);
+                done.send(result.is_ok()).unwrap();
+            });
+        });
+        drop(db);
+        alone.send(()).unwrap();
+        assert_eq!(wait.recv_timeout(FOR_EVER).expect("closing in a callback comes to an end"), !fails);
+        if !fails {
+            assert_eq!(open().unwrap().get("k").unwrap().unwrap(), "v");
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(crate) fn supervise(committer: &Committer, body: impl FnOnce()) {
         committer.fail(&Error::panicked("background work", &*panic));
     }
     committer.stall.progress();
-    committer.notify_synced();
+    committer.notify_done();
 }
 
 /// The body of a background thread.

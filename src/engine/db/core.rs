@@ -96,7 +96,7 @@ impl Core {
     ) -> Result<Committed> {
         self.health.check_writable()?;
         self.stall(tree, ops.byte_len(), options.no_stall)?;
-        self.committer.commit(ops, options.durability)
+        self.committer.commit(ops, options)
     }
 
     /// What a writer has to do before it may write to this keyspace.
@@ -197,10 +197,11 @@ impl Core {
 
     /// Does one piece of background work. Returns whether there was any.
     pub(crate) fn step(&self) -> Result<bool> {
-        self.health.check_writable()?;
-        if self.committer.stall.stepped && self.committer.sync_wanted()? {
+        // Also after a failure, so that those who wait are told.
+        if self.committer.stall.stepped && self.committer.do_wanted()? {
             return Ok(true);
         }
+        self.health.check_writable()?;
         self.note_ages();
         if self.flush_pending()? {
             return Ok(true);
@@ -381,7 +382,7 @@ impl Core {
             }
             self.health.close();
             self.committer.stall.progress();
-            self.committer.notify_synced();
+            self.committer.notify_done();
             std_lock(&self.lock).take();
         }
         drop(pause);

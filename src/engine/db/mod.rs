@@ -349,8 +349,10 @@ impl Db {
         self.core().committer.limits.batch_bytes
     }
 
-    /// Writes a batch without waiting for its durability: it is visible when this returns, and the handle tells when it is
-    /// durable. An event loop never blocks on an fsync this way.
+    /// Writes a batch without waiting for its durability: it is visible when this returns, and the handle tells when it is as
+    /// durable as it asked to be. An event loop never blocks on an fsync this way. It may still have to wait when the store
+    /// stalls, and while an ingest, a checkpoint or the drop of a keyspace takes its place among the writes; with `no_stall`
+    /// the answer is `Busy` then.
     ///
     /// # Errors
     /// Those of [`write_with`](Db::write_with), apart from what the durability brings.
@@ -372,21 +374,26 @@ impl Db {
         let ops = batch.checked(core.id)?;
         if batch.is_empty() {
             core.health.check_writable()?;
-            return Ok(Commit::new(core.committer.clone(), 0, core.committer.visible()));
+            return Ok(Commit::new(
+                core.committer.clone(),
+                0,
+                Durability::Buffered,
+                core.committer.visible(),
+            ));
         }
         let committed = core.write_visible(None, &ops, options)?;
-        let lsn = match options.durability {
-            Durability::Buffered => {
-                core.committer.write_through(committed.lsn)?;
-                0
-            }
+        let (lsn, durability) = (committed.lsn, options.durability);
+        let is_done = match durability {
+            Durability::Buffered => core.committer.write_without_waiting(lsn)?,
             Durability::Synced => {
-                core.committer.write_large_tail(committed.lsn)?;
-                core.committer.want_sync(committed.lsn);
-                committed.lsn
+                core.committer.write_large_tail(lsn)?;
+                false
             }
         };
-        Ok(Commit::new(core.committer.clone(), lsn, committed.last_seqno))
+        if !is_done {
+            core.committer.want(lsn, durability);
+        }
+        Ok(Commit::new(core.committer.clone(), lsn, durability, committed.last_seqno))
     }
 
     /// The state of the whole store at this moment, for as long as the snapshot lives.

@@ -293,11 +293,12 @@ impl Committer {
             self.events.emit(&crate::Event::ReadOnly { reason: error.to_string() });
         }
         self.stall.progress();
-        self.notify_synced();
+        // Locks may be held here; the thread that syncs, or the next step, tells those who wait.
+        self.queue.wake();
     }
 
     /// Makes the operations visible, in one step. Waiting for the durability is up to the caller.
-    pub(crate) fn commit(&self, ops: &Ops<'_>, durability: Durability) -> Result<Committed> {
+    pub(crate) fn commit(&self, ops: &Ops<'_>, options: WriteOptions) -> Result<Committed> {
         self.health.check_writable()?;
         let byte_len = ops.byte_len();
         if byte_len > self.limits.batch_bytes && ops.count() > 1 {
@@ -306,10 +307,15 @@ impl Committer {
         let mut state = lock(&self.state);
         let (targets, logged) = loop {
             while state.pauses > 0 {
+                if options.no_stall {
+                    return Err(Error::Busy {
+                        what: "an ingest, a checkpoint or the like to take its place",
+                    });
+                }
                 state = wait(&self.resumed, state);
             }
             self.health.check_writable()?;
-            match Self::reserve(&mut state, ops, durability) {
+            match Self::reserve(&mut state, ops, options.durability) {
                 Ok(ready) => break ready,
                 Err(NotReady::Refused(error)) => return Err(error),
                 Err(NotReady::Seal(id, bound)) => self.seal_locked(&mut state, id, bound),

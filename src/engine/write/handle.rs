@@ -4,6 +4,7 @@ use super::commit::Committer;
 use super::log::Lsn;
 use crate::error::{Error, Result};
 use crate::fs::Background;
+use crate::options::Durability;
 use crate::sync::{Condvar, Mutex, Ordering, lock, wait};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,13 +30,20 @@ type Callback = Box<dyn FnOnce(Result<()>) + Send>;
 /// ```
 pub struct Commit {
     committer: Arc<Committer>,
-    lsn: Lsn,
+    awaited: Awaited,
     seqno: u64,
 }
 
+/// Where the log has to have come to, and in which sense.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    lsn: Lsn,
+    durability: Durability,
+}
+
 impl Commit {
-    pub(crate) fn new(committer: Arc<Committer>, lsn: Lsn, seqno: u64) -> Commit {
-        Commit { committer, lsn, seqno }
+    pub(crate) fn new(committer: Arc<Committer>, lsn: Lsn, durability: Durability, seqno: u64) -> Commit {
+        Commit { committer, awaited: Awaited { lsn, durability }, seqno }
     }
 
     /// The sequence number of the write's last operation. Later writes have higher ones.
@@ -48,27 +56,30 @@ impl Commit {
     /// # Errors
     /// `Io` or `ReadOnly` if the log could not be written; the write may then be lost.
     pub fn wait(&self) -> Result<()> {
-        self.committer.sync_through(self.lsn)
+        match self.awaited.durability {
+            Durability::Buffered => self.committer.write_through(self.awaited.lsn),
+            Durability::Synced => self.committer.sync_through(self.awaited.lsn),
+        }
     }
 
     /// Whether the write is as durable as it asked to be, or failed. Never blocks.
     pub fn poll(&self) -> Option<Result<()>> {
-        if self.committer.synced.load(Ordering::Acquire) >= self.lsn {
+        if self.committer.has_come_to(self.awaited) {
             return Some(Ok(()));
         }
         self.committer.health.check_writable().err().map(Err)
     }
 
     /// Calls `done` once the write is as durable as it asked to be, or failed: at once if it is already, otherwise on the
-    /// thread that syncs the log. It must not block.
+    /// thread that syncs the log, or another that does. It must not block.
     pub fn on_done(self, done: impl FnOnce(Result<()>) + Send + 'static) {
         if let Some(result) = self.poll() {
             return done(result);
         }
-        self.committer.queue.push(self.lsn, Box::new(done));
-        // The sync may have happened since the poll.
+        self.committer.queue.push(self.awaited, Box::new(done));
+        // It may have happened since the poll.
         if self.poll().is_some() {
-            self.committer.notify_synced();
+            self.committer.notify_done();
         }
     }
 }
@@ -79,7 +90,7 @@ impl fmt::Debug for Commit {
     }
 }
 
-/// Who waits for a sync without blocking, and up to where one is wanted.
+/// Who waits for the log without blocking, and up to where it is wanted.
 #[derive(Default)]
 pub(crate) struct SyncQueue {
     state: Mutex<Wanted>,
@@ -88,22 +99,30 @@ pub(crate) struct SyncQueue {
 
 #[derive(Default)]
 struct Wanted {
-    lsn: Lsn,
-    callbacks: Vec<(Lsn, Callback)>,
+    /// Up to here the log is to be handed over, and up to here synced.
+    written: Lsn,
+    synced: Lsn,
+    callbacks: Vec<(Awaited, Callback)>,
     stopped: bool,
 }
 
 impl SyncQueue {
-    fn push(&self, lsn: Lsn, done: Callback) {
-        lock(&self.state).callbacks.push((lsn, done));
+    fn push(&self, awaited: Awaited, done: Callback) {
+        lock(&self.state).callbacks.push((awaited, done));
     }
 
-    /// Takes the callbacks whose position is `done`. The lock is taken even if there are none: it orders this after the
-    /// look at what is synced (or failed) by whoever pushed a callback before, and before that look by whoever pushes one
+    /// Takes the callbacks whose wait is `done`. The lock is taken even if there are none: it orders this after the
+    /// look at what is done (or failed) by whoever pushed a callback before, and before that look by whoever pushes one
     /// later. So nobody's callback is left over.
-    fn take(&self, done: impl Fn(Lsn) -> bool) -> Vec<Callback> {
+    fn take(&self, done: impl Fn(Awaited) -> bool) -> Vec<Callback> {
         let mut state = lock(&self.state);
-        state.callbacks.extract_if(.., |(lsn, _)| done(*lsn)).map(|(_, callback)| callback).collect()
+        state.callbacks.extract_if(.., |(awaited, _)| done(*awaited)).map(|(_, callback)| callback).collect()
+    }
+
+    /// Wakes the thread that syncs. With the lock, since that thread looks at the store's health under it before it waits.
+    pub(crate) fn wake(&self) {
+        drop(lock(&self.state));
+        self.changed.notify_all();
     }
 
     /// Ends the thread that syncs.
@@ -120,60 +139,89 @@ impl fmt::Debug for SyncQueue {
 }
 
 impl Committer {
-    /// Asks the syncing thread, or the next step, to make everything up to `lsn` durable.
-    pub(crate) fn want_sync(&self, lsn: Lsn) {
+    fn has_come_to(&self, awaited: Awaited) -> bool {
+        let reached = match awaited.durability {
+            Durability::Buffered => &self.written,
+            Durability::Synced => &self.synced,
+        };
+        reached.load(Ordering::Acquire) >= awaited.lsn
+    }
+
+    /// Asks the syncing thread, or the next step, to bring everything up to `lsn` where it is wanted.
+    pub(crate) fn want(&self, lsn: Lsn, durability: Durability) {
         let mut state = lock(&self.queue.state);
-        if lsn > state.lsn {
-            state.lsn = lsn;
+        let wanted = match durability {
+            Durability::Buffered => &mut state.written,
+            Durability::Synced => &mut state.synced,
+        };
+        if lsn > *wanted {
+            *wanted = lsn;
             drop(state);
             self.queue.changed.notify_one();
         }
     }
 
-    /// Does the sync that was asked for, if any. Returns whether there was one. For stepped stores.
-    pub(crate) fn sync_wanted(&self) -> Result<bool> {
-        let lsn = lock(&self.queue.state).lsn;
-        if self.synced.load(Ordering::Acquire) >= lsn {
-            return Ok(false);
+    /// What was asked for and is not done: up to where the log is to be brought, and in which sense.
+    fn wanted(&self, state: &Wanted) -> Option<Awaited> {
+        let synced = Awaited { lsn: state.synced, durability: Durability::Synced };
+        let written = Awaited { lsn: state.written, durability: Durability::Buffered };
+        [synced, written].into_iter().find(|&awaited| !self.has_come_to(awaited))
+    }
+
+    fn bring_to(&self, awaited: Awaited) -> Result<()> {
+        if awaited.durability == Durability::Synced {
+            return self.sync_through(awaited.lsn);
         }
-        self.sync_through(lsn).map(|()| true)
+        let result = self.write_through(awaited.lsn);
+        self.notify_done();
+        result
+    }
+
+    /// Does what was asked for, if anything. Returns whether there was something. For stepped stores.
+    pub(crate) fn do_wanted(&self) -> Result<bool> {
+        let wanted = self.wanted(&lock(&self.queue.state));
+        if self.health.check_writable().is_err() {
+            self.notify_done();
+        }
+        wanted.map_or(Ok(false), |awaited| self.bring_to(awaited).map(|()| true))
     }
 
     /// The body of the thread that syncs for writes that were submitted.
     pub(crate) fn run_sync_thread(&self) {
         debug_assert_eq!(self.env.background(), Background::Threads);
         loop {
-            let lsn = {
+            let wanted = {
                 let mut state = lock(&self.queue.state);
                 loop {
-                    if state.stopped || self.health.check_writable().is_err() {
+                    if state.stopped {
                         return;
                     }
-                    if state.lsn > self.synced.load(Ordering::Acquire) {
-                        break state.lsn;
+                    if self.health.check_writable().is_err() {
+                        break None;
+                    }
+                    if let Some(wanted) = self.wanted(&state) {
+                        break Some(wanted);
                     }
                     state = wait(&self.queue.changed, state);
                 }
             };
-            // A failure has made the store read-only and was told to everybody who waits.
-            if self.sync_through(lsn).is_err() {
-                return;
+            // A failure makes the store read-only, whoever met it; this thread tells everybody who waits.
+            if wanted.is_none_or(|wanted| self.bring_to(wanted).is_err()) {
+                return self.notify_done();
             }
         }
     }
 
-    /// Calls back those whose writes are durable by now, or all of them if the log failed.
-    pub(crate) fn notify_synced(&self) {
+    /// Calls back those whose writes are as durable as they asked, or all of them if the log failed. No lock may be held.
+    pub(crate) fn notify_done(&self) {
         let failed = self.health.check_writable().err();
-        let synced = self.synced.load(Ordering::Acquire);
-        for callback in self.queue.take(|lsn| lsn <= synced) {
+        for callback in self.queue.take(|awaited| self.has_come_to(awaited)) {
             self.call(callback, Ok(()));
         }
         if let Some(error) = failed {
             for callback in self.queue.take(|_| true) {
                 self.call(callback, Err(error.clone()));
             }
-            self.queue.changed.notify_all();
         }
     }
 

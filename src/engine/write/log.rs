@@ -21,7 +21,7 @@ use super::commit::Committer;
 use crate::error::Result;
 use crate::manifest::VersionEdit;
 use crate::record::{self, HEADER_LEN, RECORD_HEADER_LEN};
-use crate::sync::{Ordering, lock, std_lock};
+use crate::sync::{Ordering, lock, std_lock, try_lock};
 use crate::wal::Segment;
 use esker_table::SeqNo;
 use std::collections::VecDeque;
@@ -136,20 +136,34 @@ impl Committer {
             return Ok(());
         }
         self.health.check_writable()?;
-        self.write_out(&mut io).inspect_err(|error| self.fail(error))
+        self.write_out(&mut io, true).inspect_err(|error| self.fail(error)).map(|_| ())
+    }
+
+    /// Hands what was appended to the operating system, unless somebody else is at it or a segment ends: then a sync may be
+    /// in the way. Returns whether everything up to `lsn` has been handed over.
+    pub(crate) fn write_without_waiting(&self, lsn: Lsn) -> Result<bool> {
+        let is_written = || self.written.load(Ordering::Acquire) >= lsn;
+        let Some(log) = self.log.as_ref().filter(|_| !is_written()) else { return Ok(true) };
+        let Some(mut io) = try_lock(log) else { return Ok(false) };
+        self.health.check_writable()?;
+        Ok(is_written() || self.write_out(&mut io, false).inspect_err(|error| self.fail(error))?)
     }
 
     /// Hands the log's buffer to the operating system if it has grown large: for writes that nobody waits for.
     pub(crate) fn write_large_tail(&self, lsn: Lsn) -> Result<()> {
         let unwritten = lock(&self.state).tail.unwritten();
-        if unwritten > KEEP_BUFFER / 4 { self.write_through(lsn) } else { Ok(()) }
+        if unwritten > KEEP_BUFFER / 4 { self.write_without_waiting(lsn).map(|_| ()) } else { Ok(()) }
     }
 
-    /// Writes everything that was appended so far.
-    fn write_out(&self, io: &mut LogIo) -> Result<()> {
+    /// Writes everything that was appended so far. If no sync may be waited for and one were needed, nothing happens and
+    /// the answer is `false`.
+    fn write_out(&self, io: &mut LogIo, may_sync: bool) -> Result<bool> {
         let (closed, number, end) = {
             let mut state = lock(&self.state);
             let tail = &mut state.tail;
+            if !may_sync && !tail.closed.is_empty() {
+                return Ok(false);
+            }
             std::mem::swap(&mut tail.buffer, &mut io.spare);
             (std::mem::take(&mut tail.closed), tail.segment, tail.appended)
         };
@@ -170,7 +184,7 @@ impl Committer {
         }
         io.spare.clear();
         self.written.store(end, Ordering::Release);
-        Ok(())
+        Ok(true)
     }
 
     /// Ends the closed segments, begins those after them, and writes the newest buffer, which is in `io.spare`.
@@ -202,10 +216,20 @@ impl Committer {
     }
 
     /// Returns once everything up to `lsn` is on the device.
+    ///
+    /// No lock may be held: writes that were waiting for it are called back.
     pub(crate) fn sync_through(&self, lsn: Lsn) -> Result<()> {
         if self.synced.load(Ordering::Acquire) >= lsn {
             return Ok(());
         }
+        let result = self.sync_group(lsn);
+        // A callback may drop the last handle of the store, which closes it and takes all the locks.
+        self.notify_done();
+        result
+    }
+
+    /// Syncs for everybody whose record is appended, unless somebody else has done so meanwhile.
+    fn sync_group(&self, lsn: Lsn) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let _group = lock(&self.sync_lock);
         if self.synced.load(Ordering::Acquire) >= lsn {
@@ -229,7 +253,6 @@ impl Committer {
             }
         }
         self.synced.store(target, Ordering::Release);
-        self.notify_synced();
         Ok(())
     }
 

@@ -130,7 +130,7 @@ impl Store {
     pub(super) fn commit(&self, durability: Durability) -> Result<Committed> {
         let key = if durability == Durability::Synced { b"s" } else { b"b" };
         let op = Op { kind: Kind::Put, keyspace: DEFAULT_KEYSPACE, key, value: b"" };
-        let committed = self.committer.commit(&Ops::Single(op), durability)?;
+        let committed = self.committer.commit(&Ops::Single(op), WriteOptions::new(durability))?;
         assert!(self.committer.visible() >= committed.last_seqno);
         Ok(committed)
     }
@@ -164,8 +164,9 @@ impl Store {
             return self.called.note(false);
         };
         self.committer.write_large_tail(committed.lsn).unwrap();
-        self.committer.want_sync(committed.lsn);
-        let commit = Commit::new(self.committer.clone(), committed.lsn, committed.last_seqno);
+        self.committer.want(committed.lsn, Durability::Synced);
+        let commit =
+            Commit::new(self.committer.clone(), committed.lsn, Durability::Synced, committed.last_seqno);
         let (log, called) = (self.log.clone(), self.called.clone());
         commit.on_done(move |result| {
             if result.is_ok() {
