@@ -83,14 +83,15 @@ mod doors {
     pub fn replay_wal(env: &dyn Env, dir: &Path, recovery: Recovery, settle: bool) -> Result<WalRead> {
         let segments = wal::list(env, dir)?;
         let mut records = Vec::new();
-        let replay = wal::replay(env, dir, &segments, recovery, &mut |segment, payload| {
-            records.push((segment, payload.to_vec()));
-            Ok(())
-        })?;
+        let replay =
+            wal::replay(env, dir, &segments, recovery, &wal::Known::NOTHING, &mut |segment, _, payload| {
+                records.push((segment, payload.to_vec()));
+                Ok(())
+            })?;
         if settle {
             wal::settle(env, dir, &replay)?;
         }
-        Ok(WalRead { records, torn: replay.torn.is_some(), read_only: replay.read_only })
+        Ok(WalRead { records, torn: replay.torn.is_some(), read_only: replay.read_only.is_some() })
     }
 
     /// Loads the MANIFEST in force, and holds it against the files that are there. What it says, as text.

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot go on has failed")]
 
+mod live;
 mod unsynced;
 
 use esker::testing::SimEnv;
@@ -41,8 +42,8 @@ fn open(env: &SimEnv, table_io: TableIo) -> Result<Db, Error> {
 }
 
 /// A store with tables at two levels, of two keyspaces, with deletes of both kinds, and records in two segments of the
-/// log; and the states that it went through since it was last opened, the last of which is its content.
-fn store() -> (SimEnv, Vec<Content>) {
+/// log; and its content.
+fn store() -> (SimEnv, Content) {
     let env = SimEnv::new();
     let db = Db::builder().env(Arc::new(env.clone())).open(STORE).unwrap();
     db.create_keyspace("other", KeyspaceOptions::new()).unwrap();
@@ -58,7 +59,6 @@ fn store() -> (SimEnv, Vec<Content>) {
             content.insert((name.to_owned(), key.into_bytes()), value.into_bytes());
         }
         db.write(batch, Durability::Synced).unwrap();
-        content.clone()
     };
     put(&db, "default", 0, 60, "first");
     put(&db, "other", 0, 40, "other");
@@ -70,19 +70,38 @@ fn store() -> (SimEnv, Vec<Content>) {
     db.write(deletes, Durability::Synced).unwrap();
     db.flush().unwrap();
     while db.step_background().unwrap() {}
-    let mut states = vec![put(&db, "other", 200, 5, "logged")];
+    put(&db, "other", 200, 5, "logged");
     db.close().unwrap();
     let db = open(&env, TableIo::Mmap).unwrap();
-    states.push(put(&db, "default", 100, 5, "logged"));
-    states.push(put(&db, "other", 100, 5, "logged"));
+    put(&db, "default", 100, 5, "logged");
+    put(&db, "other", 100, 5, "logged");
     db.close().unwrap();
-    for state in &mut states {
-        state.retain(|(name, key), _| {
-            let deleted = key == b"key001" || (key.as_slice() >= b"key010" && key.as_slice() < b"key020");
-            name != "default" || !deleted
-        });
+    content.retain(|(name, key), _| {
+        let deleted = key == b"key001" || (key.as_slice() >= b"key010" && key.as_slice() < b"key020");
+        name != "default" || !deleted
+    });
+    (env, content)
+}
+
+/// A store that was opened three times and never flushed: all it has is in the log.
+fn unflushed() -> (SimEnv, Content) {
+    let env = SimEnv::new();
+    let mut content = Content::new();
+    for session in 0..3 {
+        let db = Db::builder().env(Arc::new(env.clone())).open(STORE).unwrap();
+        if session == 0 {
+            db.create_keyspace("other", KeyspaceOptions::new()).unwrap();
+        }
+        for name in ["default", "other"] {
+            let (key, value) = (format!("key{session:03}"), format!("{name}{session}"));
+            let mut batch = WriteBatch::new();
+            db.keyspace(name).unwrap().put_to(&mut batch, &key, &value);
+            db.write(batch, Durability::Synced).unwrap();
+            content.insert((name.to_owned(), key.into_bytes()), value.into_bytes());
+        }
+        db.close().unwrap();
     }
-    (env, states)
+    (env, content)
 }
 
 /// Everything that can be read, by every way of reading; or the first error.
@@ -118,9 +137,15 @@ enum Outcome {
     RefusedAtRead,
 }
 
-/// Whether this error is a good answer to damage in `file`.
-fn names(error: &Error, file: &str) -> bool {
+/// Whether this error is a good answer to damage in `file`, the first byte of which is `at`.
+fn names(error: &Error, file: &str, at: u64) -> bool {
     match error {
+        // In a log the place is told too: where the record or the header begins that is damaged.
+        Error::Corruption { path, offset, .. }
+            if file.ends_with(path.to_str().unwrap_or("?")) && !file.ends_with(".sst") =>
+        {
+            *offset <= at
+        }
         Error::Corruption { path, .. }
         | Error::MissingFile { path, .. }
         | Error::Unsupported { path, .. } => {
@@ -133,13 +158,13 @@ fn names(error: &Error, file: &str) -> bool {
     }
 }
 
-/// Opens and reads a damaged store. A cut of the newest segment may give an earlier state.
+/// Opens and reads a damaged store. The content is right or the damage is told, in the newest segment of the log too: after
+/// a clean close its length is known.
 fn judge(
     env: &SimEnv,
     table_io: TableIo,
-    file: &str,
-    states: &[Content],
-    earlier: bool,
+    (file, at): (&str, u64),
+    content: &Content,
 ) -> Result<Outcome, String> {
     let attempt = catch_unwind(AssertUnwindSafe(|| match open(env, table_io) {
         Ok(db) => (Outcome::RefusedAtRead, read_all(&db).and_then(|c| db.verify().map(|_| c))),
@@ -150,21 +175,21 @@ fn judge(
             let text = panic.downcast_ref::<String>().cloned();
             Err(format!("a panic: {}", text.unwrap_or_default()))
         }
-        Ok((_, Ok(content))) if states.last() == Some(&content) => Ok(Outcome::Right),
-        Ok((_, Ok(content))) if earlier && states.contains(&content) => Ok(Outcome::Right),
+        Ok((_, Ok(found))) if found == *content => Ok(Outcome::Right),
         Ok((_, Ok(_))) => Err("a wrong answer".to_owned()),
-        Ok((outcome, Err(error))) if names(&error, file) => Ok(outcome),
-        Ok((_, Err(error))) => Err(format!("the error does not name the file: {error}")),
+        Ok((outcome, Err(error))) if names(&error, file, at) => Ok(outcome),
+        Ok((_, Err(error))) => Err(format!("the error does not name the file and the place: {error}")),
     }
 }
 
 /// Tries a damage at many places of every file.
 fn sweep(what: &str, damage: impl Fn(&SimEnv, &str, u64) + Sync) {
-    let (env, states) = store();
+    let (env, content) = store();
     let full = std::env::var_os("ESKER_CORRUPTION_FULL").is_some();
     let files: Vec<(String, u64)> =
         env.files().into_iter().filter(|(path, _)| !path.ends_with("LOCK")).collect();
     let newest = files.iter().map(|(path, _)| path).rfind(|path| path.ends_with(".wal")).cloned();
+    let newest = newest.expect("there is a log");
     let (mut tried, mut outcomes, mut findings) = (0, BTreeMap::new(), Vec::new());
     for (file, len) in &files {
         let stride = if *len <= SMALL || full { 1 } else { STRIDE };
@@ -173,8 +198,10 @@ fn sweep(what: &str, damage: impl Fn(&SimEnv, &str, u64) + Sync) {
             for table_io in [TableIo::Mmap, TableIo::Pread] {
                 let damaged = env.kill();
                 damage(&damaged, file, at);
-                let earlier = what == "cut" && newest.as_ref() == Some(file);
-                match judge(&damaged, table_io, file, &states, earlier) {
+                match judge(&damaged, table_io, (file, at), &content) {
+                    Ok(outcome) if outcome != Outcome::RefusedAtOpen && *file == newest => {
+                        findings.push(format!("{file} {what} at {at}: nobody says so"));
+                    }
                     Ok(outcome) => *outcomes.entry(outcome).or_insert(0) += 1,
                     Err(finding) => findings.push(format!("{file} {what} at {at}, {table_io:?}: {finding}")),
                 }
@@ -208,11 +235,12 @@ fn every_cut() {
 #[test]
 fn every_file_gone() {
     use esker::Env;
-    let (env, states) = store();
-    for (file, _) in env.files().into_iter().filter(|(path, _)| !path.ends_with("LOCK")) {
-        let damaged = env.kill();
-        damaged.remove_file(file.as_ref()).unwrap();
-        judge(&damaged, TableIo::Mmap, &file, &states, false)
-            .unwrap_or_else(|finding| panic!("{file} gone: {finding}"));
+    for (env, content) in [store(), unflushed()] {
+        for (file, _) in env.files().into_iter().filter(|(path, _)| !path.ends_with("LOCK")) {
+            let damaged = env.kill();
+            damaged.remove_file(file.as_ref()).unwrap();
+            judge(&damaged, TableIo::Mmap, (&file, 0), &content)
+                .unwrap_or_else(|finding| panic!("{file} gone: {finding}"));
+        }
     }
 }

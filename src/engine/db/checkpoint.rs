@@ -23,16 +23,16 @@ const COPY_BYTES: usize = 1 << 20;
 pub(super) struct KeepLog<'a>(&'a Core);
 
 impl<'a> KeepLog<'a> {
-    /// Segments that the MANIFEST needs from now on stay until this is dropped.
+    /// None is removed from here on.
     pub(super) fn new(core: &'a Core) -> KeepLog<'a> {
-        *std_lock(&core.checkpoints) += 1;
+        *std_lock(&core.log_readers) += 1;
         KeepLog(core)
     }
 }
 
 impl Drop for KeepLog<'_> {
     fn drop(&mut self) {
-        *std_lock(&self.0.checkpoints) -= 1;
+        *std_lock(&self.0.log_readers) -= 1;
         // Does nothing while somebody else keeps them.
         self.0.remove_old_segments();
     }
@@ -109,6 +109,7 @@ fn fill(core: &Core, tmp: &Path) -> Result<()> {
         copy(env, &from, &FileName::Wal(number).path(tmp), len)?;
     }
     state.newest_wal = last_segment;
+    state.closed_wal = Some((last_segment, log_end));
     state.next_file = core.set.new_file_number();
     state.obsolete.clear();
     manifest::write_store(env, tmp, &state)

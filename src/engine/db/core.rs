@@ -48,8 +48,8 @@ pub(crate) struct Core {
     pub(crate) recovery: RecoveryReport,
     /// Held while a keyspace is created or dropped, or given ingested tables.
     pub(crate) ddl: Mutex<()>,
-    /// Checkpoints under way: segments of the log must stay. Held while some are removed.
-    pub(crate) checkpoints: Mutex<usize>,
+    /// Checkpoints and verifications under way: segments of the log must stay. Held while some are removed.
+    pub(crate) log_readers: Mutex<usize>,
     /// Held while a checkpoint is made.
     pub(crate) copying: Mutex<()>,
     /// Bytes a second that background work lately brought out of the way; 0 before it was measured.
@@ -244,8 +244,10 @@ impl Core {
         // could keep a later write and lose an earlier one.
         self.guard(self.committer.sync_through(last.lsn))?;
         let (tables, bytes) = (added.len(), added.iter().map(|f| f.meta.size).sum());
+        // The segment that records are appended to may not be on disk yet, and what the MANIFEST names has to be.
+        let oldest = self.committer.oldest_needed_segment(tree.id, sealed.len()).min(self.set.newest_wal());
         let edit = VersionEdit {
-            oldest_wal: Some(self.committer.oldest_needed_segment(tree.id, sealed.len())),
+            oldest_wal: Some(oldest),
             last_seqno: Some(last.seqno),
             keyspaces: vec![KeyspaceEdit {
                 id: tree.id,
@@ -326,9 +328,9 @@ impl Core {
         if self.read_only || self.health.check_open().is_err() {
             return;
         }
-        // Held to the end, so that no checkpoint begins, and notes which segments it needs, in between.
-        let checkpoints = std_lock(&self.checkpoints);
-        if *checkpoints > 0 {
+        // Held to the end, so that nobody begins to read, and notes which segments are needed, in between.
+        let log_readers = std_lock(&self.log_readers);
+        if *log_readers > 0 {
             return;
         }
         let oldest = self.set.oldest_wal();
@@ -371,7 +373,7 @@ impl Core {
             result = result.and(self.flush_unlogged());
         }
         if self.health.check_writable().is_ok() {
-            result = result.and(self.committer.finish_log());
+            result = result.and_then(|()| self.close_log());
         }
         if self.health.check_open().is_ok() {
             if !self.read_only && self.health.check_writable().is_ok() {
@@ -393,6 +395,14 @@ impl Core {
     pub(crate) fn flush_unlogged(&self) -> Result<()> {
         let trees = self.all_trees();
         trees.iter().filter(|tree| !tree.options.log).try_for_each(|tree| self.flush_tree(tree))
+    }
+
+    /// Ends the log, and records in the MANIFEST where it ends: after that no part of it can be lost unnoticed.
+    fn close_log(&self) -> Result<()> {
+        self.committer.finish_log()?;
+        let (_, segment, len) = self.committer.log_end();
+        self.set
+            .log_and_apply(VersionEdit { closed_wal: Some((segment, len)), ..VersionEdit::default() }, |_| ())
     }
 
     /// Starts the threads that an environment with threads wants.

@@ -228,7 +228,6 @@ impl Db {
         }
         let id = core.set.new_keyspace_id();
         let record = open::record_of(name, &options);
-        // Sequence numbers given out before cannot belong to it: recovery must not look for them.
         let edit = VersionEdit {
             next_keyspace: Some(id + 1),
             keyspaces: vec![KeyspaceEdit { id, record: Some(record.clone()), ..KeyspaceEdit::default() }],
@@ -330,7 +329,8 @@ impl Db {
         core.write(None, &batch.checked(core.id)?, options).map(|_| ())
     }
 
-    /// The largest [`byte_len`](WriteBatch::byte_len) of a batch of several operations: half the memory budget. A single
+    /// The largest [`byte_len`](WriteBatch::byte_len) of a batch of several operations: half the memory budget, 2 GiB at
+    /// most. A single
     /// operation is taken whatever its size, within the limits of keys and values.
     ///
     /// ```
@@ -489,10 +489,11 @@ impl Db {
         checkpoint::checkpoint(self.core(), to.as_ref())
     }
 
-    /// Reads everything that the store needs and checks it: every byte of every live table, the MANIFEST, the log.
+    /// Reads everything that the store needs and checks it: every byte of every live table, the MANIFEST, and the log, which
+    /// is synced first.
     ///
     /// # Errors
-    /// `Closed`, or `Io` if something could not be read. Damage is not an error here: the report lists it.
+    /// `Closed`, or `Io` if something could not be read, or the log not be synced. Damage is not an error here: the report lists it.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;

@@ -14,12 +14,14 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::fs::filename::{self, FileName};
 use crate::fs::{Env, LockMode};
-use crate::manifest::{self, KeyspaceEdit, KeyspaceId, KeyspaceRecord, LoadReport, VersionEdit, VersionSet};
+use crate::manifest::{
+    self, KeyspaceEdit, KeyspaceId, KeyspaceRecord, LoadReport, StoreState, VersionEdit, VersionSet,
+};
 use crate::memtable::{Memtable, entry_bound};
 use crate::metrics::Metrics;
 use crate::options::KeyspaceOptions;
 use crate::read::SnapshotList;
-use crate::record::End;
+use crate::record::{End, MAX_PAYLOAD_LEN};
 use crate::tables::{DecodedBlocks, FormatRegistry, TableCache};
 use crate::wal;
 use crate::write::batch::{DEFAULT_KEYSPACE, decode_payload};
@@ -220,13 +222,18 @@ fn limits(builder: &Builder) -> WriteLimits {
     WriteLimits {
         memtable_bytes: budget / 6,
         sealed_bytes: budget / 3,
-        batch_bytes: budget / 2,
+        // A batch is one record of the log.
+        batch_bytes: (budget / 2).min(MAX_PAYLOAD_LEN),
         segment_bytes: builder.segment_bytes.unwrap_or(segment),
         log_bytes: budget as u64,
     }
 }
 
 static NEXT_STORE_ID: AtomicU64 = AtomicU64::new(1);
+
+/// When more segments than this were replayed, what they hold is flushed: a store that is opened often and written little
+/// would otherwise keep a segment of each time.
+const REPLAYED_SEGMENTS: usize = 8;
 
 /// Puts an open store together: replays the log and, unless it is opened read-only, makes it writable.
 fn assemble(
@@ -245,49 +252,15 @@ fn assemble(
     let failing = health.clone();
     let events = Arc::new(Events::new(builder.listeners.clone(), move |error| failing.fail(error)));
     let limits = limits(&builder);
-    let blocks = Arc::new(DecodedBlocks::new(
-        builder.memory_budget as u64 / 4,
-        builder.keyspace_defaults.block_bytes,
-        metrics.clone(),
-    ));
-    let tables = TableCache::new(
-        env.clone(),
-        dir,
-        builder.table_io,
-        registry.clone(),
-        blocks.clone(),
-        metrics.clone(),
-    );
-    let mut report = RecoveryReport { created: loaded.is_none(), ..RecoveryReport::default() };
+    let (tables, blocks) = caches(&builder, dir, &registry, &metrics);
     let mut recovered = Recovered::new(&builder, &set, &tables, limits.memtable_bytes)?;
     let replay = recovered.replay(env.as_ref(), dir, &builder, &set)?;
-    report.replayed_records = replay.records;
-    report.replayed_bytes = replay.bytes;
-    report.torn.extend(replay.torn.iter().map(|t| TornLog {
-        path: t.path.clone(),
-        offset: t.offset,
-        bytes: t.bytes,
-        records: t.records,
-    }));
-    report.renamed_tables = loaded.as_ref().map_or(0, |loaded| loaded.rolled_forward.len());
-    if let Some(loaded) = &loaded
-        && let End::Torn { offset, bytes, records } = loaded.end
-    {
-        report.torn.push(TornLog { path: loaded.manifest.clone(), offset, bytes, records });
-    }
-    let segment = if builder.read_only {
-        None
-    } else {
-        Some(make_writable(env.as_ref(), dir, &set, loaded.as_ref(), &replay, &mut report)?)
+    let mut report = recovery_report(loaded.as_ref(), &replay);
+    let needed = recovered.first_segment();
+    let segment = match builder.read_only {
+        true => None,
+        false => Some(make_writable(&env, dir, &set, loaded.as_ref(), &replay, needed, &mut report)?),
     };
-    let mut older_segments = BTreeMap::new();
-    for number in wal::list(env.as_ref(), dir)? {
-        if segment.as_ref().is_none_or(|s| s.number() != number) {
-            let path = FileName::Wal(number).path(dir);
-            let len = env.file_len(&path).map_err(|error| Error::io(&path, "look at", error))?;
-            older_segments.insert(number, len);
-        }
-    }
     let committer = Arc::new(Committer::new(CommitterParts {
         env: env.clone(),
         dir: dir.to_owned(),
@@ -297,8 +270,8 @@ fn assemble(
         health: health.clone(),
         limits,
         last_seqno: recovered.last_seqno,
+        older_segments: older_segments(env.as_ref(), dir, segment.as_ref())?,
         segment,
-        older_segments,
     }));
     let trees = recovered.into_trees(&committer);
     let core = Arc::new(Core {
@@ -319,7 +292,7 @@ fn assemble(
         health,
         recovery: report,
         ddl: Mutex::new(()),
-        checkpoints: Mutex::new(0),
+        log_readers: Mutex::new(0),
         copying: Mutex::new(()),
         drain: AtomicU64::new(0),
         stop: AtomicBool::new(false),
@@ -328,26 +301,100 @@ fn assemble(
     });
     if !core.read_only {
         core.record_ages()?;
-        core.remove_old_segments();
+        shorten_log(&core, replay.segments);
     }
     Ok((core, builder.background_threads))
 }
 
-/// Step 4: from here on the directory changes.
+/// Removes segments that are not needed, and flushes what was recovered from too many.
+fn shorten_log(core: &Core, replayed: usize) {
+    core.remove_old_segments();
+    if replayed > REPLAYED_SEGMENTS {
+        // The store is open even if this fails: it can then be read, and says why it cannot be written.
+        let _ = core.all_trees().iter().try_for_each(|tree| core.flush_tree(tree));
+    }
+}
+
+/// What tables are read through.
+fn caches(
+    builder: &Builder,
+    dir: &Path,
+    registry: &Arc<FormatRegistry>,
+    metrics: &Arc<Metrics>,
+) -> (TableCache, Arc<DecodedBlocks>) {
+    let bytes = builder.memory_budget as u64 / 4;
+    let block_bytes = builder.keyspace_defaults.block_bytes;
+    let blocks = Arc::new(DecodedBlocks::new(bytes, block_bytes, metrics.clone()));
+    let (env, registry) = (builder.env.clone(), registry.clone());
+    (TableCache::new(env, dir, builder.table_io, registry, blocks.clone(), metrics.clone()), blocks)
+}
+
+fn recovery_report(loaded: Option<&LoadReport>, replay: &wal::Replay) -> RecoveryReport {
+    let torn = replay.torn.iter().map(|torn| TornLog {
+        path: torn.path.clone(),
+        offset: torn.offset,
+        bytes: torn.bytes,
+        records: torn.records,
+    });
+    let mut report = RecoveryReport {
+        created: loaded.is_none(),
+        torn: torn.collect(),
+        replayed_records: replay.records,
+        replayed_bytes: replay.bytes,
+        renamed_tables: loaded.map_or(0, |loaded| loaded.rolled_forward.len()),
+        ..RecoveryReport::default()
+    };
+    if let Some(loaded) = loaded
+        && let End::Torn { offset, bytes, records } = loaded.end
+    {
+        report.torn.push(TornLog { path: loaded.manifest.clone(), offset, bytes, records });
+    }
+    report
+}
+
+/// The segments that are not written any more, with their lengths.
+fn older_segments(env: &dyn Env, dir: &Path, current: Option<&wal::Segment>) -> Result<BTreeMap<u64, u64>> {
+    let mut older = BTreeMap::new();
+    for number in wal::list(env, dir)? {
+        if current.is_none_or(|segment| segment.number() != number) {
+            let path = FileName::Wal(number).path(dir);
+            let len = env.file_len(&path).map_err(|error| Error::io(&path, "look at", error))?;
+            older.insert(number, len);
+        }
+    }
+    Ok(older)
+}
+
+/// What the MANIFEST says of the log.
+pub(super) fn known_log(state: &StoreState) -> wal::Known {
+    wal::Known { oldest: state.oldest_wal, newest: state.newest_wal, end: state.closed_wal }
+}
+
+/// Step 4: from here on the directory changes. The log is needed from the segment `needed` on, if any of it is.
 fn make_writable(
-    env: &dyn Env,
+    env: &Arc<dyn Env>,
     dir: &Path,
     set: &VersionSet,
     loaded: Option<&LoadReport>,
     replay: &wal::Replay,
+    needed: Option<u64>,
     report: &mut RecoveryReport,
 ) -> Result<wal::Segment> {
+    let env = env.as_ref();
+    if let Some(number) = replay.read_only {
+        let what = "it uses a feature that this version cannot write beside; open the store read-only, or with a newer Esker";
+        return Err(Error::Unsupported { path: FileName::Wal(number).path(dir), what: what.to_owned() });
+    }
     wal::settle(env, dir, replay)?;
     set.start_writing()?;
     let number = set.new_file_number();
     let (previous, previous_end) = replay.last.unwrap_or((0, 0));
     let segment = wal::Segment::create_after(env, dir, number, previous, previous_end)?;
-    set.log_and_apply(VersionEdit { newest_wal: Some(number), ..VersionEdit::default() }, |_| ())?;
+    // From the first segment on that is needed none may be lost: without this, nobody would miss the first of a store that
+    // was never flushed. Those before, which hold nothing that is not in tables, may go.
+    let oldest = needed.unwrap_or(number);
+    let edit = VersionEdit { oldest_wal: Some(oldest), newest_wal: Some(number), ..VersionEdit::default() };
+    set.log_and_apply(edit, |_| ())?;
     if let Some(loaded) = loaded {
         set.remove_debris(&loaded.debris)?;
         report.removed_files = loaded.debris.len();
@@ -420,13 +467,19 @@ impl Recovered {
     ) -> Result<wal::Replay> {
         // Also those beyond the newest that the MANIFEST knows: one that was only just created is a link of the chain, and
         // one that has records shows that the MANIFEST lost its last edits.
-        let oldest = set.oldest_wal();
+        let known = set.with_state(known_log);
         let segments: Vec<u64> =
-            wal::list(env, dir)?.into_iter().filter(|&number| number >= oldest).collect();
-        wal::replay(env, dir, &segments, builder.recovery, &mut |segment, payload| {
+            wal::list(env, dir)?.into_iter().filter(|&number| number >= known.oldest).collect();
+        wal::replay(env, dir, &segments, builder.recovery, &known, &mut |segment, offset, payload| {
             self.apply(segment, payload)
-                .map_err(|what| Error::corruption(&FileName::Wal(segment).path(dir), 0, what))
+                .map_err(|what| Error::corruption(&FileName::Wal(segment).path(dir), offset, what))
         })
+    }
+
+    /// The oldest segment with something that is in no table.
+    fn first_segment(&self) -> Option<u64> {
+        let sealed = |k: &RecoveredKeyspace| k.tree.oldest_sealed_segment(0);
+        self.keyspaces.values().flat_map(|k| sealed(k).into_iter().chain(k.first_segment)).min()
     }
 
     /// Inserts one commit into the memtables.
@@ -517,7 +570,7 @@ pub(super) fn destroy(env: &dyn Env, dir: &Path) -> Result<()> {
         io::ErrorKind::WouldBlock => Error::Locked { path: dir.to_owned() },
         _ => Error::io(&lock_path, "lock", error),
     })?;
-    // CURRENT goes first: whatever a crash leaves after that is no store.
+    // CURRENT goes first: what a crash leaves after that is never opened as a smaller store. It can be destroyed again.
     let current = FileName::Current.path(dir);
     match env.remove_file(&current) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -527,4 +580,16 @@ pub(super) fn destroy(env: &dyn Env, dir: &Path) -> Result<()> {
     }
     env.sync_dir(dir).map_err(|error| Error::io(dir, "sync", error))?;
     env.remove_dir_all(dir).map_err(|error| Error::io(dir, "remove", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_batch_is_a_record() {
+        let limits = |budget| limits(&Builder::default().memory_budget(budget));
+        assert_eq!(limits(1 << 20).batch_bytes, 1 << 19);
+        assert_eq!(limits(usize::MAX).batch_bytes, MAX_PAYLOAD_LEN);
+    }
 }

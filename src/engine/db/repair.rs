@@ -21,11 +21,12 @@ mod writer;
 
 pub use report::{DamagedLog, DamagedTable, RepairReport};
 
+use super::open;
 use crate::fs::filename::{FileName, LOST};
 use crate::fs::{Env, LockMode, refuses_links};
 use crate::manifest::{self, KeyspaceId, StoreState, VersionEdit, VersionSet};
 use crate::tables::FormatRegistry;
-use crate::{Error, LocalEnv, Recovery, Result};
+use crate::{Error, LocalEnv, Recovery, Result, wal};
 use candidate::Candidate;
 use esker_table::TableFormat;
 use knowledge::Knowledge;
@@ -186,7 +187,8 @@ impl<'a> Repair<'a> {
                 _ => None,
             })
             .collect();
-        let log = OldLog::read(env, dir, segments)?;
+        let believed = trusted.as_ref().map_or(wal::Known::NOTHING, open::known_log);
+        let log = OldLog::read(env, dir, segments, &believed)?;
         let highest = names.iter().filter_map(|name| name.number()).max().unwrap_or(0);
         let next_file = trusted.as_ref().map_or(0, |state| state.next_file).max(highest + 1);
         let output = Output { env, dir, next_file: AtomicU64::new(next_file) };
@@ -208,8 +210,10 @@ impl<'a> Repair<'a> {
             ));
         }
         for number in BTreeSet::from([state.oldest_wal, state.newest_wal]) {
-            if number != 0 && !self.log.segments.contains(&number) {
-                self.report.missing_log.push(FileName::Wal(number).path(self.output.dir));
+            let path = FileName::Wal(number).path(self.output.dir);
+            let said = self.report.missing_log.contains(&path);
+            if number != 0 && !self.log.segments.contains(&number) && !said {
+                self.report.missing_log.push(path);
             }
         }
     }
@@ -255,7 +259,10 @@ impl<'a> Repair<'a> {
         if !self.log.is_sound {
             segments = self.log.copy(&self.output)?;
             self.replaced.extend(self.log.segments.iter().map(|&number| FileName::Wal(number)));
+            edit.closed_wal = None;
         }
+        // The MANIFEST vouches for the header of the newest segment that it names.
+        segments.retain(|number| !self.log.unborn.contains(number));
         edit.oldest_wal = segments.first().copied();
         edit.newest_wal = segments.last().copied();
         Ok(())

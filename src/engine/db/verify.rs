@@ -2,7 +2,7 @@
 
 use super::checkpoint::KeepLog;
 use super::core::Core;
-use super::open::TornLog;
+use super::open::{TornLog, known_log};
 use crate::error::{Error, Result};
 use crate::options::Recovery;
 use crate::wal;
@@ -71,8 +71,8 @@ impl fmt::Display for VerifyReport {
     }
 }
 
-/// Reads every live table and every closed segment of the log. The MANIFEST, and in a store that was opened read-only the
-/// whole log, were read and checked when it was opened.
+/// Reads every live table, the MANIFEST, and the log as far as it was written when this began: it is synced first, so that
+/// every damage in it can be told from an end that is being written.
 pub(super) fn verify(core: &Core) -> Result<VerifyReport> {
     core.health.check_open()?;
     let mut report = VerifyReport { torn: core.recovery.torn.clone(), ..VerifyReport::default() };
@@ -97,17 +97,25 @@ pub(super) fn verify(core: &Core) -> Result<VerifyReport> {
             report.entries += meta.entries;
         }
     }
+    report.note(core.set.verify())?;
+    let log = verify_log(core);
+    report.log_records = report.note(log)?.unwrap_or(0);
+    Ok(report)
+}
+
+/// Returns how many records of the log were read.
+fn verify_log(core: &Core) -> Result<u64> {
+    let (env, committer) = (core.env.as_ref(), &core.committer);
     // A store that was opened read-only removes nothing, and so there is nothing to keep.
     let _keep = (!core.read_only).then(|| KeepLog::new(core));
-    let (oldest, current) = (core.set.oldest_wal(), core.committer.log_end().1);
-    let closed: Vec<u64> = wal::list(core.env.as_ref(), &core.dir)?
-        .into_iter()
-        .filter(|&n| n >= oldest && (n < current || core.read_only))
-        .collect();
-    let replayed =
-        wal::replay(core.env.as_ref(), &core.dir, &closed, Recovery::TolerateTornTail, &mut |_, _| Ok(()));
-    if let Some(replay) = report.note(replayed)? {
-        report.log_records = replay.records;
+    let mut known = core.set.with_state(known_log);
+    if core.health.check_writable().is_ok() {
+        committer.sync_through(committer.log_end().0)?;
+        // What is written from here on is not read. A segment that succeeds this one says where this one ends.
+        known.end = Some(committer.synced_end());
     }
-    Ok(report)
+    let segments: Vec<u64> =
+        wal::list(env, &core.dir)?.into_iter().filter(|&number| number >= known.oldest).collect();
+    let mode = Recovery::TolerateTornTail;
+    Ok(wal::replay(env, &core.dir, &segments, mode, &known, &mut |_, _, _| Ok(()))?.records)
 }

@@ -62,6 +62,8 @@ pub(crate) struct VersionEdit {
     pub(crate) oldest_wal: Option<u64>,
     /// The newest segment that may hold records: it exists.
     pub(crate) newest_wal: Option<u64>,
+    /// The segment that a clean close left as the newest, and its length: all of it is durable.
+    pub(crate) closed_wal: Option<(u64, u64)>,
     /// Keyspace ids below this have been given out.
     pub(crate) next_keyspace: Option<KeyspaceId>,
     /// Files that no version names but that may still be on disk: known not to be lost. Only in snapshots of the state.
@@ -83,6 +85,9 @@ impl VersionEdit {
             numbers.iter().filter_map(|(name, n)| n.map(|n| format!("{name} {n}"))).collect();
         if !said.is_empty() {
             line(said.join(", "));
+        }
+        if let Some((number, len)) = self.closed_wal {
+            line(format!("WAL {number} closed with {len} bytes"));
         }
         if !self.obsolete.is_empty() {
             let numbers: Vec<String> = self.obsolete.iter().map(u64::to_string).collect();

@@ -21,6 +21,7 @@ mod tag {
     pub(super) const NEXT_KEYSPACE: u64 = 5;
     pub(super) const OBSOLETE: u64 = 6;
     pub(super) const KEYSPACE: u64 = 7;
+    pub(super) const CLOSED_WAL: u64 = super::IGNORABLE | 8;
 }
 
 mod keyspace_tag {
@@ -116,6 +117,12 @@ impl VersionEdit {
             }
         }
         let mut value = Vec::new();
+        if let Some((number, len)) = self.closed_wal {
+            varint::put(&mut value, number);
+            varint::put(&mut value, len);
+            put_bytes(out, tag::CLOSED_WAL, &value);
+            value.clear();
+        }
         if !self.obsolete.is_empty() {
             for &number in &self.obsolete {
                 varint::put(&mut value, number);
@@ -140,6 +147,11 @@ impl VersionEdit {
                 tag::OLDEST_WAL => fields.once(&mut edit.oldest_wal, number(value)?)?,
                 tag::NEWEST_WAL => fields.once(&mut edit.newest_wal, number(value)?)?,
                 tag::NEXT_KEYSPACE => fields.once(&mut edit.next_keyspace, number_u32(value)?)?,
+                tag::CLOSED_WAL => {
+                    let mut reader = Reader::new(value);
+                    let pair = reader.varint().zip(reader.varint()).filter(|_| reader.is_empty());
+                    fields.once(&mut edit.closed_wal, pair.ok_or_else(|| fields.cut_off())?)?;
+                }
                 tag::OBSOLETE => {
                     if !edit.obsolete.is_empty() {
                         return Err(fields.twice());

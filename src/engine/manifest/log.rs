@@ -126,7 +126,6 @@ impl Manifest {
     }
 
     /// The length of the file in bytes.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.len
     }

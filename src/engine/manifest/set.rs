@@ -300,6 +300,36 @@ impl VersionSet {
         self.with_state(|state| state.oldest_wal)
     }
 
+    /// The newest segment of the log that is known to exist; 0 if there never was one.
+    pub(crate) fn newest_wal(&self) -> u64 {
+        self.with_state(|state| state.newest_wal)
+    }
+
+    /// Reads the MANIFEST in force again, as opening would. No edit is made meanwhile.
+    ///
+    /// # Errors
+    /// `Corruption` or `MissingFile` if it, or CURRENT, is damaged or lost; `Io`.
+    pub(crate) fn verify(&self) -> Result<()> {
+        let log = std_lock(&self.log);
+        let (mode, written) = match &*log {
+            Log::Open(manifest) => (Recovery::Absolute, Some((manifest.number(), manifest.len()))),
+            // What a failed write left behind, or what was found to be torn when the store was opened.
+            Log::Loaded(_) | Log::Failed(_) => (Recovery::TolerateTornTail, None),
+        };
+        let loaded = log::load(&*self.env, &self.dir, mode, &Arc::default())?;
+        let Some((number, written)) = written else { return Ok(()) };
+        if loaded.number != number {
+            let what = format!("it names MANIFEST {}, but {number} is in force", loaded.number);
+            return Err(Error::corruption(&FileName::Current.path(&self.dir), 0, what));
+        }
+        let len = self.env.file_len(&loaded.path).map_err(|e| Error::io(&loaded.path, "look at", e))?;
+        if len < written {
+            let what = format!("it has {len} bytes, but {written} were written");
+            return Err(Error::corruption(&loaded.path, len, what));
+        }
+        Ok(())
+    }
+
     /// A number for a new file, never given out before.
     pub(crate) fn new_file_number(&self) -> u64 {
         self.next_file.fetch_add(1, Ordering::AcqRel)

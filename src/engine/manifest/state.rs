@@ -34,6 +34,8 @@ pub(crate) struct StoreState {
     pub(crate) oldest_wal: u64,
     /// The newest segment that is known to exist; 0 if there never was one.
     pub(crate) newest_wal: u64,
+    /// The segment that the last clean close left as the newest, and its length. It was never written again.
+    pub(crate) closed_wal: Option<(u64, u64)>,
     /// Keyspace ids below this have been given out.
     pub(crate) next_keyspace: KeyspaceId,
     /// Tables that no version names but that may still be on disk.
@@ -157,6 +159,8 @@ impl StoreState {
         self.last_seqno = self.last_seqno.max(edit.last_seqno.unwrap_or(0)).max(highest.unwrap_or(0));
         self.oldest_wal = self.oldest_wal.max(edit.oldest_wal.unwrap_or(0));
         self.newest_wal = self.newest_wal.max(edit.newest_wal.unwrap_or(0));
+        self.closed_wal =
+            edit.closed_wal.or(self.closed_wal).filter(|&(number, _)| number >= self.oldest_wal);
         self.next_keyspace = self.next_keyspace.max(edit.next_keyspace.unwrap_or(0));
         self.obsolete.extend(&edit.obsolete);
         let kept: BTreeSet<u64> =
@@ -208,6 +212,7 @@ impl StoreState {
             last_seqno: Some(self.last_seqno),
             oldest_wal: Some(self.oldest_wal),
             newest_wal: Some(self.newest_wal),
+            closed_wal: self.closed_wal,
             next_keyspace: Some(self.next_keyspace),
             obsolete: self.obsolete.iter().copied().collect(),
             keyspaces: keyspaces.collect(),

@@ -13,7 +13,7 @@
 mod replay;
 mod segment;
 
-pub(crate) use replay::{Replay, replay, settle};
+pub(crate) use replay::{Known, Replay, replay, settle};
 pub(crate) use segment::Segment;
 
 use crate::fs::Env;

@@ -2,7 +2,7 @@
 
 use crate::fs::Env;
 use crate::fs::filename::FileName;
-use crate::record::{End, Expect, LogKind, LogReader};
+use crate::record::{End, Expect, HEADER_LEN, LogKind, LogReader};
 use crate::{Error, Recovery, Result};
 use std::path::{Path, PathBuf};
 
@@ -18,32 +18,49 @@ pub(crate) struct TornTail {
     pub(crate) records: u64,
 }
 
+/// What the MANIFEST says of the log, which the log itself cannot prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Segments from this one on are needed: none of them may be lost.
+    pub(crate) oldest: u64,
+    /// Segments up to this one were created whole: their headers are durable.
+    pub(crate) newest: u64,
+    /// A segment and a length of it that is durable; behind that length it has no records.
+    pub(crate) end: Option<(u64, u64)>,
+}
+
+impl Known {
+    /// There is no MANIFEST to be believed.
+    pub(crate) const NOTHING: Known = Known { oldest: u64::MAX, newest: 0, end: None };
+}
+
 /// What a replay found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Replay {
     pub(crate) torn: Option<TornTail>,
+    /// Segments that were read.
+    pub(crate) segments: usize,
     /// Records handed on.
     pub(crate) records: u64,
     /// The bytes of their payloads.
     pub(crate) bytes: u64,
-    /// The last segment that was ever usable, and where its records end: what the next segment follows.
+    /// The last segment that was ever usable, and where its records end: what the next segment follows. All before that
+    /// end is durable once the log is [settled](settle).
     pub(crate) last: Option<(u64, u64)>,
-    /// Segments that no successor proves synced whole; see [`settle`].
+    /// Segments that nothing proves durable up to where their records end.
     pub(crate) unsettled: Vec<Unsettled>,
     /// Segments whose creation was interrupted. They never held a record; settling the log removes them.
     pub(crate) unborn: Vec<u64>,
-    /// Whether a segment has a feature that this version may read but not write beside.
-    pub(crate) read_only: bool,
+    /// A segment with a feature that this version may read but not write beside.
+    pub(crate) read_only: Option<u64>,
 }
 
-/// A segment that no successor proves synced whole.
+/// A segment that may not be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unsettled {
     pub(crate) number: u64,
     /// Where its records end.
     pub(crate) end: u64,
-    /// Whether it ends with a record that proves all before it synced.
-    pub(crate) closed: bool,
 }
 
 /// How much is copied at a time.
@@ -53,11 +70,38 @@ const COPY_AT_ONCE: u64 = 1 << 20;
 struct Link {
     number: u64,
     path: PathBuf,
-    /// Where its successor says that it ends; `u64::MAX` if a successor took records, so that it was synced whole.
+    /// It was synced up to here at least; `u64::MAX` if a successor took records, so that it was synced whole.
     synced: u64,
+    /// Where its successor or the MANIFEST says that its records end.
+    end: Option<u64>,
 }
 
-/// Hands every record of `segments` (ascending) that is not empty to `each`, in order, with the number of its segment.
+impl Link {
+    fn new(dir: &Path, number: u64, known: &Known) -> Link {
+        let created = if number <= known.newest { HEADER_LEN as u64 } else { 0 };
+        let end = known.end.filter(|&(segment, _)| segment == number).map(|(_, end)| end);
+        let synced = created.max(end.unwrap_or(0));
+        Link { number, path: FileName::Wal(number).path(dir), synced, end }
+    }
+
+    /// Takes down what the header of its successor says.
+    fn ends_at(&mut self, end: u64) {
+        if end > 0 {
+            self.synced = self.synced.max(end);
+            self.end = Some(end.max(self.end.unwrap_or(0)));
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.end.is_some() || self.synced == u64::MAX
+    }
+}
+
+/// Takes a record: the number of its segment, its offset there and its payload.
+type EachRecord<'a> = dyn FnMut(u64, u64, &[u8]) -> Result<()> + 'a;
+
+/// Hands every record of `segments` (ascending) that is not empty to `each`, in order, with the number of its segment and
+/// its offset.
 ///
 /// # Errors
 /// `Corruption` for damage in what was synced, for any damage if `mode` says so; `MissingFile` for a gap in the chain of
@@ -67,26 +111,36 @@ pub(crate) fn replay(
     dir: &Path,
     segments: &[u64],
     mode: Recovery,
-    each: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    known: &Known,
+    each: &mut EachRecord<'_>,
 ) -> Result<Replay> {
     let mut report = Replay::default();
-    let links = follow(env, dir, segments, mode, &mut report)?;
+    let links = follow(env, dir, segments, mode, known, &mut report)?;
     for link in links {
         let mut reader = open(env, &link, mode)?;
-        let mut closed = false;
-        while let Some(record) = reader.next()? {
-            closed = record.payload.is_empty() && record.synced >= record.offset;
+        let mut seal = None;
+        // What lies behind the end is no part of the log: a closing record whose sync failed, for example.
+        while link.end.is_none_or(|end| reader.offset() < end) {
+            let Some(record) = reader.next()? else { break };
+            seal = (record.payload.is_empty() && record.synced >= record.offset).then_some(record.offset);
             if record.payload.is_empty() {
                 continue;
             }
-            each(link.number, &record.payload)?;
+            each(link.number, record.offset, &record.payload)?;
             report.records += 1;
             report.bytes += record.payload.len() as u64;
         }
-        report.last = Some((link.number, reader.offset()));
-        if link.synced == 0 {
-            report.unsettled.push(Unsettled { number: link.number, end: reader.offset(), closed });
+        report.segments += 1;
+        let mut end = reader.offset();
+        if !link.is_settled() {
+            match seal {
+                // A closing record proves that all before it was synced. It may itself be in the page cache only, because
+                // its own sync failed: so nothing relies on it from here on.
+                Some(seal) if reader.outcome() == End::Clean => end = seal,
+                _ => report.unsettled.push(Unsettled { number: link.number, end }),
+            }
         }
+        report.last = Some((link.number, end));
         if let End::Torn { offset, bytes, records } = reader.outcome() {
             report.torn = Some(TornTail { path: link.path, offset, bytes, records });
         }
@@ -104,12 +158,7 @@ pub(crate) fn replay(
 /// `Io`.
 pub(crate) fn settle(env: &dyn Env, dir: &Path, replay: &Replay) -> Result<()> {
     for unsettled in &replay.unsettled {
-        let path = FileName::Wal(unsettled.number).path(dir);
-        if unsettled.closed {
-            env.truncate(&path, unsettled.end).map_err(|e| Error::io(&path, "truncate", e))?;
-        } else {
-            rewrite(env, dir, unsettled.number, unsettled.end)?;
-        }
+        rewrite(env, dir, unsettled.number, unsettled.end)?;
     }
     for &number in &replay.unborn {
         let path = FileName::Wal(number).path(dir);
@@ -144,13 +193,16 @@ fn follow(
     dir: &Path,
     segments: &[u64],
     mode: Recovery,
+    known: &Known,
     report: &mut Replay,
 ) -> Result<Vec<Link>> {
     let mut links: Vec<Link> = Vec::new();
     for &number in segments {
-        let link = Link { number, path: FileName::Wal(number).path(dir), synced: 0 };
+        let link = Link::new(dir, number, known);
         let mut reader = open(env, &link, mode)?;
-        report.read_only |= reader.is_read_only();
+        if reader.is_read_only() {
+            report.read_only = Some(number);
+        }
         let Some(header) = reader.header().copied() else {
             report.unborn.push(number);
             continue;
@@ -166,15 +218,15 @@ fn follow(
                     format!("it follows segment {}, not segment {}", header.previous, before.number),
                 ));
             }
-            before.synced = header.previous_end;
-        } else if let Some(&unborn) = report.unborn.last()
-            && header.previous == unborn
+            before.ends_at(header.previous_end);
+        } else if report.unborn.contains(&header.previous)
+            || (header.previous != 0 && header.previous >= known.oldest)
         {
-            return Err(lost(dir, unborn, number, report));
+            return Err(lost(dir, header.previous, number, report));
         }
         // A record here proves that all segments before were synced whole, wherever they end.
         if holds_record(&mut reader)? {
-            for before in links.iter_mut().filter(|l| l.synced == 0) {
+            for before in links.iter_mut().filter(|l| !l.is_settled()) {
                 before.synced = u64::MAX;
             }
         }

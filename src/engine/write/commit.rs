@@ -524,6 +524,12 @@ impl Committer {
         (state.tail.appended, state.tail.segment, state.tail.offset)
     }
 
+    /// The segment that the log ends in, and how far it is synced.
+    pub(crate) fn synced_end(&self) -> (u64, u64) {
+        let state = lock(&self.state);
+        (state.tail.segment, state.tail.synced_offset)
+    }
+
     /// Bytes that the active memtables hold.
     pub(crate) fn active_bytes(&self) -> usize {
         lock(&self.state).active_bytes

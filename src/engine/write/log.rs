@@ -30,7 +30,8 @@ use std::sync::Arc;
 /// A position in the log: bytes of records appended before it, over all segments since the store was opened.
 pub(crate) type Lsn = u64;
 
-/// The device begins to write back whenever this much was written, so that the sync at the end of a segment is short.
+/// The environment is told to begin writing back whenever this much was written. Where it can, the sync at the end of a
+/// segment is shorter for it.
 const WRITEBACK_BYTES: usize = 4 << 20;
 
 /// A buffer that grew beyond this is given back after use.
@@ -44,7 +45,7 @@ pub(crate) struct Tail {
     /// Where in it the next record will lie.
     pub(crate) offset: u64,
     /// Everything before this offset of the segment is synced.
-    synced_offset: u64,
+    pub(crate) synced_offset: u64,
     /// Records of the segment that were not taken for writing yet.
     buffer: Vec<u8>,
     /// Everything ever appended.

@@ -26,8 +26,10 @@ pub(super) struct OldLog {
     /// Whether recovery would read them as they are.
     pub(super) is_sound: bool,
     pub(super) damage: Vec<DamagedLog>,
-    /// A segment between others that is not there.
+    /// A segment that others need and that is not there.
     pub(super) missing: Option<PathBuf>,
+    /// Segments whose creation was interrupted.
+    pub(super) unborn: Vec<u64>,
     /// The last segment that holds an intact commit; 0 if none does.
     pub(super) last_used: u64,
     /// Keyspaces that operations name.
@@ -35,24 +37,33 @@ pub(super) struct OldLog {
 }
 
 impl OldLog {
-    /// Reads all of the segments.
+    /// Reads all of the segments. `known` is what a trusted MANIFEST says of them.
     ///
     /// # Errors
     /// `Unsupported` if one is from a newer version; `Io`.
-    pub(super) fn read(env: &dyn Env, dir: &Path, segments: Vec<u64>) -> Result<OldLog> {
+    pub(super) fn read(env: &dyn Env, dir: &Path, segments: Vec<u64>, known: &wal::Known) -> Result<OldLog> {
         let mut decodable = true;
-        let replayed = wal::replay(env, dir, &segments, Recovery::TolerateTornTail, &mut |_, bytes| {
+        let mode = Recovery::TolerateTornTail;
+        let replayed = wal::replay(env, dir, &segments, mode, known, &mut |_, _, bytes| {
             decodable &= decode_payload(bytes).is_some();
             Ok(())
         });
-        let mut missing = None;
+        let (mut missing, mut unborn, mut refused) = (None, Vec::new(), None);
         let is_sound = match replayed {
-            Ok(_) => decodable,
+            Ok(replay) => {
+                unborn = replay.unborn;
+                decodable
+            }
             Err(Error::MissingFile { path, .. }) => {
                 missing = Some(path);
                 false
             }
-            Err(error) if error.is_corruption() => false,
+            Err(Error::Corruption { path, offset, .. }) => {
+                let end = known.end.filter(|&(number, _)| FileName::Wal(number).path(dir) == path);
+                let bytes = end.map_or(0, |(_, end)| end.saturating_sub(offset));
+                refused = Some(DamagedLog { path, offset, bytes });
+                false
+            }
             Err(error) => return Err(error),
         };
         let mut log = OldLog {
@@ -60,6 +71,7 @@ impl OldLog {
             is_sound,
             damage: Vec::new(),
             missing,
+            unborn,
             last_used: 0,
             keyspaces: BTreeSet::new(),
         };
@@ -74,6 +86,8 @@ impl OldLog {
         // What recovery itself would take for a torn tail is no loss of anything acknowledged as synced.
         if !is_sound {
             log.damage = damage;
+            // Records that are cut off without a trace are known only by what recovery expects.
+            log.damage.extend(refused.filter(|r| log.damage.iter().all(|part| part.path != r.path)));
         }
         Ok(log)
     }

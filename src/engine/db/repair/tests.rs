@@ -224,7 +224,8 @@ fn read(env: &SimEnv) -> Model {
         .filter(|n| (state.oldest_wal..=state.newest_wal).contains(n))
         .collect();
     let mut logged: BTreeMap<u32, (Vec<Entry>, Vec<RangeTombstone>)> = BTreeMap::new();
-    wal::replay(env, Path::new(DIR), &segments, Recovery::TolerateTornTail, &mut |_, bytes| {
+    let (mode, known) = (Recovery::TolerateTornTail, wal::Known::NOTHING);
+    wal::replay(env, Path::new(DIR), &segments, mode, &known, &mut |_, _, bytes| {
         let (first, ops) = decode_payload(bytes).unwrap();
         for (op, seqno) in ops.iter().zip(first..) {
             assert!(op.keyspace < state.next_keyspace);

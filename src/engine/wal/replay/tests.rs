@@ -28,12 +28,17 @@ impl Log {
     }
 
     fn replay(&self, mode: Recovery) -> Result<(Vec<(u64, String)>, Replay)> {
+        self.replay_knowing(mode, &Known::NOTHING)
+    }
+
+    fn replay_knowing(&self, mode: Recovery, known: &Known) -> Result<(Vec<(u64, String)>, Replay)> {
         let mut seen = Vec::new();
         let numbers = list(&LocalEnv, self.dir.path())?;
-        let report = replay(&LocalEnv, self.dir.path(), &numbers, mode, &mut |segment, payload| {
-            seen.push((segment, String::from_utf8(payload.to_vec()).unwrap()));
-            Ok(())
-        })?;
+        let report =
+            replay(&LocalEnv, self.dir.path(), &numbers, mode, known, &mut |segment, _, payload| {
+                seen.push((segment, String::from_utf8(payload.to_vec()).unwrap()));
+                Ok(())
+            })?;
         Ok((seen, report))
     }
 
@@ -81,8 +86,9 @@ fn segments_are_replayed_in_order_without_empty_records() {
         let (seen, report) = log.replay(mode).unwrap();
         assert_eq!(seen, [(10, "a".into()), (10, "b".into()), (15, "c".into())]);
         assert_eq!((report.records, report.bytes, &report.torn), (3, 3, &None));
-        assert_eq!(report.last, Some((15, last.len())));
-        assert_eq!(report.unsettled, [Unsettled { number: 15, end: last.len(), closed: true }]);
+        // The closing record itself proves nothing durable, and is not counted upon.
+        assert_eq!(report.last, Some((15, last.len() - record_len(""))));
+        assert_eq!((report.segments, &report.unsettled[..]), (3, &[][..]));
     }
 }
 
@@ -91,10 +97,11 @@ fn an_error_of_the_receiver_ends_the_replay() {
     let log = Log::new();
     log.write(1, 0, &["a", "b"], true);
     let mut calls = 0;
-    let result = replay(&LocalEnv, log.dir.path(), &[1], Recovery::Absolute, &mut |_, _| {
-        calls += 1;
-        Err(Error::Closed)
-    });
+    let result =
+        replay(&LocalEnv, log.dir.path(), &[1], Recovery::Absolute, &Known::NOTHING, &mut |_, _, _| {
+            calls += 1;
+            Err(Error::Closed)
+        });
     assert!(matches!(result, Err(Error::Closed)));
     assert_eq!(calls, 1);
 }
@@ -158,8 +165,15 @@ fn a_missing_segment_is_noticed() {
     fs::remove_file(log.path(1)).unwrap();
     assert!(log.payloads().is_empty());
     // Named, but gone.
-    let error =
-        replay(&LocalEnv, log.dir.path(), &[2, 3], Recovery::Absolute, &mut |_, _| Ok(())).unwrap_err();
+    let error = replay(
+        &LocalEnv,
+        log.dir.path(),
+        &[2, 3],
+        Recovery::Absolute,
+        &Known::NOTHING,
+        &mut |_, _, _| Ok(()),
+    )
+    .unwrap_err();
     assert!(matches!(error, Error::MissingFile { .. }));
 }
 
@@ -229,11 +243,12 @@ fn what_a_failed_sync_left_in_the_page_cache_is_settled_for_good() {
     let payloads = |env: &SimEnv| {
         let mut seen = Vec::new();
         let numbers = list(env, dir).unwrap();
-        let report = replay(env, dir, &numbers, Recovery::TolerateTornTail, &mut |_, payload| {
-            seen.push(String::from_utf8(payload.to_vec()).unwrap());
-            Ok(())
-        })
-        .unwrap();
+        let report =
+            replay(env, dir, &numbers, Recovery::TolerateTornTail, &Known::NOTHING, &mut |_, _, payload| {
+                seen.push(String::from_utf8(payload.to_vec()).unwrap());
+                Ok(())
+            })
+            .unwrap();
         (seen, report)
     };
     let (seen, report) = payloads(&env);
@@ -245,5 +260,67 @@ fn what_a_failed_sync_left_in_the_page_cache_is_settled_for_good() {
     next.sync().unwrap();
     for mode in [CrashMode::LoseAll, CrashMode::KeepAll] {
         assert_eq!(payloads(&env.power_loss(mode)).0, ["first", "second", "third"]);
+    }
+}
+
+#[test]
+fn what_the_manifest_knows_is_held_against_the_log() {
+    let log = Log::new();
+    log.write(3, 1, &["a"], true);
+    let last = log.write(5, 3, &["b", "c"], true);
+    let mode = Recovery::TolerateTornTail;
+    let known = |oldest, newest, end| Known { oldest, newest, end };
+    let whole = Some((5, last.len()));
+    assert_eq!(log.replay_knowing(mode, &known(2, 5, whole)).unwrap().0.len(), 3);
+    // The first of the segments that are needed.
+    let error = log.replay_knowing(mode, &known(1, 5, whole)).unwrap_err();
+    assert!(matches!(&error, Error::MissingFile { path, .. } if *path == log.path(1)), "{error}");
+    let bytes = fs::read(log.path(5)).unwrap();
+    for cut in 0..bytes.len() {
+        for zeros in [false, true] {
+            log.edit(5, |content| {
+                content.clear();
+                content.extend(&bytes[..cut]);
+                content.resize(if zeros { bytes.len() } else { cut }, 0);
+            });
+            match log.replay_knowing(mode, &known(2, 5, whole)) {
+                Err(Error::Corruption { path, offset, .. }) => {
+                    assert!(path == log.path(5) && offset <= cut as u64, "cut at {cut}: {offset}");
+                }
+                other => panic!("cut at {cut}, zeros {zeros}: {other:?}"),
+            }
+            // That the segment was begun is known also when nobody closed it.
+            let begun = log.replay_knowing(mode, &known(2, 5, None));
+            assert_eq!(begun.is_err_and(|e| e.is_corruption()), cut < HEADER_LEN, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_closing_record_that_was_never_synced_is_not_counted_upon() {
+    let (env, dir) = (SimEnv::new(), Path::new("store"));
+    env.create_dir_all(dir).unwrap();
+    let segment = Segment::create(&env, dir, 1, 0).unwrap();
+    fill(&segment, &["first"], true);
+    fill(&segment, &[""], false);
+    env.fail_at(env.calls(), Fault::FailedSync);
+    assert!(segment.sync().is_err());
+    let env = env.kill();
+    let read = |env: &SimEnv| {
+        let mut seen = Vec::new();
+        let numbers = list(env, dir).unwrap();
+        let report = replay(env, dir, &numbers, Recovery::Absolute, &Known::NOTHING, &mut |_, _, payload| {
+            seen.push(String::from_utf8(payload.to_vec()).unwrap());
+            Ok(())
+        });
+        (seen, report.unwrap())
+    };
+    let (_, report) = read(&env);
+    settle(&env, dir, &report).unwrap();
+    let (previous, end) = report.last.unwrap();
+    let next = Segment::create_after(&env, dir, 2, previous, end).unwrap();
+    fill(&next, &["second"], true);
+    for mode in [CrashMode::LoseAll, CrashMode::KeepAll] {
+        assert_eq!(read(&env.power_loss(mode)).0, ["first", "second"]);
     }
 }
