@@ -12,11 +12,12 @@
 #![allow(clippy::unwrap_used, reason = "what cannot go on has failed")]
 
 mod check;
+mod closing;
 mod hanging_sync;
 mod script;
 mod torn_tail;
 
-use check::{Finding, check_content, check_recovery};
+use check::{Depth, Finding, check_content, check_recovery};
 use esker::testing::{Call, CrashMode, Fault, SimEnv};
 use esker::{Durability, Error, TableIo};
 use script::{Dice, Op, STORE, Session, Step, open, script};
@@ -66,7 +67,10 @@ impl Scenario {
         let progress = session.progress.clone();
         check_content(session.db.as_ref().unwrap(), &progress, progress.commits.len()).unwrap();
         drop(session);
-        check_recovery(&env.kill(), table_io, &progress, progress.acked, true).unwrap();
+        check_recovery(&env.kill(), table_io, &progress, progress.acked, Depth::Compacted).unwrap();
+        let copies = esker::Env::read_dir(&env, "disk".as_ref()).unwrap();
+        let left = copies.iter().find(|name| name.ends_with(".tmp"));
+        assert!(left.is_none() && copies.len() >= 3, "copies are finished: {copies:?}");
         Scenario { seed, table_io, steps, calls }
     }
 
@@ -158,14 +162,14 @@ fn power_loss_at_every_call() {
             for (i, mode) in (0u64..).zip(modes(call)) {
                 count.one();
                 let after = env.power_loss(mode);
-                let thorough = full() || (call.number + i) % 2 == 0;
-                let found = check_recovery(&after, scenario.table_io, &progress, progress.durable, thorough);
+                let depth = Depth::of(full() || (call.number + i) % 2 == 0, call.number);
+                let found = check_recovery(&after, scenario.table_io, &progress, progress.durable, depth);
                 let recovered = found.map_err(|finding| format!("{mode:?}: {finding}"))?;
                 second_crash(&scenario, &env, call, mode, recovered.calls, &progress, count)?;
             }
             count.one();
-            let thorough = full() || call.number % 2 == 0;
-            check_recovery(&env.kill(), scenario.table_io, &progress, progress.acked, thorough)
+            let depth = Depth::of(full() || call.number % 2 == 0, call.number / 2);
+            check_recovery(&env.kill(), scenario.table_io, &progress, progress.acked, depth)
                 .map_err(|finding| format!("process killed: {finding}"))?;
             Ok(())
         });
@@ -191,10 +195,10 @@ fn second_crash(
         drop(open(&recovering, STORE, scenario.table_io));
         let second = modes(first)[dice.below(4) as usize];
         let after = recovering.power_loss(second);
-        let thorough = dice.below(8) == 0;
-        check_recovery(&after, scenario.table_io, progress, progress.durable, thorough).map_err(
-            |finding| format!("{mode:?}, then {second:?} at call {at} of the recovery: {finding}"),
-        )?;
+        let depth = Depth::of(dice.below(8) == 0, at);
+        check_recovery(&after, scenario.table_io, progress, progress.durable, depth).map_err(|finding| {
+            format!("{mode:?}, then {second:?} at call {at} of the recovery: {finding}")
+        })?;
     }
     Ok(())
 }
@@ -238,8 +242,8 @@ fn failure_of_every_call_from_one_on() {
                     check_content(db, &progress, progress.acked).map_err(|f| format!("disk full: {f}"))?;
                 }
                 drop(session);
-                let thorough = full() || call.number % 2 == 0;
-                check_recovery(&env.kill(), scenario.table_io, &progress, progress.acked, thorough)
+                let depth = Depth::of(full() || call.number % 2 == 0, call.number / 2);
+                check_recovery(&env.kill(), scenario.table_io, &progress, progress.acked, depth)
                     .map_err(|finding| format!("{fault:?} from here on, then opened again: {finding}"))?;
             }
             Ok(())
@@ -286,10 +290,10 @@ fn failure(scenario: &Scenario, call: &Call, fault: Fault) -> Result<(), Finding
     let progress = session.progress.clone();
     drop(session);
     env.clear_faults();
-    check_recovery(&env.kill(), scenario.table_io, &progress, progress.acked, true)
+    check_recovery(&env.kill(), scenario.table_io, &progress, progress.acked, Depth::Compacted)
         .map_err(|finding| format!("opened again: {finding}"))?;
     let mode = modes(call)[(call.number % 4) as usize];
-    check_recovery(&env.power_loss(mode), scenario.table_io, &progress, progress.durable, true)
+    check_recovery(&env.power_loss(mode), scenario.table_io, &progress, progress.durable, Depth::Compacted)
         .map_err(|finding| format!("opened again after {mode:?}: {finding}"))?;
     Ok(())
 }
