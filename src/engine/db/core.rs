@@ -373,7 +373,7 @@ impl Core {
             result = result.and(self.flush_unlogged());
         }
         if self.health.check_writable().is_ok() {
-            result = result.and_then(|()| self.close_log());
+            result = result.and(self.close_log());
         }
         if self.health.check_open().is_ok() {
             if !self.read_only && self.health.check_writable().is_ok() {

@@ -314,7 +314,7 @@ impl VersionSet {
         let (mode, written) = match &*log {
             Log::Open(manifest) => (Recovery::Absolute, Some((manifest.number(), manifest.len()))),
             // What a failed write left behind, or what was found to be torn when the store was opened.
-            Log::Loaded(_) | Log::Failed(_) => (Recovery::TolerateTornTail, None),
+            Log::Loaded(_) | Log::Failed(_) | Log::Closed => (Recovery::TolerateTornTail, None),
         };
         let loaded = log::load(&*self.env, &self.dir, mode, &Arc::default())?;
         let Some((number, written)) = written else { return Ok(()) };

@@ -11,6 +11,8 @@ pub(super) struct Submitted {
     handle: Handle,
     /// The state that is durable with it, counted since the store was opened; `None` if it is buffered or perhaps empty.
     state: Option<usize>,
+    /// The state that has been handed over with it, counted likewise.
+    handed_over: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,8 @@ impl Submitted {
 impl World {
     /// Does with a commit's handle what was decided.
     pub(super) fn submitted(&mut self, commit: Commit, then: Then, synced: bool, surely: bool) -> Check {
-        let state = (synced && surely).then_some(self.durable_states + self.history.len() - 1);
+        let handed_over = surely.then_some(self.durable_states + self.history.len() - 1);
+        let state = handed_over.filter(|_| synced);
         let handle = match then {
             Then::Wait => {
                 ok("wait", commit.wait())?;
@@ -49,21 +52,20 @@ impl World {
                 Handle::Called(result)
             }
         };
-        let submitted = Submitted { handle, state };
-        if !synced && !matches!(submitted.poll(), Some(Ok(()))) {
-            return Err(format!("a buffered write that was submitted is not done: {submitted:?}"));
-        }
-        self.commits.push(submitted);
+        self.commits.push(Submitted { handle, state, handed_over });
         self.poll_commits()
     }
 
     /// Asks every handle. What one says is durable is, and so is everything before it.
     pub(super) fn poll_commits(&mut self) -> Check {
-        let mut durable = None;
+        let (mut durable, mut handed_over) = (None, None);
         let mut waiting = Vec::new();
         for submitted in std::mem::take(&mut self.commits).into_iter().rev() {
             match submitted.poll() {
-                Some(Ok(())) => durable = durable.max(submitted.state),
+                Some(Ok(())) => {
+                    durable = durable.max(submitted.state);
+                    handed_over = handed_over.max(submitted.handed_over);
+                }
                 None if durable.is_some() && submitted.state.is_some() => {
                     return Err(format!("a write is durable, but not one before it: {submitted:?}"));
                 }
@@ -75,6 +77,9 @@ impl World {
         self.commits = waiting;
         if let Some(state) = durable {
             self.durable_up_to(state.saturating_sub(self.durable_states));
+        }
+        if let Some(state) = handed_over {
+            self.written = self.written.max(state.saturating_sub(self.durable_states));
         }
         Ok(())
     }

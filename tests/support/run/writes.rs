@@ -59,7 +59,8 @@ impl World {
         }
         match how {
             How::Batch(waits) | How::Submit(waits, Then::Wait) if waits.synced => self.durable_up_to_now(),
-            How::Submit(waits, _) if waits.synced => {}
+            // The handle says when.
+            How::Submit(_, Then::Keep | Then::Call) => {}
             How::Plain if synced_by_default => self.durable_up_to_now(),
             _ => self.written = self.history.len() - 1,
         }
