@@ -1,5 +1,6 @@
 //! [`Store`]: a pipeline and one keyspace, on a [`Log`] that holds every step against what it must never do.
 
+use crate::WriteOptions;
 use crate::fs::filename::FileName;
 use crate::fs::simulated::SimEnv;
 use crate::fs::{Background, DirLock, Env, LockMode, WritableFile};
@@ -99,7 +100,7 @@ impl Store {
             dir: "".into(),
             set: ground.set.clone(),
             metrics: ground.tables.metrics().clone(),
-            events: Arc::new(Events::new(Vec::new())),
+            events: Arc::new(Events::new(Vec::new(), |_| false)),
             health: Arc::new(Health::writable()),
             limits,
             last_seqno: 0,
