@@ -9,6 +9,7 @@
 
 use esker_table::codec::varint::{self, Reader};
 use esker_table::key::{MAX_KEY_LEN, MAX_SEQNO};
+use esker_table::range_tombstone::Fragment;
 use esker_table::{Fragments, RangeTombstone, Result, TableError};
 
 /// Checks that `next` may follow `last`: by start, then newest first, equal ranges or none in common.
@@ -20,6 +21,13 @@ pub(crate) fn follows(last: Option<&RangeTombstone>, next: &RangeTombstone) -> b
             last.end <= next.start
         }
     })
+}
+
+/// The most bytes that `next` adds to the encoding after `last`: a range's keys are written once for all its numbers.
+pub(crate) fn encoded_len(last: Option<&RangeTombstone>, next: &RangeTombstone) -> usize {
+    let seqno = varint::MAX_LEN;
+    let same_range = last.is_some_and(|last| last.start == next.start);
+    if same_range { seqno } else { next.start.len() + next.end.len() + 4 * seqno }
 }
 
 /// Appends the encoding of tombstones, each of which [`follows`] the one before.
@@ -41,7 +49,7 @@ pub(crate) fn encode(tombstones: &[RangeTombstone], out: &mut Vec<u8>) {
 pub(crate) fn decode(bytes: &[u8], at: u64) -> Result<Fragments> {
     let bad = |what: &str| TableError::corruption(at, format!("range tombstones: {what}"));
     let mut reader = Reader::new(bytes);
-    let mut tombstones: Vec<RangeTombstone> = Vec::new();
+    let mut fragments: Vec<Fragment> = Vec::new();
     while !reader.is_empty() {
         let start = reader.bytes().ok_or_else(|| bad("a start is cut off"))?;
         let end = reader.bytes().ok_or_else(|| bad("an end is cut off"))?;
@@ -49,17 +57,14 @@ pub(crate) fn decode(bytes: &[u8], at: u64) -> Result<Fragments> {
         if start >= end || start.len().max(end.len()) > MAX_KEY_LEN || count == 0 {
             return Err(bad("a range is empty or too long"));
         }
+        let mut seqnos = Vec::new();
         for _ in 0..count {
             let seqno = reader.varint().filter(|&seqno| seqno <= MAX_SEQNO);
-            let seqno = seqno.ok_or_else(|| bad("a sequence number is cut off or too large"))?;
-            let next = RangeTombstone { start: start.to_vec(), end: end.to_vec(), seqno };
-            if !follows(tombstones.last(), &next) {
-                return Err(bad("they are out of order"));
-            }
-            tombstones.push(next);
+            seqnos.push(seqno.ok_or_else(|| bad("a sequence number is cut off or too large"))?);
         }
+        fragments.push(Fragment { start: start.to_vec(), end: end.to_vec(), seqnos });
     }
-    Ok(Fragments::new(tombstones))
+    Fragments::from_sorted(fragments).ok_or_else(|| bad("they are out of order"))
 }
 
 #[cfg(test)]

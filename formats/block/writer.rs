@@ -320,7 +320,7 @@ impl TableWriter for BlockWriter<'_> {
         if !tombstones::follows(self.tombstones.last(), tombstone) {
             return Err(TableError::invalid("a range tombstone is out of order"));
         }
-        self.tombstone_bytes += tombstone.start.len() + tombstone.end.len() + 12;
+        self.tombstone_bytes += tombstones::encoded_len(self.tombstones.last(), tombstone);
         if self.tombstone_bytes > MAX_PLAIN_LEN / 2 {
             return Err(TableError::invalid("a table has too many range tombstones"));
         }

@@ -10,7 +10,7 @@
 //! ```
 
 use crate::SeqNo;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// One range deletion.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,37 +63,32 @@ pub struct Span<'a> {
 impl Fragments {
     /// Cuts tombstones, given in any order, into fragments. Empty or inverted ranges delete nothing and are left out.
     ///
-    /// Takes O(n log n) for tombstones that overlap little; many that all overlap cost one sequence number for each
-    /// pair of fragment and tombstone.
+    /// Every sequence number is kept: n tombstones that all overlap are cut into fragments with n² numbers. Where it is
+    /// known who reads, [`seen_by`](Fragments::seen_by) keeps less.
     pub fn new(tombstones: impl IntoIterator<Item = RangeTombstone>) -> Fragments {
-        let mut sorted: Vec<RangeTombstone> = tombstones.into_iter().filter(|t| t.start < t.end).collect();
-        sorted.sort_unstable();
-        let mut bounds: Vec<&[u8]> =
-            sorted.iter().flat_map(|t| [t.start.as_slice(), t.end.as_slice()]).collect();
-        bounds.sort_unstable();
-        bounds.dedup();
-        let mut fragments: Vec<Fragment> = Vec::with_capacity(bounds.len());
-        let mut active: BTreeSet<(SeqNo, &[u8])> = BTreeSet::new();
-        let mut ends: BTreeSet<(&[u8], SeqNo)> = BTreeSet::new();
-        let mut next = 0;
-        for pair in bounds.windows(2) {
-            let (start, end) = (pair[0], pair[1]);
-            while let Some(&(at, seqno)) = ends.first().filter(|(at, _)| *at <= start) {
-                ends.remove(&(at, seqno));
-                active.remove(&(seqno, at));
-            }
-            while let Some(t) = sorted.get(next).filter(|t| t.start.as_slice() <= start) {
-                active.insert((t.seqno, &t.end));
-                ends.insert((&t.end, t.seqno));
-                next += 1;
-            }
-            let mut seqnos: Vec<SeqNo> = active.iter().rev().map(|(s, _)| *s).collect();
-            seqnos.dedup();
-            if !seqnos.is_empty() {
-                fragments.push(Fragment { start: start.to_vec(), end: end.to_vec(), seqnos });
-            }
-        }
-        Fragments { fragments }
+        let tombstones: Vec<RangeTombstone> = tombstones.into_iter().collect();
+        cut(tombstones.iter().map(|t| (t.start.as_slice(), t.end.as_slice(), t.seqno)), &[], false)
+    }
+
+    /// Cuts ranges (start, end, sequence number), given in any order, and keeps only the numbers that some reader can tell
+    /// from an older one. Readers see everything up to one of `readers`, which are ascending, or up to some number above the
+    /// last of them. Neighbours that are left with the same numbers become one fragment.
+    ///
+    /// Takes O(n log n) time for each of the readers, and never more memory than there are tombstones and readers' numbers.
+    pub fn seen_by<'a>(
+        ranges: impl IntoIterator<Item = (&'a [u8], &'a [u8], SeqNo)>,
+        readers: &[SeqNo],
+    ) -> Fragments {
+        cut(ranges, readers, true)
+    }
+
+    /// Takes fragments as they are; `None` if they are not ascending without overlap, or one is empty or has no numbers or
+    /// numbers that do not descend.
+    pub fn from_sorted(fragments: Vec<Fragment>) -> Option<Fragments> {
+        let whole =
+            |f: &Fragment| f.start < f.end && !f.seqnos.is_empty() && f.seqnos.is_sorted_by(|a, b| a > b);
+        let sorted = fragments.iter().all(whole) && fragments.is_sorted_by(|a, b| a.end <= b.start);
+        sorted.then_some(Fragments { fragments })
     }
 
     /// Whether nothing is deleted.
@@ -117,6 +112,13 @@ impl Fragments {
         self.fragments.iter().flat_map(|f| {
             f.seqnos.iter().map(|&seqno| RangeTombstone { start: f.start.clone(), end: f.end.clone(), seqno })
         })
+    }
+
+    /// As [`iter`](Fragments::iter), as start, end and sequence number.
+    pub fn ranges(&self) -> impl Iterator<Item = (&[u8], &[u8], SeqNo)> + '_ {
+        self.fragments
+            .iter()
+            .flat_map(|f| f.seqnos.iter().map(|&seqno| (f.start.as_slice(), f.end.as_slice(), seqno)))
     }
 
     /// The newest sequence number at or below `snapshot` whose tombstone covers `user_key`.
@@ -143,23 +145,90 @@ impl Fragments {
         }
     }
 
+    /// The same ranges with those of their numbers that `keep` returns, newest first; ranges for which it returns none are
+    /// left out.
+    pub fn thinned(&self, mut keep: impl FnMut(&Fragment) -> Vec<SeqNo>) -> Fragments {
+        let thin = |f: &Fragment| {
+            let seqnos = keep(f);
+            (!seqnos.is_empty()).then(|| Fragment { start: f.start.clone(), end: f.end.clone(), seqnos })
+        };
+        Fragments { fragments: self.fragments.iter().filter_map(thin).collect() }
+    }
+
     /// The part of these fragments from `start` (inclusive) to `end` (exclusive); `None` is unbounded.
     pub fn clip(&self, start: Option<&[u8]>, end: Option<&[u8]>) -> Fragments {
-        let fragments = self
-            .fragments
-            .iter()
-            .filter_map(|f| {
-                let from = start.map_or(f.start.as_slice(), |s| f.start.as_slice().max(s));
-                let to = end.map_or(f.end.as_slice(), |e| f.end.as_slice().min(e));
-                (from < to).then(|| Fragment {
-                    start: from.to_vec(),
-                    end: to.to_vec(),
-                    seqnos: f.seqnos.clone(),
-                })
-            })
-            .collect();
+        let from = start.map_or(0, |start| self.fragments.partition_point(|f| f.end.as_slice() <= start));
+        let meeting =
+            self.fragments[from..].iter().take_while(|f| end.is_none_or(|end| f.start.as_slice() < end));
+        let mut fragments: Vec<Fragment> = meeting.cloned().collect();
+        if let (Some(start), Some(first)) = (start, fragments.first_mut())
+            && first.start.as_slice() < start
+        {
+            first.start = start.to_vec();
+        }
+        if let (Some(end), Some(last)) = (end, fragments.last_mut())
+            && last.end.as_slice() > end
+        {
+            last.end = end.to_vec();
+        }
+        // Inverted bounds hold nothing.
+        fragments.retain(|f| f.start < f.end);
         Fragments { fragments }
     }
+}
+
+/// Sweeps over the ranges from left to right. With `join`, neighbours with the same numbers become one.
+fn cut<'a>(
+    ranges: impl IntoIterator<Item = (&'a [u8], &'a [u8], SeqNo)>,
+    readers: &[SeqNo],
+    join: bool,
+) -> Fragments {
+    let mut sides: Vec<(&[u8], bool, SeqNo)> = Vec::new();
+    for (start, end, seqno) in ranges.into_iter().filter(|(start, end, _)| start < end) {
+        sides.extend([(start, true, seqno), (end, false, seqno)]);
+    }
+    sides.sort_unstable_by_key(|side| side.0);
+    let mut fragments: Vec<Fragment> = Vec::new();
+    // The numbers of the ranges that the sweep is in, and how many ranges have them.
+    let mut active: BTreeMap<SeqNo, usize> = BTreeMap::new();
+    let mut at = 0;
+    while let Some(&(start, ..)) = sides.get(at) {
+        while let Some(&(_, begins, seqno)) = sides.get(at).filter(|side| side.0 == start) {
+            at += 1;
+            let count = active.entry(seqno).or_default();
+            // A range that ends here has begun before, so that the count is not zero.
+            *count = if begins { *count + 1 } else { count.saturating_sub(1) };
+            if *count == 0 {
+                active.remove(&seqno);
+            }
+        }
+        let Some(&(end, ..)) = sides.get(at).filter(|_| !active.is_empty()) else { continue };
+        let seqnos = told_apart(&active, readers);
+        match fragments.last_mut().filter(|last| join && last.end == start && last.seqnos == seqnos) {
+            Some(last) => {
+                last.end.clear();
+                last.end.extend_from_slice(end);
+            }
+            None => fragments.push(Fragment { start: start.to_vec(), end: end.to_vec(), seqnos }),
+        }
+    }
+    Fragments { fragments }
+}
+
+/// The numbers that readers can tell from older ones, newest first.
+fn told_apart(active: &BTreeMap<SeqNo, usize>, readers: &[SeqNo]) -> Vec<SeqNo> {
+    let mut seqnos = Vec::new();
+    let mut unseen = Some(SeqNo::MAX);
+    while let Some((&seqno, _)) = unseen.and_then(|most| active.range(..=most).next_back()) {
+        seqnos.push(seqno);
+        // The newest reader that does not see this one.
+        unseen = if readers.last().is_none_or(|&last| last < seqno) {
+            seqno.checked_sub(1)
+        } else {
+            readers[..readers.partition_point(|&reader| reader < seqno)].last().copied()
+        };
+    }
+    seqnos
 }
 
 impl FromIterator<RangeTombstone> for Fragments {
@@ -185,6 +254,39 @@ mod tests {
         assert_eq!(f.covering(b"g", 9), Some(9));
         assert_eq!(f.covering(b"z", 9), None);
         assert_eq!(f.covering(b"a", 3), None);
+    }
+
+    #[test]
+    fn nested_tombstones_keep_what_their_readers_tell_apart() {
+        let n = 50_000u32;
+        let keys: Vec<[u8; 4]> = (0..=n).map(u32::to_be_bytes).collect();
+        let nested = || (1..=n as usize).map(|i| (&keys[0][..], &keys[i][..], i as SeqNo));
+        let numbers = |readers: &[SeqNo]| Fragments::seen_by(nested(), readers).ranges().count();
+        assert_eq!(numbers(&[u64::from(n)]), 1);
+        // In front, each of three readers sees another one; in the middle two, and behind one.
+        assert_eq!(numbers(&[1000, 30_000, u64::from(n)]), 3 + 2 + 1);
+        let from_each = (1..=n as usize).map(|i| (&keys[i - 1][..], &keys[n as usize][..], i as SeqNo));
+        assert_eq!(Fragments::seen_by(from_each, &[u64::from(n)]).ranges().count(), n as usize);
+    }
+
+    #[test]
+    fn what_is_not_sorted_is_not_taken() {
+        let f = |start: &str, end: &str, seqnos: &[SeqNo]| Fragment {
+            start: start.into(),
+            end: end.into(),
+            seqnos: seqnos.to_vec(),
+        };
+        assert!(Fragments::from_sorted(vec![f("a", "c", &[4, 2]), f("c", "d", &[9])]).is_some());
+        for wrong in [
+            vec![f("a", "c", &[2, 4])],
+            vec![f("a", "c", &[4, 4])],
+            vec![f("a", "c", &[])],
+            vec![f("c", "c", &[1])],
+            vec![f("a", "c", &[1]), f("b", "d", &[2])],
+            vec![f("c", "d", &[1]), f("a", "b", &[2])],
+        ] {
+            assert_eq!(Fragments::from_sorted(wrong), None);
+        }
     }
 
     #[test]
@@ -221,6 +323,22 @@ mod tests {
                     span.start.is_none_or(|s| s <= &[key][..]) && span.end.is_none_or(|e| e > &[key][..])
                 );
             }
+            let readers: Vec<SeqNo> = (0..7).filter(|_| random(3) == 0).collect();
+            let least = Fragments::seen_by(f.ranges(), &readers);
+            for pair in least.as_slice().windows(2) {
+                assert!(
+                    pair[0].end < pair[1].start
+                        || pair[0].end == pair[1].start && pair[0].seqnos != pair[1].seqnos
+                );
+            }
+            let above = readers.last().copied().unwrap_or(0)..9;
+            for snapshot in readers.iter().copied().chain(above) {
+                for key in 0..22u8 {
+                    assert_eq!(least.covering(&[key], snapshot), f.covering(&[key], snapshot));
+                }
+            }
+            assert_eq!(Fragments::from_sorted(f.as_slice().to_vec()), Some(f.clone()));
+            assert!(f.clip(Some(&[9]), Some(&[5])).is_empty());
             let clipped = f.clip(Some(&[5]), Some(&[9]));
             for key in 0..22u8 {
                 let expected = if (5..9).contains(&key) { f.covering(&[key], 9) } else { None };

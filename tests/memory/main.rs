@@ -1,4 +1,5 @@
-//! The memory of a compaction, counted: what it holds at its peak does not grow with the level that it rewrites.
+//! Memory, counted: what a compaction holds at its peak does not grow with the level that it rewrites, and what range deletes
+//! take not with how much they overlap.
 //!
 //! The allocator counts the bytes that the whole process holds, since compactions run on a thread of the store. That is why
 //! this test has a process of its own. Mapped tables are the page cache's, not the heap's.
@@ -7,9 +8,13 @@
 
 use esker::{CompactionStrategy, Db, KeyspaceOptions, TableIo};
 use esker_tests::counting::{Counting, held};
+use std::sync::Mutex;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
+
+/// The bytes are those of the whole process: one test at a time.
+static COUNTING: Mutex<()> = Mutex::new(());
 
 /// Spreads `i` over the key space.
 fn key(i: u64) -> [u8; 8] {
@@ -59,6 +64,7 @@ fn rewrite(pairs: u64, table_io: TableIo) -> Rewritten {
 
 #[test]
 fn the_memory_of_a_compaction_does_not_grow_with_its_level() {
+    let _alone = COUNTING.lock().unwrap();
     for table_io in [TableIo::Mmap, TableIo::Pread] {
         let small = rewrite(40_000, table_io);
         let large = rewrite(640_000, table_io);
@@ -68,4 +74,61 @@ fn the_memory_of_a_compaction_does_not_grow_with_its_level() {
         let lists = (large.tables - small.tables) * 2048;
         assert!(large.held < small.held + small.held / 2 + lists, "{small:?} against {large:?}");
     }
+}
+
+/// Trims a queue, as a log is purged: each range delete begins where all the others do and ends behind them.
+#[test]
+fn nested_range_deletes_take_memory_by_their_number_alone() {
+    let _alone = COUNTING.lock().unwrap();
+    let n = 100_000u32;
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    let mut half = None;
+    let written = held(|| {
+        for i in 0..n {
+            if i % 100 == 0 {
+                db.put(i.to_be_bytes(), "job").unwrap();
+            }
+            db.delete_range(..=i.to_be_bytes()).unwrap();
+            if i == n / 2 {
+                half = Some(db.snapshot());
+            }
+        }
+        db.put(n.to_be_bytes(), "the last job").unwrap();
+    });
+    let half = half.unwrap();
+    assert_eq!(db.stats().keyspaces[0].sealed_memtables, 0, "all of them are in one memtable");
+    let read = |place: &str| {
+        let held = held(|| {
+            let (first, _) = db.range(..).next().unwrap().unwrap();
+            assert_eq!(*first, n.to_be_bytes(), "{place}");
+            assert_eq!(db.range(..).rev().count(), 1, "{place}");
+            assert_eq!(db.get((n / 2).to_be_bytes()).unwrap(), None, "{place}");
+            assert_eq!(db.get(n.to_be_bytes()).unwrap().unwrap(), "the last job", "{place}");
+            assert_eq!(half.range(..).count(), 0, "{place}");
+        });
+        assert!(held < 256 << 10, "{held} bytes held by reads of a few keys, {place}");
+        held
+    };
+    let in_memory = read("in the memtable");
+    let flushed = held(|| db.flush().unwrap());
+    let in_table = read("in a table");
+    println!("written {written}, flushed {flushed}, read {in_memory} and {in_table}");
+    // The runs of 100,000 ranges while they are merged; the sides of 100,000 ranges while they are cut.
+    assert!(written < n as usize * 400, "{written} bytes held by writing");
+    assert!(flushed < n as usize * 400, "{flushed} bytes held by flushing");
+    let table = db.stats().keyspaces[0].levels[0].range_deletes;
+    assert_eq!(table, 3, "in the first half readers tell two apart, in the second there is one");
+    drop(half);
+
+    // One beside the other, among newer entries, so that a scan steps through all of them.
+    for i in 0..n / 4 {
+        db.put(i.to_be_bytes(), "job").unwrap();
+    }
+    for i in 0..n / 4 {
+        db.delete_range(i.to_be_bytes()..(i + 1).to_be_bytes()).unwrap();
+    }
+    db.put(7u32.to_be_bytes(), "late").unwrap();
+    assert_eq!(db.range(..).count(), 2);
+    assert_eq!(db.range(..).rev().count(), 2);
 }

@@ -26,7 +26,7 @@
 use crate::Result;
 use crate::hooks::{CompactionFilter, FilterDecision, Fold, Folded, Shadow};
 use crate::manifest::FileMeta;
-use esker_table::{Fragments, Kind, RangeTombstone, SeqNo, Trailer};
+use esker_table::{Fragments, Kind, SeqNo, Trailer};
 use std::sync::Arc;
 
 /// Takes the entries that survive, in internal order.
@@ -53,6 +53,11 @@ impl Stripes {
         ends.sort_unstable();
         ends.dedup();
         Stripes { ends, newest_snapshot: snapshots.iter().copied().max() }
+    }
+
+    /// Where readers are: each sees everything up to one of these numbers, or to one above the last.
+    pub(crate) fn readers(&self) -> &[SeqNo] {
+        &self.ends
     }
 
     /// The number of the stripe that `seqno` lies in, 0 for the oldest.
@@ -273,35 +278,19 @@ impl<'a> Collapse<'a> {
         Ok(())
     }
 
-    /// The tombstones to write into an output table for the keys from `start` (inclusive) to `end` (exclusive), in the
-    /// order that a table writer wants.
-    pub(crate) fn surviving_tombstones(
-        &self,
-        start: Option<&[u8]>,
-        end: Option<&[u8]>,
-    ) -> Vec<RangeTombstone> {
-        let mut out = Vec::new();
-        if self.tombstones.is_empty() {
-            return out;
-        }
-        for fragment in self.tombstones.clip(start, end).as_slice() {
+    /// The tombstones to write into the output tables.
+    pub(crate) fn surviving_tombstones(&self) -> Fragments {
+        self.tombstones.thinned(|fragment| {
             let mut last_stripe = None;
-            for &seqno in &fragment.seqnos {
-                let stripe = self.stripes.of(seqno);
-                if last_stripe == Some(stripe) {
-                    continue;
-                }
-                last_stripe = Some(stripe);
-                if stripe > 0 || self.below.may_meet(&fragment.start, &fragment.end) {
-                    out.push(RangeTombstone {
-                        start: fragment.start.clone(),
-                        end: fragment.end.clone(),
-                        seqno,
-                    });
-                }
-            }
-        }
-        out
+            let mut seqnos = fragment.seqnos.clone();
+            seqnos.retain(|&seqno| {
+                let stripe = Some(self.stripes.of(seqno));
+                let newest = last_stripe != stripe;
+                last_stripe = stripe;
+                newest && (stripe > Some(0) || self.below.may_meet(&fragment.start, &fragment.end))
+            });
+            seqnos
+        })
     }
 
     /// Whether entries from `first` to `last`, one version of each key and no deletes, would all pass untouched.

@@ -2,6 +2,7 @@
 
 use super::super::picker::sketch::table;
 use super::*;
+use esker_table::RangeTombstone;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -133,10 +134,11 @@ fn readers_see_the_same_before_and_after() {
             (0..random.below(4)).map(|_| vec![b'a' + random.below(12) as u8]).collect();
         cuts.sort();
         cuts.dedup();
+        let surviving = collapse.surviving_tombstones();
         let mut kept = Vec::new();
         for i in 0..=cuts.len() {
             let start = i.checked_sub(1).map(|i| cuts[i].as_slice());
-            kept.extend(collapse.surviving_tombstones(start, cuts.get(i).map(Vec::as_slice)));
+            kept.extend(surviving.clip(start, cuts.get(i).map(Vec::as_slice)).iter());
         }
         let kept = Fragments::new(kept);
         for key in b'a'..=b'n' {
@@ -178,7 +180,7 @@ fn what_expired_may_go_and_nothing_else_changes() {
             Collapse::new(Stripes::new(&snapshots, 40), fragments.clone(), Below::tables(&tables))
                 .with_horizon(horizon);
         let after = entries.through(&mut collapse);
-        let kept = Fragments::new(collapse.surviving_tombstones(None, None));
+        let kept = collapse.surviving_tombstones();
         for key in b'a'..=b'i' {
             for reader in snapshots.iter().copied().chain([40, 60]) {
                 let none = Fragments::new([]);
@@ -246,13 +248,13 @@ fn at_the_bottom_only_live_entries_remain() {
     let fragments = Arc::new(Fragments::new([tombstone]));
     let mut collapse = Collapse::new(Stripes::new(&[], 9), fragments.clone(), Below::tables(&[]));
     assert_eq!(entries.through(&mut collapse).text(), ["a@9=new", "d@5=kept"]);
-    assert!(collapse.surviving_tombstones(None, None).is_empty());
+    assert!(collapse.surviving_tombstones().is_empty());
     assert_eq!(collapse.fate(), Fate { read: 6, shadowed: 2, covered: 1, deletes_dropped: 1, removed: 0 });
     // With something below, only in the range of one delete.
     let mut collapse =
         Collapse::new(Stripes::new(&[], 9), fragments, Below::tables(&[vec![Arc::new(table(1, "b", "b"))]]));
     assert_eq!(entries.through(&mut collapse).text(), ["a@9=new", "b@8-", "d@5=kept"]);
-    assert!(collapse.surviving_tombstones(None, None).is_empty());
+    assert!(collapse.surviving_tombstones().is_empty());
 }
 
 #[test]

@@ -21,17 +21,12 @@ use std::sync::Arc;
 /// What writing can say; everything written is removed again then. A flush does not stop early: closing a store waits for
 /// it.
 pub(crate) fn flush(context: &JobContext<'_>, memtables: &[Arc<Memtable>]) -> Result<Vec<AddedFile>> {
-    let fragments: Vec<Arc<Fragments>> =
-        memtables.iter().filter(|m| m.has_range_tombstones()).map(|m| m.fragments()).collect();
-    let tombstones = match fragments.as_slice() {
-        [] => Arc::default(),
-        [one] => one.clone(),
-        many => Arc::new(Fragments::new(many.iter().flat_map(|f| f.iter()))),
-    };
+    let stripes = Stripes::new(&context.snapshots, context.visible);
+    let ranges = memtables.iter().flat_map(|memtable| memtable.range_deletes());
+    let tombstones = Arc::new(Fragments::seen_by(ranges, stripes.readers()));
     let mut collapse =
-        Collapse::new(Stripes::new(&context.snapshots, context.visible), tombstones, Below::Unknown)
-            .with_hooks(None, context.options.fold.as_deref());
-    let kept = collapse.surviving_tombstones(None, None);
+        Collapse::new(stripes, tombstones, Below::Unknown).with_hooks(None, context.options.fold.as_deref());
+    let kept = collapse.surviving_tombstones();
     let mut outputs = Outputs::new(context, 0, None, Splitter::never(), kept)?;
     let cursors = memtables
         .iter()

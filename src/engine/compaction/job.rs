@@ -8,7 +8,7 @@ use super::split::Splitter;
 use super::{Done, JobContext, Report};
 use crate::Result;
 use crate::manifest::{AddedFile, KeyspaceEdit};
-use esker_table::{Fragments, RangeTombstone, RawBlock};
+use esker_table::{Fragments, RawBlock};
 use std::sync::Arc;
 
 /// Does what was chosen. Nothing is installed: that is for whoever applies the edit.
@@ -46,17 +46,14 @@ fn removed(inputs: &[InputRun]) -> Vec<(usize, u64)> {
 }
 
 fn run_merge(context: &JobContext<'_>, merge: &Merge) -> Result<Done> {
-    let tombstones = input_tombstones(context, merge)?;
+    let stripes = Stripes::new(&context.snapshots, context.visible);
+    let tombstones = Arc::new(input_tombstones(context, merge, &stripes)?);
     let options = context.options;
-    let mut collapse = Collapse::new(
-        Stripes::new(&context.snapshots, context.visible),
-        Arc::new(tombstones),
-        Below::tables(&merge.below),
-    )
-    .with_hooks(options.filter.as_deref(), options.fold.as_deref())
-    .with_horizon(context.horizon);
+    let mut collapse = Collapse::new(stripes, tombstones, Below::tables(&merge.below))
+        .with_hooks(options.filter.as_deref(), options.fold.as_deref())
+        .with_horizon(context.horizon);
     let splitter = Splitter::new(merge.grandparents.clone(), merge.table_bytes, merge.max_overlap_bytes);
-    let kept = collapse.surviving_tombstones(None, None);
+    let kept = collapse.surviving_tombstones();
     let to = merge.output_level;
     let mut outputs = Outputs::new(context, to, Some(merge.output_run), splitter, kept)?;
     let unhooked = options.filter.is_none() && options.fold.is_none() && options.collector.is_none();
@@ -99,15 +96,13 @@ fn run_merge(context: &JobContext<'_>, merge: &Merge) -> Result<Done> {
     Ok(Done { edit, report })
 }
 
-/// The range tombstones of all inputs.
-fn input_tombstones(context: &JobContext<'_>, merge: &Merge) -> Result<Fragments> {
-    let mut all: Vec<RangeTombstone> = Vec::new();
+/// The range tombstones of all inputs, as far as readers tell them apart.
+fn input_tombstones(context: &JobContext<'_>, merge: &Merge, stripes: &Stripes) -> Result<Fragments> {
+    let mut all: Vec<Arc<Fragments>> = Vec::new();
     for meta in merge.tables().filter(|t| t.range_tombstones > 0) {
-        if let Some(fragments) = context.tables.slot(meta).table()?.fragments()? {
-            all.extend(fragments.iter());
-        }
+        all.extend(context.tables.slot(meta).table()?.fragments()?.cloned());
     }
-    Ok(Fragments::new(all))
+    Ok(Fragments::seen_by(all.iter().flat_map(|fragments| fragments.ranges()), stripes.readers()))
 }
 
 /// Copies the offered block as it is, if nothing in it or around it could be dropped. Returns whether it was.

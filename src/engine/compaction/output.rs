@@ -22,6 +22,7 @@ use crate::fs::filename::FileName;
 use crate::hooks::Collector;
 use crate::manifest::{AddedFile, FileMeta, Stamp};
 use crate::sync::std_lock;
+use esker_table::range_tombstone::Fragment;
 use esker_table::{
     FormatId, Fragments, Kind, Properties, RangeTombstone, RawBlock, SeqNo, TableFormat, TableWriter,
     Trailer, WriteOptions,
@@ -85,7 +86,7 @@ impl<'a> Outputs<'a> {
         level: usize,
         run: Option<u64>,
         splitter: Splitter,
-        tombstones: Vec<RangeTombstone>,
+        tombstones: Fragments,
     ) -> Result<Outputs<'a>> {
         let format = context.registry.by_name(context.options.format.at(level))?.clone();
         let options = WriteOptions::default()
@@ -99,7 +100,7 @@ impl<'a> Outputs<'a> {
             format,
             options,
             splitter,
-            tombstones: Fragments::new(tombstones),
+            tombstones,
             fragment: 0,
             tombstone_bytes: 0,
             current: None,
@@ -180,13 +181,12 @@ impl<'a> Outputs<'a> {
     fn cut(&mut self, end: Option<&[u8]>) -> Result<()> {
         let mut borders: Vec<Vec<u8>> = Vec::new();
         let mut bytes = 0;
-        for fragment in self.tombstones.as_slice() {
-            let begins_inside = end.is_none_or(|end| fragment.start.as_slice() < end)
-                && (self.current.is_none() || fragment.start > self.last_key)
-                && self.start.as_ref().is_none_or(|start| fragment.start > *start);
-            if !begins_inside {
-                continue;
-            }
+        let all = self.tombstones.as_slice();
+        let last_key = self.current.as_ref().map(|_| &self.last_key);
+        let from = self.start.as_ref().max(last_key);
+        let from = from.map_or(0, |from| all.partition_point(|f| f.start <= *from));
+        let to = end.map_or(all.len(), |end| all.partition_point(|f| f.start.as_slice() < end));
+        for fragment in all.get(from..to).unwrap_or_default() {
             if bytes > MOST_TOMBSTONE_BYTES {
                 borders.push(fragment.start.clone());
                 bytes = 0;
@@ -320,9 +320,9 @@ impl Drop for Outputs<'_> {
     }
 }
 
-/// About how many bytes a fragment's tombstones take.
-fn weight(fragment: &esker_table::range_tombstone::Fragment) -> usize {
-    (fragment.start.len() + fragment.end.len() + 16) * fragment.seqnos.len()
+/// About how many bytes a fragment's tombstones take: formats write its keys once.
+fn weight(fragment: &Fragment) -> usize {
+    fragment.start.len() + fragment.end.len() + 16 * (1 + fragment.seqnos.len())
 }
 
 /// A file that is written in pieces.

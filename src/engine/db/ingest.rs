@@ -13,7 +13,7 @@ use crate::options::CompactionStrategy;
 use crate::sync::std_lock;
 use crate::write::tree::Tree;
 use crate::{MAX_KEY_LEN, MAX_VALUE_LEN};
-use esker_table::{Kind, SeqNo, Trailer};
+use esker_table::{Fragments, Kind, SeqNo, Trailer};
 use std::sync::Arc;
 
 /// The size that tables are closed at where the strategy names none.
@@ -89,7 +89,7 @@ pub(super) fn ingest(
     };
     let context = core.job_context(tree, None);
     let splitter = Splitter::new(Vec::new(), table_bytes, u64::MAX);
-    let mut outputs = Outputs::new(&context, 0, None, splitter, Vec::new())?;
+    let mut outputs = Outputs::new(&context, 0, None, splitter, Fragments::default())?;
     outputs.mark_ingested();
     let mut writer = IngestWriter { outputs, last_key: Vec::new(), entries: 0 };
     fill(&mut writer)?;

@@ -361,7 +361,9 @@ impl Keyspace {
         self.write_one(Kind::Delete, key.as_ref(), &[], options)
     }
 
-    /// Deletes every key of a range, at the cost of one entry, whatever the range holds.
+    /// Deletes every key of a range, at the cost of one entry, whatever the range holds. Scans jump over what was deleted,
+    /// but for entries that a snapshot kept alive when they were flushed together with the range delete and with newer
+    /// entries: those are stepped over until a compaction after the snapshot's end.
     ///
     /// # Errors
     /// Those of [`put`](Keyspace::put); `Invalid` on a keyspace with a [`crate::Fold`], which would be passed by.

@@ -6,6 +6,7 @@
 //! | `arena` | the memory, and the nodes and blocks that lie in it |
 //! | `tree`, `block` | the order of the entries |
 //! | `tombstones` | the range deletions |
+//! | [`Cut`] | some of them, in a form that can be searched |
 //! | [`MemtableCursor`] | iteration, both ways |
 //!
 //! Any number of threads insert and read at the same time. Readers never wait; writers wait for each other only while
@@ -16,6 +17,7 @@
 mod arena;
 mod block;
 mod cursor;
+mod cut;
 mod tombstones;
 mod tree;
 
@@ -25,11 +27,12 @@ mod loom_tests;
 mod tests;
 
 pub(crate) use cursor::MemtableCursor;
+pub(crate) use cut::{Cut, Part};
 
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use arena::Arena;
 use esker_table::reader::Found;
-use esker_table::{Fragments, Kind, LookupKey, SeqNo, Trailer};
+use esker_table::{Kind, LookupKey, SeqNo, Trailer};
 use std::sync::Arc;
 use tombstones::Tombstones;
 use tree::Tree;
@@ -128,21 +131,20 @@ impl Memtable {
         self.tombstones.covering(user_key, snapshot)
     }
 
-    /// About how many entries have keys from `from` up to `to`; right within a factor of some three, for large numbers.
+    /// About how many entries, range deletions apart, have keys from `from` up to `to`; right within a factor of some three, for large numbers.
     pub(crate) fn entries_between(&self, from: &[u8], to: &[u8]) -> u64 {
         let share = (self.tree.share_before(to) - self.tree.share_before(from)).max(0.0);
-        (share * self.entries() as f64) as u64
+        (share * self.entries().saturating_sub(self.tombstones.count()) as f64) as u64
     }
 
-    /// All range deletions, those that a snapshot cannot see among them.
-    pub(crate) fn fragments(&self) -> Arc<Fragments> {
-        self.tombstones.fragments()
+    /// The range deletions that a reader at `snapshot` sees, for a scan.
+    pub(crate) fn cuts(&self, snapshot: SeqNo) -> Vec<Arc<Cut>> {
+        self.tombstones.cuts(snapshot)
     }
 
-    /// Whether there are range deletions.
-    #[inline]
-    pub(crate) fn has_range_tombstones(&self) -> bool {
-        !self.tombstones.is_empty()
+    /// All range deletions: start, end and sequence number.
+    pub(crate) fn range_deletes(&self) -> impl Iterator<Item = (&[u8], &[u8], SeqNo)> + '_ {
+        self.tombstones.ranges()
     }
 
     /// A cursor over the entries other than range deletions, standing nowhere.
@@ -153,7 +155,7 @@ impl Memtable {
     /// The bytes that its entries take, with their order.
     #[inline]
     pub(crate) fn bytes_used(&self) -> usize {
-        self.arena.used() + self.tree.used() - self.empty.0
+        self.arena.used() + self.tree.used() + self.tombstones.bytes() - self.empty.0
     }
 
     /// The number of entries, range deletions among them.

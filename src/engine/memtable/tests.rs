@@ -2,7 +2,7 @@
 
 use super::*;
 use esker_table::key::MAX_SEQNO;
-use esker_table::{RangeTombstone, Slice};
+use esker_table::{Fragments, RangeTombstone, Slice};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -169,10 +169,10 @@ fn ascending_descending_and_alternating_keys_are_all_in_order() {
 #[test]
 fn an_empty_memtable_has_nothing() {
     let memtable = Arc::new(Memtable::new(0));
-    assert!(memtable.is_empty() && memtable.bytes_used() == 0 && !memtable.has_range_tombstones());
+    assert!(memtable.is_empty() && memtable.bytes_used() == 0);
     assert!(memtable.get(&LookupKey::new(b"", MAX_SEQNO)).is_none());
     assert_eq!(memtable.covering_tombstone(b"a", MAX_SEQNO), None);
-    assert!(memtable.fragments().is_empty());
+    assert!(memtable.range_deletes().next().is_none() && memtable.cuts(MAX_SEQNO).is_empty());
     let mut cursor = memtable.cursor();
     assert!(!cursor.first() && !cursor.last() && !cursor.next() && !cursor.prev());
     assert!(!cursor.seek(b"", Trailer::FIRST) && !cursor.seek_before(b"\xff", Trailer::LAST));
@@ -222,6 +222,66 @@ fn reservations_never_promise_more_than_there_is() {
     assert!(total > 1000);
 }
 
+fn ranges(model: &[RangeTombstone]) -> impl Iterator<Item = (&[u8], &[u8], u64)> {
+    model.iter().map(|t| (&t.start[..], &t.end[..], t.seqno))
+}
+
+/// What a scan is told of a key and around it, against what covers each key.
+fn cuts_agree(memtable: &Memtable, model: &[RangeTombstone], random: &mut Random) {
+    let snapshot = random.below(model.len() as u64 + 2);
+    let cuts = memtable.cuts(snapshot);
+    let key_of = |n: u64| (n as u16).to_be_bytes();
+    let within = |key: &[u8; 2], start: Option<&[u8]>, end: Option<&[u8]>| {
+        start.is_none_or(|start| start <= &key[..]) && end.is_none_or(|end| &key[..] < end)
+    };
+    for _ in 0..20 {
+        let key = key_of(random.below(2100));
+        let covers =
+            |t: &&RangeTombstone, key: &[u8]| t.seqno <= snapshot && &t.start[..] <= key && key < &t.end[..];
+        let expected = model.iter().filter(|t| covers(t, &key)).map(|t| t.seqno).max();
+        assert_eq!(cuts.iter().filter_map(|cut| cut.part(&key, snapshot).seqno).max(), expected);
+        for cut in &cuts {
+            let part = cut.part(&key, snapshot);
+            assert!(within(&key, part.start, part.end));
+            let Some(seqno) = part.seqno else { continue };
+            let start = cut.reach_start(&key, seqno, snapshot).expect("a part with a number");
+            let end = cut.reach_end(&key, seqno, snapshot).expect("a part with a number");
+            let reaches = |n: u64| cut.part(&key_of(n), snapshot).seqno >= Some(seqno);
+            for n in 0..2100 {
+                let inside = within(&key_of(n), Some(start), Some(end));
+                assert!(!inside || reaches(n));
+                // The first key outside is not reached, unless there is none.
+                let first_outside = end == key_of(n) || key_of(n + 1) == start;
+                assert!(!first_outside || !reaches(n));
+            }
+        }
+    }
+}
+
+#[test]
+fn nested_range_deletions_take_little_more_than_their_number() {
+    let n = 20_000u32;
+    for from_the_front in [true, false] {
+        let memtable = Memtable::new(64 << 20);
+        for i in 0..n {
+            let trailer = Trailer::new(u64::from(i) + 1, Kind::RangeDelete);
+            if from_the_front {
+                memtable.insert(b"", trailer, &(i + 1).to_be_bytes());
+            } else {
+                memtable.insert(&i.to_be_bytes(), trailer, &n.to_be_bytes());
+            }
+        }
+        let cuts = memtable.cuts(MAX_SEQNO);
+        println!("{} bytes, {} cuts", memtable.bytes_used(), cuts.len());
+        assert!(memtable.bytes_used() < n as usize * 300, "{} bytes", memtable.bytes_used());
+        assert!(cuts.len() < 20, "{} cuts", cuts.len());
+        for i in (0..n).step_by(777) {
+            let expected = if from_the_front { n } else { i + 1 };
+            assert_eq!(memtable.covering_tombstone(&i.to_be_bytes(), MAX_SEQNO), Some(u64::from(expected)));
+        }
+    }
+}
+
 #[test]
 fn range_deletions_agree_with_the_model() {
     for seed in 0..30 {
@@ -246,13 +306,16 @@ fn range_deletions_agree_with_the_model() {
                 let expected = model.iter().filter(covers).map(|t| t.seqno).max();
                 assert_eq!(memtable.covering_tombstone(&key, snapshot), expected);
             }
-            if random.below(50) == 0 {
-                assert_eq!(*memtable.fragments(), Fragments::new(model.clone()));
+            if random.below(20) == 0 {
+                cuts_agree(&memtable, &model, &mut random);
             }
         }
-        assert_eq!(*memtable.fragments(), Fragments::new(model));
+        assert_eq!(
+            Fragments::seen_by(memtable.range_deletes(), &[]),
+            Fragments::seen_by(ranges(&model), &[])
+        );
         assert_eq!((memtable.entries(), memtable.max_seqno()), (400, 400));
-        assert!(memtable.has_range_tombstones() && !memtable.is_empty());
+        assert!(memtable.range_deletes().count() == 400 && !memtable.is_empty());
         let mut cursor = Arc::new(memtable).cursor();
         assert!(!cursor.first());
     }
@@ -366,7 +429,7 @@ fn range_deletions_are_seen_as_soon_as_they_are_inserted() {
             }
         });
     });
-    assert_eq!(memtable.fragments().len(), 2 * COUNT as usize);
+    assert_eq!(memtable.range_deletes().count(), 2 * COUNT as usize);
 }
 
 #[test]
@@ -382,6 +445,10 @@ fn the_entries_between_two_keys_are_estimated() {
         keys.sort_unstable();
         assert_eq!(memtable.entries_between(b"", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff"), 100_000);
         assert_eq!(memtable.entries_between(b"b", b"a"), 0);
+        for seqno in 0..1000 {
+            memtable.insert(b"", Trailer::new(200_000 + seqno, Kind::RangeDelete), b"z");
+        }
+        assert_eq!(memtable.entries_between(b"", &[0xff; 9]), 100_000, "range deletions are not counted");
         for _ in 0..100 {
             let from = random.below(80_000) as usize;
             let len = 10_000 + random.below(10_000) as usize;

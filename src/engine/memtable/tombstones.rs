@@ -1,8 +1,8 @@
 //! [`Tombstones`]: the range deletions of a memtable.
 //!
 //! A range deletion is a node of the arena, pushed on a stack: its key is the start of the range, its value the end.
-//! To be searched, the older ones are cut into [`Fragments`], in *runs*; only the youngest few are looked at one by
-//! one. Writers build the runs, readers never do, so that range deletions and lookups may alternate at will.
+//! To be searched, the older ones are [`Cut`], in *runs*; only the youngest few are looked at one by one. Writers build
+//! the runs, readers never do, so that range deletions, lookups and scans may alternate at will.
 //!
 //! ```text
 //!   top ─► t9 ─► t8 ─► t7 ─► t6 ─► t5 ─► t4 ─► t3 ─► t2 ─► t1 ─► t0 ─► end
@@ -14,13 +14,14 @@
 //! - The runs cover the stack from some tombstone down to its end, each exactly once. A reader takes the runs first
 //!   and the top after, so that going down from the top it always meets the youngest run's first tombstone.
 //! - A run is merged with the one before it when it has grown to a size like it, which keeps the runs few and the work
-//!   for a tombstone logarithmic; unless the two overlap so much that their fragments would fill the memory (n ranges
-//!   that all overlap are cut into fragments with n² numbers): then the older one stays as it is for good.
+//!   for a tombstone logarithmic; only what is longer than [`LONGEST`] stays as it is, so that no writer is busy for long.
+//! - The runs' memory is linear in the number of tombstones, but for a logarithm, and counts as the memtable's.
 
 use super::arena::{Arena, Node};
+use super::cut::Cut;
 use crate::pin::Pinned;
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
-use esker_table::{Fragments, Kind, RangeTombstone, SeqNo, Trailer};
+use crate::sync::{AtomicUsize, Mutex, Ordering};
+use esker_table::{Kind, SeqNo, Trailer};
 use std::sync::Arc;
 
 /// How many loose tombstones make a run.
@@ -29,8 +30,8 @@ const RUN: usize = 16;
 #[cfg(loom)]
 const RUN: usize = 1;
 
-/// How many sequence numbers the fragments of a run may hold for each of its tombstones.
-const DENSITY: usize = 16;
+/// A run of more tombstones is not merged any more.
+const LONGEST: usize = 1 << 18;
 
 /// See the head of this file.
 pub(super) struct Tombstones {
@@ -41,20 +42,17 @@ pub(super) struct Tombstones {
     /// How many tombstones were pushed, and how many of them are in runs. The difference is only a hint.
     pushed: AtomicUsize,
     covered: AtomicUsize,
+    /// The bytes of the runs.
+    bytes: AtomicUsize,
     /// Held by the writer that builds runs.
     building: Mutex<()>,
-    /// All tombstones in fragments, as of some top.
-    whole: Mutex<(Option<Node>, Arc<Fragments>)>,
 }
 
 #[derive(Clone)]
 struct Run {
     youngest: Node,
     count: usize,
-    newest: SeqNo,
-    /// Whether it overlaps so much that it is not merged any more.
-    closed: bool,
-    fragments: Arc<Fragments>,
+    cut: Arc<Cut>,
 }
 
 impl Tombstones {
@@ -66,8 +64,8 @@ impl Tombstones {
             runs: Pinned::new(Arc::new(Vec::new())),
             pushed: AtomicUsize::new(0),
             covered: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
             building: Mutex::new(()),
-            whole: Mutex::new((None, Arc::default())),
         }
     }
 
@@ -79,6 +77,11 @@ impl Tombstones {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.youngest().is_none()
+    }
+
+    /// How many there are, about: one that is just being inserted may be missing.
+    pub(super) fn count(&self) -> u64 {
+        self.pushed.load(Ordering::Relaxed) as u64
     }
 
     /// Deletes every key from `start` to `end` (exclusive).
@@ -102,34 +105,6 @@ impl Tombstones {
         std::iter::successors(youngest, |&node| self.arena.next(node)).take(count)
     }
 
-    fn fragment(&self, youngest: Option<Node>, count: usize) -> Fragments {
-        Fragments::new(self.walk(youngest, count).map(|node| RangeTombstone {
-            start: self.arena.key(node).to_vec(),
-            end: self.arena.value(node).to_vec(),
-            seqno: self.arena.trailer(node).seqno(),
-        }))
-    }
-
-    /// How many sequence numbers the fragments of these tombstones hold.
-    fn weight(&self, youngest: Option<Node>, count: usize) -> usize {
-        let mut bounds: Vec<(&[u8], isize)> = Vec::with_capacity(2 * count);
-        for node in self.walk(youngest, count) {
-            let (start, end) = (self.arena.key(node), self.arena.value(node));
-            if start < end {
-                bounds.extend([(start, 1), (end, -1)]);
-            }
-        }
-        bounds.sort_unstable();
-        let (mut weight, mut covering) = (0, 0);
-        for (i, &(at, change)) in bounds.iter().enumerate() {
-            covering += change;
-            if bounds.get(i + 1).is_some_and(|&(next, _)| next != at) {
-                weight += covering as usize;
-            }
-        }
-        weight
-    }
-
     /// Makes a run of the loose tombstones, unless another writer is at it.
     #[cold]
     fn build(&self) {
@@ -143,22 +118,27 @@ impl Tombstones {
             return;
         }
 
-        while let Some(before) = runs.last_mut().filter(|run| !run.closed && run.count <= 2 * count) {
-            let both = before.count + count;
-            if self.weight(top, both) > DENSITY * both + 1024 {
-                before.closed = true;
-                break;
-            }
-            count = both;
-            runs.pop();
+        while let Some(before) = runs.pop_if(|run| run.count <= (2 * count).min(LONGEST)) {
+            count += before.count;
         }
-        let newest = self.walk(top, count).map(|node| self.arena.trailer(node).seqno()).max();
-        let fragments = Arc::new(self.fragment(top, count));
-
-        runs.push(Run { youngest, count, newest: newest.unwrap_or(0), closed: false, fragments });
+        let cut = Arc::new(Cut::new(&self.arena, self.walk(top, count)));
+        runs.push(Run { youngest, count, cut });
         let covered = runs.iter().map(|run| run.count).sum();
+        self.bytes.store(runs.iter().map(|run| run.cut.bytes()).sum(), Ordering::Relaxed);
         self.runs.store(Arc::new(runs));
         self.covered.store(covered, Ordering::Relaxed);
+    }
+
+    /// The bytes that order the tombstones.
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Those that are in no run yet, if these are the runs.
+    fn loose(&self, runs: &[Run]) -> impl Iterator<Item = Node> + '_ {
+        let covered = runs.last().map(|run| run.youngest);
+        self.walk(self.youngest(), usize::MAX).take_while(move |&node| Some(node) != covered)
     }
 
     /// The newest sequence number at or below `snapshot` that deletes `user_key`.
@@ -172,9 +152,8 @@ impl Tombstones {
 
     fn search(&self, user_key: &[u8], snapshot: SeqNo) -> Option<SeqNo> {
         let runs = self.runs.load();
-        let covered = runs.last().map(|run| run.youngest);
         let mut newest = None;
-        for node in self.walk(self.youngest(), usize::MAX).take_while(|&node| Some(node) != covered) {
+        for node in self.loose(&runs) {
             let seqno = self.arena.trailer(node).seqno();
             if seqno <= snapshot
                 && newest < Some(seqno)
@@ -185,20 +164,26 @@ impl Tombstones {
             }
         }
         for run in runs.iter().rev() {
-            if newest < Some(run.newest.min(snapshot)) {
-                newest = newest.max(run.fragments.covering(user_key, snapshot));
+            if newest < Some(run.cut.newest().min(snapshot)) {
+                newest = newest.max(run.cut.covering(user_key, snapshot));
             }
         }
         newest
     }
 
-    /// All tombstones. Cut anew when some were added since the last call.
-    pub(super) fn fragments(&self) -> Arc<Fragments> {
-        let top = self.youngest();
-        let mut whole = lock(&self.whole);
-        if whole.0 != top {
-            *whole = (top, Arc::new(self.fragment(top, usize::MAX)));
-        }
-        whole.1.clone()
+    /// For a scan: all tombstones that a reader at `snapshot` sees, cut. The few loose ones are cut for this scan alone.
+    pub(super) fn cuts(&self, snapshot: SeqNo) -> Vec<Arc<Cut>> {
+        let runs = self.runs.load();
+        let mut loose =
+            self.loose(&runs).filter(|&node| self.arena.trailer(node).seqno() <= snapshot).peekable();
+        let loose = loose.peek().is_some().then(|| Arc::new(Cut::new(&self.arena, loose)));
+        let seen = runs.iter().rev().filter(|run| !run.cut.is_hidden_from(snapshot));
+        loose.into_iter().chain(seen.map(|run| run.cut.clone())).collect()
+    }
+
+    /// All tombstones: start, end and sequence number.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (&[u8], &[u8], SeqNo)> + '_ {
+        self.walk(self.youngest(), usize::MAX)
+            .map(|node| (self.arena.key(node), self.arena.value(node), self.arena.trailer(node).seqno()))
     }
 }

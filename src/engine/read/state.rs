@@ -87,12 +87,11 @@ impl ReadState {
         let mut sources = Vec::with_capacity(1 + self.sealed.len() + self.runs.len());
         let mut tombstones = Tombstones::new(snapshot);
         for memtable in self.memtables() {
-            let deletes_ranges = memtable.has_range_tombstones();
-            if memtable.is_empty() && !deletes_ranges {
+            if memtable.is_empty() {
                 continue;
             }
-            if deletes_ranges {
-                tombstones.add_memtable(sources.len(), memtable.fragments());
+            for cut in memtable.cuts(snapshot) {
+                tombstones.add_memtable(sources.len(), cut);
             }
             sources.push(Source::memtable(memtable));
         }

@@ -2,12 +2,14 @@
 //!
 //! The answer is the same all over a *span* of keys, so it is kept, and most entries cost one comparison with the
 //! span's end; where no source has a range tombstone, nothing at all. Runs of tables are asked only through those tables
-//! that have any, found by key and opened when a scan comes there.
+//! that have any, found by key and opened when a scan comes there. How far a tombstone reaches beyond the span is only
+//! looked for when a source is to be moved past it.
 
 use super::bounds::Bounds;
 use crate::error::Result;
+use crate::memtable::{Cut, Part};
 use crate::tables::LevelView;
-use esker_table::range_tombstone::Fragment;
+use esker_table::range_tombstone::{self, Fragment};
 use esker_table::{Fragments, SeqNo};
 use std::sync::Arc;
 
@@ -28,17 +30,18 @@ pub(crate) struct Tombstones {
     known: bool,
     span: Span,
     cover: Option<Cover>,
-    /// The tombstone behind `cover` and its neighbours that are as new.
-    reach: Span,
+    /// The lane that `cover` was found in.
+    lane: usize,
 }
 
+/// Tombstones of a source, which may have several lanes.
 struct Lane {
     rank: usize,
     of: Of,
 }
 
 enum Of {
-    Memtable(Arc<Fragments>),
+    Memtable(Arc<Cut>),
     Level(Arc<LevelView>),
 }
 
@@ -80,21 +83,12 @@ impl Span {
 impl Tombstones {
     /// Without any source yet.
     pub(crate) fn new(snapshot: SeqNo) -> Tombstones {
-        Tombstones {
-            lanes: Vec::new(),
-            snapshot,
-            known: false,
-            span: Span::default(),
-            cover: None,
-            reach: Span::default(),
-        }
+        Tombstones { lanes: Vec::new(), snapshot, known: false, span: Span::default(), cover: None, lane: 0 }
     }
 
-    /// Adds those of a memtable. Tombstones that it gets later are not seen, nor may they be.
-    pub(crate) fn add_memtable(&mut self, rank: usize, fragments: Arc<Fragments>) {
-        if !fragments.is_empty() {
-            self.lanes.push(Lane { rank, of: Of::Memtable(fragments) });
-        }
+    /// Adds some of a memtable. Tombstones that it gets later are not seen, nor may they be.
+    pub(crate) fn add_memtable(&mut self, rank: usize, cut: Arc<Cut>) {
+        self.lanes.push(Lane { rank, of: Of::Memtable(cut) });
     }
 
     /// Adds those of a sorted run, if it has any within the bounds.
@@ -117,15 +111,46 @@ impl Tombstones {
         Ok(self.cover)
     }
 
-    /// After [`covering`](Tombstones::covering) found a tombstone: where tombstones of its source at least as new begin
-    /// (inclusive) around that key.
-    pub(crate) fn reach_start(&self) -> &[u8] {
-        &self.reach.start
+    /// After [`covering`](Tombstones::covering) found a tombstone for this key: where tombstones at least as new end
+    /// (exclusive), of those in the same place that follow each other without a gap.
+    pub(crate) fn reach_end(&self, user_key: &[u8]) -> Result<&[u8]> {
+        let reach = match &self.lanes[self.lane].of {
+            Of::Memtable(cut) => cut.reach_end(user_key, self.newest(), self.snapshot),
+            Of::Level(view) => self.row(view, user_key)?.and_then(|(all, i)| {
+                let last = (i + 1..all.len())
+                    .take_while(|&j| all[j - 1].end == all[j].start && self.is_as_new(&all[j]));
+                all.get(last.last().unwrap_or(i)).map(|f| f.end.as_slice())
+            }),
+        };
+        Ok(reach.unwrap_or(&self.span.end))
     }
 
-    /// As [`reach_start`](Tombstones::reach_start): where they end (exclusive).
-    pub(crate) fn reach_end(&self) -> &[u8] {
-        &self.reach.end
+    /// As [`reach_end`](Tombstones::reach_end): where they begin (inclusive).
+    pub(crate) fn reach_start(&self, user_key: &[u8]) -> Result<&[u8]> {
+        let reach = match &self.lanes[self.lane].of {
+            Of::Memtable(cut) => cut.reach_start(user_key, self.newest(), self.snapshot),
+            Of::Level(view) => self.row(view, user_key)?.and_then(|(all, i)| {
+                let first =
+                    (0..i).rev().take_while(|&j| all[j].end == all[j + 1].start && self.is_as_new(&all[j]));
+                all.get(first.last().unwrap_or(i)).map(|f| f.start.as_slice())
+            }),
+        };
+        Ok(reach.unwrap_or(&self.span.start))
+    }
+
+    fn newest(&self) -> SeqNo {
+        self.cover.map_or(0, |cover| cover.seqno)
+    }
+
+    fn is_as_new(&self, fragment: &Fragment) -> bool {
+        fragment.newest(self.snapshot) >= Some(self.newest())
+    }
+
+    /// The fragments of the table that a key lies in, and which of them is the key's.
+    fn row<'a>(&self, view: &'a LevelView, user_key: &[u8]) -> Result<Option<(&'a [Fragment], usize)>> {
+        let Some(fragments) = table_fragments(view, user_key, &mut Span::default())? else { return Ok(None) };
+        let all = fragments.as_slice();
+        Ok(Some((all, all.partition_point(|f| f.end.as_slice() <= user_key))))
     }
 
     #[cold]
@@ -133,33 +158,28 @@ impl Tombstones {
         self.known = false;
         self.cover = None;
         self.span.set_all();
-        for lane in &self.lanes {
-            let fragments = match &lane.of {
-                Of::Memtable(fragments) => Some(fragments),
-                Of::Level(view) => table_fragments(view, user_key, &mut self.span)?,
+        for (number, lane) in self.lanes.iter().enumerate() {
+            let part = match &lane.of {
+                Of::Memtable(cut) => cut.part(user_key, self.snapshot),
+                Of::Level(view) => match table_fragments(view, user_key, &mut self.span)? {
+                    Some(fragments) => part_of(fragments.span_at(user_key), self.snapshot),
+                    None => continue,
+                },
             };
-            let Some(fragments) = fragments else { continue };
-            let all = fragments.as_slice();
-            let i = all.partition_point(|f| f.end.as_slice() <= user_key);
-            if let Some(before) = i.checked_sub(1) {
-                self.span.start_at_least(&all[before].end);
-            }
-            let Some(at) = all.get(i) else { continue };
-            if at.start.as_slice() > user_key {
-                self.span.end_at_most(&at.start);
-                continue;
-            }
-            self.span.start_at_least(&at.start);
-            self.span.end_at_most(&at.end);
-            let Some(seqno) = at.newest(self.snapshot) else { continue };
-            if self.cover.is_none_or(|c| c.seqno < seqno) {
+            part.start.into_iter().for_each(|start| self.span.start_at_least(start));
+            part.end.into_iter().for_each(|end| self.span.end_at_most(end));
+            if let Some(seqno) = part.seqno.filter(|&seqno| self.cover.is_none_or(|c| c.seqno < seqno)) {
                 self.cover = Some(Cover { seqno, rank: lane.rank });
-                set_reach(&mut self.reach, all, i, seqno, self.snapshot);
+                self.lane = number;
             }
         }
         self.known = true;
         Ok(())
     }
+}
+
+fn part_of(span: range_tombstone::Span<'_>, snapshot: SeqNo) -> Part<'_> {
+    Part { start: span.start, end: span.end, seqno: span.fragment.and_then(|f| f.newest(snapshot)) }
 }
 
 /// The tombstones of the table of this run that may cover `user_key`, and what the run's other tables say of the
@@ -192,20 +212,4 @@ fn table_fragments<'a>(
         span.end_at_most(&view.meta(next).smallest);
     }
     view.slot(i).table()?.fragments()
-}
-
-/// The longest row of fragments around `i` without a gap, each with a visible number of at least `seqno`.
-fn set_reach(reach: &mut Span, all: &[Fragment], i: usize, seqno: SeqNo, snapshot: SeqNo) {
-    let as_new = |f: &Fragment| f.newest(snapshot).is_some_and(|s| s >= seqno);
-    let (mut from, mut to) = (i, i);
-    while from > 0 && all[from - 1].end == all[from].start && as_new(&all[from - 1]) {
-        from -= 1;
-    }
-    while to + 1 < all.len() && all[to].end == all[to + 1].start && as_new(&all[to + 1]) {
-        to += 1;
-    }
-    reach.start.clear();
-    reach.start.extend_from_slice(&all[from].start);
-    reach.end.clear();
-    reach.end.extend_from_slice(&all[to].end);
 }

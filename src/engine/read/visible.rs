@@ -376,12 +376,17 @@ impl VisibleCursor {
             // A tombstone of a newer source covers everything that an older one holds there. One of the same source
             // does only if nothing in that memtable or table is newer than itself.
             if cover.rank < self.merge.rank() || cover.seqno >= self.merge.max_seqno() {
+                let key = self.merge.key();
+                let reach =
+                    if forward { self.tombstones.reach_end(key) } else { self.tombstones.reach_start(key) };
+                let to = match reach {
+                    Ok(to) => to,
+                    Err(error) => return Err(self.fail(error)),
+                };
                 let moved = if forward {
-                    let to = self.tombstones.reach_end();
                     let to = self.bounds.upper().map_or(to, |upper| to.min(upper));
                     self.merge.skip_to(to, Trailer::FIRST)
                 } else {
-                    let to = self.tombstones.reach_start();
                     let to = self.bounds.lower().map_or(to, |lower| to.max(lower));
                     self.merge.skip_before(to, Trailer::FIRST)
                 };

@@ -95,8 +95,17 @@ struct Active {
 /// What an entry takes in a memtable besides its key and value, on average.
 const ENTRY_BYTES: usize = 32;
 
+/// What a range delete takes besides, on average, of what orders the range deletes of a memtable.
+const RANGE_DELETE_BYTES: usize = 128;
+
 /// A range delete that covers more entries of the active memtable than this goes to a memtable of its own.
 const COVERED_ENTRIES: u64 = 16 << 10;
+
+/// About how much memory an operation takes in a memtable.
+fn memory_of(op: &Op<'_>) -> usize {
+    let order = if op.kind == Kind::RangeDelete { RANGE_DELETE_BYTES } else { 0 };
+    op.key.len() + op.value.len() + ENTRY_BYTES + order
+}
 
 /// What the commit lock guards.
 pub(crate) struct CommitState {
@@ -368,7 +377,7 @@ impl Committer {
         };
         if let Ops::Single(op) = ops {
             let bound = entry_bound(op.key.len(), op.value.len());
-            let bytes = op.key.len() + op.value.len() + ENTRY_BYTES;
+            let bytes = memory_of(op);
             let (active, mem) = state.reserve_in(op.keyspace, bound)?;
             let logged = active.tree.options.log;
             if !logged && durability == Durability::Synced {
@@ -380,11 +389,11 @@ impl Committer {
             return Ok((Targets::One(mem, bound), logged));
         }
         let mut bounds: Vec<(KeyspaceId, usize, usize)> = Vec::new();
-        for Op { keyspace, key, value, .. } in ops.iter() {
-            let (bound, len) = (entry_bound(key.len(), value.len()), key.len() + value.len() + ENTRY_BYTES);
-            match bounds.iter_mut().find(|(id, ..)| *id == keyspace) {
+        for op in ops.iter() {
+            let (bound, len) = (entry_bound(op.key.len(), op.value.len()), memory_of(&op));
+            match bounds.iter_mut().find(|(id, ..)| *id == op.keyspace) {
                 Some((_, bounds, bytes)) => (*bounds, *bytes) = (*bounds + bound, *bytes + len),
-                None => bounds.push((keyspace, bound, len)),
+                None => bounds.push((op.keyspace, bound, len)),
             }
         }
         let mut list: Vec<(KeyspaceId, Arc<Memtable>, usize)> = Vec::with_capacity(bounds.len());
