@@ -24,8 +24,7 @@ use crate::manifest::{AddedFile, FileMeta, Stamp};
 use crate::sync::std_lock;
 use esker_table::range_tombstone::Fragment;
 use esker_table::{
-    FormatId, Fragments, Kind, Properties, RangeTombstone, RawBlock, SeqNo, TableFormat, TableWriter,
-    Trailer, WriteOptions,
+    FormatId, Fragments, Kind, RawBlock, SeqNo, TableFormat, TableWriter, Trailer, WriteOptions,
 };
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -237,41 +236,13 @@ impl<'a> Outputs<'a> {
         }
         let mut bounds = summary.properties;
         kept_tombstones.iter().for_each(|t| bounds.count_range_tombstone(t));
-        let meta = self.meta(open.number, written, bounds, kept_tombstones, kept_collected);
+        let (format, guard) = (self.format.id(), self.context.set.guard(open.number));
+        let meta = FileMeta::written(open.number, format, written, bounds, self.context.now_millis, guard);
+        let meta = FileMeta { kept_tombstones, kept_collected, ..meta };
         self.bytes += written;
         let run = *self.run.get_or_insert(open.number);
         self.done.push(AddedFile { level: self.level, run, meta: Arc::new(meta) });
         Ok(())
-    }
-
-    fn meta(
-        &self,
-        number: u64,
-        size: u64,
-        properties: Properties,
-        kept_tombstones: Vec<RangeTombstone>,
-        kept_collected: Vec<(String, Vec<u8>)>,
-    ) -> FileMeta {
-        FileMeta {
-            number,
-            format: self.format.id(),
-            size,
-            smallest: properties.smallest,
-            largest: properties.largest,
-            largest_exclusive: properties.largest_exclusive,
-            clipped: false,
-            min_seqno: properties.min_seqno,
-            max_seqno: properties.max_seqno,
-            seqno_override: None,
-            entries: properties.entries,
-            deletes: properties.deletes,
-            range_tombstones: properties.range_tombstones,
-            created_millis: self.context.now_millis,
-            own: true,
-            kept_tombstones,
-            kept_collected,
-            guard: self.context.set.guard(number),
-        }
     }
 
     /// The current table, begun if there is none.

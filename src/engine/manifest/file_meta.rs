@@ -1,6 +1,6 @@
 //! [`FileMeta`]: what the MANIFEST knows of a table, and [`Reclaim`]: where tables go when nobody needs them.
 
-use esker_table::{FormatId, RangeTombstone, SeqNo};
+use esker_table::{FormatId, Properties, RangeTombstone, SeqNo};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -46,6 +46,37 @@ pub(crate) struct FileMeta {
 }
 
 impl FileMeta {
+    /// The record of a table that the engine wrote: with the bounds and counts of its properties, all of it in force.
+    pub(crate) fn written(
+        number: u64,
+        format: FormatId,
+        size: u64,
+        properties: Properties,
+        created_millis: u64,
+        guard: Arc<FileGuard>,
+    ) -> FileMeta {
+        FileMeta {
+            number,
+            format,
+            size,
+            smallest: properties.smallest,
+            largest: properties.largest,
+            largest_exclusive: properties.largest_exclusive,
+            clipped: false,
+            min_seqno: properties.min_seqno,
+            max_seqno: properties.max_seqno,
+            seqno_override: None,
+            entries: properties.entries,
+            deletes: properties.deletes,
+            range_tombstones: properties.range_tombstones,
+            created_millis,
+            own: true,
+            kept_tombstones: Vec::new(),
+            kept_collected: Vec::new(),
+            guard,
+        }
+    }
+
     /// Whether the file's bounds include `user_key`.
     pub(crate) fn contains(&self, user_key: &[u8]) -> bool {
         self.smallest.as_slice() <= user_key && !self.ends_before(user_key)

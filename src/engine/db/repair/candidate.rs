@@ -224,25 +224,14 @@ pub(super) fn describe(
 ) -> Option<FileMeta> {
     let properties = candidate.properties()?;
     let (min_seqno, max_seqno) = candidate.seqnos();
+    let format = candidate.format.as_ref()?.id();
+    let meta = FileMeta::written(candidate.number, format, candidate.len, properties.clone(), now, guard);
     Some(FileMeta {
-        number: candidate.number,
-        format: candidate.format.as_ref()?.id(),
-        size: candidate.len,
-        smallest: properties.smallest.clone(),
-        largest: properties.largest.clone(),
-        largest_exclusive: properties.largest_exclusive,
-        clipped: false,
         min_seqno,
         max_seqno,
         seqno_override: candidate.seqno_override,
-        entries: properties.entries,
-        deletes: properties.deletes,
-        range_tombstones: properties.range_tombstones,
-        created_millis: now,
         // Only what says that the engine wrote it may be mapped.
         own: candidate.stamp().is_some(),
-        kept_tombstones: Vec::new(),
-        kept_collected: Vec::new(),
-        guard,
+        ..meta
     })
 }

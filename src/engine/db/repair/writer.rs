@@ -6,7 +6,7 @@ use crate::fs::{Env, WritableFile};
 use crate::manifest::{FileGuard, FileMeta, KeyspaceId, KeyspaceRecord, Stamp};
 use crate::{Error, Result};
 use esker_format_block::BlockFormat;
-use esker_table::{Fragments, Properties, TableError, TableFormat, WriteOptions};
+use esker_table::{Fragments, TableError, TableFormat, WriteOptions};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,35 +76,14 @@ impl Output<'_> {
                 self.env.remove_file(&path).map_err(io("remove"))?;
             } else {
                 file.sync().map_err(io("sync"))?;
-                tables.push(self.meta(number, summary.file_size, summary.properties));
+                let (format, now) = (BlockFormat::new().id(), self.env.now_millis());
+                let (size, properties) = (summary.file_size, summary.properties);
+                tables.push(FileMeta::written(number, format, size, properties, now, self.guard(number)));
             }
             lower = upper;
             if lower.is_none() {
                 return Ok(tables);
             }
-        }
-    }
-
-    fn meta(&self, number: u64, size: u64, properties: Properties) -> FileMeta {
-        FileMeta {
-            number,
-            format: BlockFormat::new().id(),
-            size,
-            smallest: properties.smallest,
-            largest: properties.largest,
-            largest_exclusive: properties.largest_exclusive,
-            clipped: false,
-            min_seqno: properties.min_seqno,
-            max_seqno: properties.max_seqno,
-            seqno_override: None,
-            entries: properties.entries,
-            deletes: properties.deletes,
-            range_tombstones: properties.range_tombstones,
-            created_millis: self.env.now_millis(),
-            own: true,
-            kept_tombstones: Vec::new(),
-            kept_collected: Vec::new(),
-            guard: self.guard(number),
         }
     }
 }
