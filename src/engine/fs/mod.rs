@@ -7,6 +7,10 @@ pub(crate) mod filename;
 mod local;
 mod mmap;
 #[cfg(any(test, feature = "testing"))]
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(dead_code, unreachable_pub, reason = "the feature makes it public")
+)]
 pub(crate) mod simulated;
 
 pub use local::LocalEnv;

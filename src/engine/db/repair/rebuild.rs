@@ -128,7 +128,7 @@ impl Repair<'_> {
         let seqnos = (meta.min_seqno, meta.max_seqno);
         let (entries, tombstones) =
             self.log.entries(self.output.env, self.output.dir, id, seqnos, Some(&bounds))?;
-        let clipped = Fragments::new(tombstones).clip(Some(&bounds.smallest), Some(&end_of(&bounds)));
+        let clipped = newest(&tombstones).clip(Some(&bounds.smallest), Some(&end_of(&bounds)));
         rewrite.tombstones.extend(clipped.iter());
         rewrite.streams.push(Stream::Sorted(entries.into_iter()));
         let (written, kept) = self.write(id, record, rewrite, u64::MAX)?;
@@ -148,7 +148,7 @@ impl Repair<'_> {
         rewrite: Rewrite,
         table_bytes: u64,
     ) -> Result<(Vec<FileMeta>, u64)> {
-        let tombstones = Fragments::new(rewrite.tombstones);
+        let tombstones = newest(&rewrite.tombstones);
         let mut merge = Merge::new(rewrite.streams);
         let mut kept = 0;
         let mut next = || {
@@ -415,4 +415,9 @@ fn layers(metas: &mut [Arc<FileMeta>]) -> Option<Vec<u64>> {
         layers.push(layer + 1);
     }
     Some(layers)
+}
+
+/// The tombstones, where they overlap the newest: no snapshot of a time before has lived to need others.
+fn newest(tombstones: &[RangeTombstone]) -> Fragments {
+    Fragments::seen_by(tombstones.iter().map(|t| (t.start.as_slice(), t.end.as_slice(), t.seqno)), &[])
 }
