@@ -164,3 +164,72 @@ fn the_last_handle_may_go_in_a_callback() {
         }
     }
 }
+
+#[test]
+fn a_callback_may_write_also_while_the_store_is_closed_or_given_tables() {
+    for how in ["close", "ingest", "drop"] {
+        let env = SimEnv::new().with_background(Background::Threads);
+        let db = Db::builder().env(Arc::new(env.clone())).open("store").unwrap();
+        db.create_keyspace("other", Default::default()).unwrap();
+        let held = env.hold_syncs();
+        let mut batch = WriteBatch::new();
+        batch.put("k", "v");
+        let commit = db.submit(&batch, WriteOptions::new(Durability::Synced)).unwrap();
+        let (done, wait) = channel();
+        let chained = db.clone();
+        commit.on_done(move |result| {
+            result.unwrap();
+            let again = chained.submit(&batch, WriteOptions::new(Durability::Synced));
+            done.send(again.is_ok()).unwrap();
+        });
+        let (ended, end) = channel();
+        let worker = db.clone();
+        std::thread::spawn(move || {
+            let result = match how {
+                "close" => worker.close(),
+                "ingest" => worker.ingest(|writer| writer.put("z", "z")).map(|_| ()),
+                _ => worker.drop_keyspace("other"),
+            };
+            ended.send(result.is_ok()).unwrap();
+        });
+        drop(held);
+        assert!(end.recv_timeout(FOR_EVER).expect("it comes to an end"), "{how}");
+        let wrote = wait.recv_timeout(FOR_EVER).expect("the callback is called");
+        assert!(wrote || how == "close", "{how}");
+    }
+}
+
+#[test]
+fn whoever_hands_a_submitted_write_over_its_callback_is_called() {
+    let env = SimEnv::new().with_background(Background::Stepped);
+    let db = Db::builder().env(Arc::new(env.clone())).segment_bytes(4096).open("store").unwrap();
+    let (done, told) = channel();
+    for i in 0..100u32 {
+        let mut batch = WriteBatch::new();
+        batch.put(i.to_be_bytes(), [7; 500]);
+        let commit = db.submit(&batch, WriteOptions::new(Durability::Buffered)).unwrap();
+        let done = done.clone();
+        commit.on_done(move |result| done.send(result.is_ok()).unwrap());
+        db.put("between", "").unwrap();
+        while db.step_background().unwrap() {}
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [true], "write {i}");
+    }
+}
+
+#[test]
+fn two_may_close_at_once() {
+    for round in 0..200 {
+        let env = SimEnv::new().with_background(Background::Threads);
+        let open = || Db::builder().env(Arc::new(env.clone())).open("store");
+        let db = open().unwrap();
+        db.put("k", "v").unwrap();
+        let closers: Vec<_> = (0..3)
+            .map(|_| {
+                let db = db.clone();
+                std::thread::spawn(move || db.close())
+            })
+            .collect();
+        closers.into_iter().for_each(|closer| closer.join().unwrap().unwrap());
+        assert_eq!(open().unwrap().get("k").unwrap().unwrap(), "v", "round {round}");
+    }
+}

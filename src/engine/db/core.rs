@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) log_readers: Mutex<usize>,
     /// Held while a checkpoint is made.
     pub(crate) copying: Mutex<()>,
+    /// Held while the store is closed.
+    pub(crate) closing: Mutex<()>,
     /// Bytes a second that background work lately brought out of the way; 0 before it was measured.
     pub(crate) drain: AtomicU64,
     /// Ends the background threads.
@@ -230,6 +232,7 @@ impl Core {
     /// Writes the memtables of a keyspace that are sealed by now to tables. Returns whether there were any.
     pub(crate) fn flush_sealed(&self, tree: &Arc<Tree>) -> Result<bool> {
         let _one = std_lock(&tree.flushing);
+        self.health.check_open()?;
         let sealed = tree.sealed();
         let Some(last) = sealed.last() else { return Ok(false) };
         if tree.is_dropped() {
@@ -242,7 +245,7 @@ impl Core {
         let added = self.guard(compaction::flush(&self.job_context(tree, None), &mems))?;
         // A table makes its entries durable. Everything that was committed before them must be so too, or a power loss
         // could keep a later write and lose an earlier one.
-        self.guard(self.committer.sync_through(last.lsn))?;
+        self.guard(self.committer.sync_under_locks(last.lsn))?;
         let (tables, bytes) = (added.len(), added.iter().map(|f| f.meta.size).sum());
         // The segment that records are appended to may not be on disk yet, and what the MANIFEST names has to be.
         let oldest = self.committer.oldest_needed_segment(tree.id, sealed.len()).min(self.set.newest_wal());
@@ -365,6 +368,10 @@ impl Core {
                 let _ = thread.join();
             }
         }
+        let _one = std_lock(&self.closing);
+        if self.health.check_open().is_err() {
+            return Ok(());
+        }
         // Writers that are under way end first; those that come later find the store closed. Nobody writes to the log
         // once the directory is released.
         let pause = self.committer.pause();
@@ -375,19 +382,24 @@ impl Core {
         if self.health.check_writable().is_ok() {
             result = result.and(self.close_log());
         }
-        if self.health.check_open().is_ok() {
-            if !self.read_only && self.health.check_writable().is_ok() {
-                self.remove_obsolete();
-            }
+        if !self.read_only && self.health.check_writable().is_ok() {
+            self.remove_obsolete();
+        }
+        {
+            // Flushes and compactions on other threads end too; those that come later find the store closed.
+            let trees = self.all_trees();
+            let _idle: Vec<_> =
+                trees.iter().map(|tree| (std_lock(&tree.compacting), std_lock(&tree.flushing))).collect();
             if !self.read_only {
                 self.set.close();
             }
             self.health.close();
-            self.committer.stall.progress();
-            self.committer.notify_done();
-            std_lock(&self.lock).take();
         }
+        std_lock(&self.lock).take();
         drop(pause);
+        self.committer.stall.progress();
+        // With no lock held: a callback may do anything.
+        self.committer.notify_done();
         result
     }
 
@@ -399,10 +411,8 @@ impl Core {
 
     /// Ends the log, and records in the MANIFEST where it ends: after that no part of it can be lost unnoticed.
     fn close_log(&self) -> Result<()> {
-        self.committer.finish_log()?;
-        let (_, segment, len) = self.committer.log_end();
-        self.set
-            .log_and_apply(VersionEdit { closed_wal: Some((segment, len)), ..VersionEdit::default() }, |_| ())
+        let closed_wal = Some(self.committer.finish_log()?);
+        self.set.log_and_apply(VersionEdit { closed_wal, ..VersionEdit::default() }, |_| ())
     }
 
     /// Starts the threads that an environment with threads wants.

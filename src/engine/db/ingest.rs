@@ -21,6 +21,7 @@ const TABLE_BYTES: u64 = 32 << 20;
 
 /// Takes the entries of one [`crate::Keyspace::ingest`], in ascending order of their keys.
 pub struct IngestWriter<'a> {
+    core: &'a Core,
     outputs: Outputs<'a>,
     last_key: Vec<u8>,
     entries: u64,
@@ -48,6 +49,8 @@ impl IngestWriter<'_> {
             );
             return Err(Error::invalid("ingest", what));
         }
+        // Once the store is closed the directory is somebody else's.
+        self.core.health.check_open()?;
         self.outputs.entry(key, Trailer::new(0, Kind::Put), value)?;
         self.last_key.clear();
         self.last_key.extend_from_slice(key);
@@ -91,7 +94,7 @@ pub(super) fn ingest(
     let splitter = Splitter::new(Vec::new(), table_bytes, u64::MAX);
     let mut outputs = Outputs::new(&context, 0, None, splitter, Fragments::default())?;
     outputs.mark_ingested();
-    let mut writer = IngestWriter { outputs, last_key: Vec::new(), entries: 0 };
+    let mut writer = IngestWriter { core, outputs, last_key: Vec::new(), entries: 0 };
     fill(&mut writer)?;
     let IngestWriter { outputs, entries, .. } = writer;
     let (added, bytes) = outputs.finish()?;
@@ -119,7 +122,7 @@ fn add(core: &Core, tree: &Arc<Tree>, added: Vec<AddedFile>) -> Result<()> {
     let _pause = core.committer.pause();
     core.flush_tree(tree)?;
     // The tables must not become durable before what was committed earlier.
-    core.guard(core.committer.sync_through(core.committer.log_end().0))?;
+    core.guard(core.committer.sync_under_locks(core.committer.log_end().0))?;
     built.renumber()?;
     let (seqno, ticket) = core.committer.allocate_seqno();
     let edit = VersionEdit {

@@ -277,7 +277,7 @@ impl Db {
         let _flushing = std_lock(&tree.flushing);
         let pause = core.committer.pause();
         // A power loss must not keep the drop and lose what was written before it: a copy of the contents, perhaps.
-        core.guard(core.committer.sync_through(core.committer.log_end().0))
+        core.guard(core.committer.sync_under_locks(core.committer.log_end().0))
             .inspect_err(|_| tree.dropped.store(false, Ordering::Release))?;
         // In this order: nothing is sealed any more in a tree that the committer does not know.
         core.committer.remove_tree(tree.id);
@@ -292,6 +292,8 @@ impl Db {
         drop(pause);
         core.remove_tree(name);
         tree.forget_contents();
+        // Whoever was waiting for room in this keyspace finds it gone, and there is room again for the others.
+        core.committer.stall.progress();
         core.committer.stall.wake_background();
         Ok(())
     }
@@ -448,7 +450,10 @@ impl Db {
     pub fn sync(&self) -> Result<()> {
         let core = self.core();
         core.health.check_writable()?;
-        core.committer.sync_through(core.committer.log_end().0)
+        let synced = core.committer.sync_through(core.committer.log_end().0);
+        // It may have been synced before by somebody who could not call back.
+        core.committer.notify_done();
+        synced
     }
 
     /// Closes the store: ends background work (a compaction under way is given up), makes everything durable and releases

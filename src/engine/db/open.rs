@@ -86,6 +86,10 @@ pub(super) fn open(builder: Builder, dir: &Path) -> Result<Db> {
     let registry = Arc::new(registry(&builder)?);
     let (set, report) = if exists {
         let (set, report) = VersionSet::load(env.clone(), dir, builder.recovery, builder.read_only)?;
+        if set.with_state(|state| state.keyspaces.values().all(|k| k.record.name != DEFAULT_KEYSPACE_NAME)) {
+            let what = format!("it knows no keyspace `{DEFAULT_KEYSPACE_NAME}`, which every store has");
+            return Err(Error::corruption(&report.manifest, 0, what));
+        }
         (set, Some(report))
     } else {
         (create(&builder, dir)?, None)
@@ -294,6 +298,7 @@ fn assemble(
         ddl: Mutex::new(()),
         log_readers: Mutex::new(0),
         copying: Mutex::new(()),
+        closing: Mutex::new(()),
         drain: AtomicU64::new(0),
         stop: AtomicBool::new(false),
         threads: Mutex::new(Vec::new()),

@@ -10,7 +10,8 @@
 //! | [`MemtableCursor`] | iteration, both ways |
 //!
 //! Any number of threads insert and read at the same time. Readers never wait; writers wait for each other only while
-//! one of them splits a block of the tree, which takes less than a microsecond. An entry is seen by every
+//! one of them splits a block of the tree, which takes less than a microsecond, or, in the order of their publication, while
+//! one of them merges runs of range deletions. An entry is seen by every
 //! lookup that begins after its insert has returned. A memtable never gives memory back and never grows: writers
 //! reserve room before they write to the log, and when there is none the memtable is sealed.
 

@@ -20,7 +20,7 @@
 use super::arena::{Arena, Node};
 use super::cut::Cut;
 use crate::pin::Pinned;
-use crate::sync::{AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicUsize, Mutex, Ordering, try_lock};
 use esker_table::{Kind, SeqNo, Trailer};
 use std::sync::Arc;
 
@@ -105,17 +105,22 @@ impl Tombstones {
         std::iter::successors(youngest, |&node| self.arena.next(node)).take(count)
     }
 
-    /// Makes a run of the loose tombstones, unless another writer is at it.
+    /// Makes a run of the loose tombstones, unless another writer is at it; and then of those that others left meanwhile.
     #[cold]
     fn build(&self) {
-        let Ok(_guard) = self.building.try_lock() else { return };
+        while self.build_run() {}
+    }
+
+    /// Makes one run, if there are enough loose tombstones and nobody else is at it. Returns whether there was one to make.
+    fn build_run(&self) -> bool {
+        let Some(_guard) = try_lock(&self.building) else { return false };
         let mut runs = Vec::clone(&self.runs.load());
         let top = self.youngest();
-        let Some(youngest) = top else { return };
+        let Some(youngest) = top else { return false };
         let covered = runs.last().map(|run| run.youngest);
         let mut count = self.walk(top, usize::MAX).take_while(|&node| Some(node) != covered).count();
         if count < RUN {
-            return;
+            return false;
         }
 
         while let Some(before) = runs.pop_if(|run| run.count <= (2 * count).min(LONGEST)) {
@@ -127,6 +132,7 @@ impl Tombstones {
         self.bytes.store(runs.iter().map(|run| run.cut.bytes()).sum(), Ordering::Relaxed);
         self.runs.store(Arc::new(runs));
         self.covered.store(covered, Ordering::Relaxed);
+        true
     }
 
     /// The bytes that order the tombstones.

@@ -151,7 +151,8 @@ impl CommitState {
 
     /// Whether a range delete covers much of the active memtable. A scan jumps over what a newer memtable's range delete
     /// covers, and has to step over what one of the same memtable does as soon as that holds newer entries too. Such a
-    /// memtable is sealed first, which costs a flush of what somebody took the trouble to write.
+    /// memtable is sealed first, which costs a flush of what somebody took the trouble to write. Each range delete is judged
+    /// alone: of many that grow into each other it cannot be told how much they cover together.
     fn covers_much(&self, op: &Op<'_>) -> bool {
         self.active.get(&op.keyspace).is_some_and(|active| {
             active.mem.entries() > COVERED_ENTRIES

@@ -168,6 +168,11 @@ impl Committer {
         [synced, written].into_iter().find(|&awaited| !self.has_come_to(awaited))
     }
 
+    /// Whether somebody is to be called back. Others bring the log on too, and not all of them call back.
+    fn owes_calls(&self, state: &Wanted) -> bool {
+        state.callbacks.iter().any(|(awaited, _)| self.has_come_to(*awaited))
+    }
+
     fn bring_to(&self, awaited: Awaited) -> Result<()> {
         if awaited.durability == Durability::Synced {
             return self.sync_through(awaited.lsn);
@@ -179,11 +184,14 @@ impl Committer {
 
     /// Does what was asked for, if anything. Returns whether there was something. For stepped stores.
     pub(crate) fn do_wanted(&self) -> Result<bool> {
-        let wanted = self.wanted(&lock(&self.queue.state));
-        if self.health.check_writable().is_err() {
+        let (wanted, owes_calls) = {
+            let state = lock(&self.queue.state);
+            (self.wanted(&state), self.owes_calls(&state))
+        };
+        if owes_calls || self.health.check_writable().is_err() {
             self.notify_done();
         }
-        wanted.map_or(Ok(false), |awaited| self.bring_to(awaited).map(|()| true))
+        wanted.map_or(Ok(owes_calls), |awaited| self.bring_to(awaited).map(|()| true))
     }
 
     /// The body of the thread that syncs for writes that were submitted.
@@ -196,17 +204,20 @@ impl Committer {
                     if state.stopped {
                         return;
                     }
-                    if self.health.check_writable().is_err() {
-                        break None;
-                    }
-                    if let Some(wanted) = self.wanted(&state) {
-                        break Some(wanted);
+                    let wanted = self.wanted(&state);
+                    if wanted.is_some() || self.owes_calls(&state) || self.health.check_writable().is_err() {
+                        break wanted;
                     }
                     state = wait(&self.queue.changed, state);
                 }
             };
-            // A failure makes the store read-only, whoever met it; this thread tells everybody who waits.
-            if wanted.is_none_or(|wanted| self.bring_to(wanted).is_err()) {
+            match wanted {
+                // What comes of it is told to everybody who waits.
+                Some(wanted) => drop(self.bring_to(wanted)),
+                None => self.notify_done(),
+            }
+            // A failure makes the store read-only, whoever met it. Nothing is left to be done after that.
+            if self.health.check_writable().is_err() {
                 return self.notify_done();
             }
         }

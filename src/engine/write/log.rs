@@ -229,6 +229,17 @@ impl Committer {
         result
     }
 
+    /// As [`sync_through`](Committer::sync_through), for those who hold locks or keep writers waiting: writes that were waiting
+    /// for it are called back by the thread that syncs, or by the next step.
+    pub(crate) fn sync_under_locks(&self, lsn: Lsn) -> Result<()> {
+        if self.synced.load(Ordering::Acquire) >= lsn {
+            return Ok(());
+        }
+        let result = self.sync_group(lsn);
+        self.queue.wake();
+        result
+    }
+
     /// Syncs for everybody whose record is appended, unless somebody else has done so meanwhile.
     fn sync_group(&self, lsn: Lsn) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
@@ -258,13 +269,15 @@ impl Committer {
     }
 
     /// Writes and syncs everything, and leaves a record that proves it: at a clean close, nothing before it can later be
-    /// mistaken for a torn tail.
-    pub(crate) fn finish_log(&self) -> Result<()> {
+    /// mistaken for a torn tail. Returns the segment that the record is in, and where it ends.
+    pub(crate) fn finish_log(&self) -> Result<(u64, u64)> {
         let appended = lock(&self.state).tail.appended;
-        self.write_through(appended)?;
-        self.sync_through(appended)?;
-        let end = lock(&self.state).tail.append_payload(&[]);
-        self.write_through(end)?;
-        self.sync_through(end)
+        self.sync_under_locks(appended)?;
+        let (end, segment, offset) = {
+            let tail = &mut lock(&self.state).tail;
+            (tail.append_payload(&[]), tail.segment, tail.offset)
+        };
+        self.sync_under_locks(end)?;
+        Ok((segment, offset))
     }
 }

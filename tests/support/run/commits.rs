@@ -66,7 +66,11 @@ impl World {
                     durable = durable.max(submitted.state);
                     handed_over = handed_over.max(submitted.handed_over);
                 }
-                None if durable.is_some() && submitted.state.is_some() => {
+                // A callback may come with the next step only.
+                None if durable.is_some()
+                    && submitted.state.is_some()
+                    && matches!(submitted.handle, Handle::Kept(_)) =>
+                {
                     return Err(format!("a write is durable, but not one before it: {submitted:?}"));
                 }
                 None => waiting.push(submitted),

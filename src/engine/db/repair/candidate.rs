@@ -197,7 +197,9 @@ impl Candidate {
     pub(super) fn holds_range(&self, tombstone: &RangeTombstone) -> Result<bool> {
         let Some(reader) = &self.reader else { return Ok(false) };
         let all = reader.range_tombstones().map_err(|e| Error::table(&self.path, e))?;
-        Ok(all.covering(&tombstone.start, tombstone.seqno) == Some(tombstone.seqno))
+        // Flush leaves out what a newer tombstone hides from everybody.
+        let newest = all.covering(&tombstone.start, MAX_SEQNO);
+        Ok(newest.is_some_and(|own| self.seqno_override.unwrap_or(own) >= tombstone.seqno))
     }
 
     /// How many entries it should have.

@@ -419,5 +419,8 @@ fn layers(metas: &mut [Arc<FileMeta>]) -> Option<Vec<u64>> {
 
 /// The tombstones, where they overlap the newest: no snapshot of a time before has lived to need others.
 fn newest(tombstones: &[RangeTombstone]) -> Fragments {
-    Fragments::seen_by(tombstones.iter().map(|t| (t.start.as_slice(), t.end.as_slice(), t.seqno)), &[])
+    Fragments::seen_by(
+        tombstones.iter().map(|t| (t.start.as_slice(), t.end.as_slice(), t.seqno)),
+        &[MAX_SEQNO],
+    )
 }
