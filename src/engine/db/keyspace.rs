@@ -363,7 +363,11 @@ impl Keyspace {
 
     /// Deletes every key of a range, at the cost of one entry, whatever the range holds. Scans jump over what was deleted,
     /// but for entries that a snapshot kept alive when they were flushed together with the range delete and with newer
-    /// entries: those are stepped over until a compaction after the snapshot's end.
+    /// entries: those are stepped over until a compaction after the snapshot's end. So are those of many small range
+    /// deletes in one memtable until it is flushed.
+    ///
+    /// A range without an end is stored up to the greatest key that there can be, which takes some 128 KiB: where you know
+    /// an end, give it.
     ///
     /// # Errors
     /// Those of [`put`](Keyspace::put); `Invalid` on a keyspace with a [`crate::Fold`], which would be passed by.
