@@ -27,7 +27,7 @@
 //! |---|---|
 //! | open a store, with options | [`Db::open`], [`Builder`] |
 //! | write, one by one or all or nothing | [`Keyspace::put`], [`Keyspace::delete`], [`Keyspace::delete_range`], [`WriteBatch`] |
-//! | choose what a write survives, and who waits for it | [`Durability`], [`Db::submit`], [`Commit`] |
+//! | choose what a write survives, and who waits for it | [`Durability`], [`Db::submit`], [`Db::barrier`], [`Commit`] |
 //! | read | [`Keyspace::get`], [`Keyspace::range`], [`Cursor`], [`Snapshot`] |
 //! | load much that is sorted | [`Keyspace::ingest`] |
 //! | lay data out | [`KeyspaceOptions`], [`CompactionStrategy`], [`Builder::table_format`] |

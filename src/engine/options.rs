@@ -189,6 +189,10 @@ pub struct KeyspaceOptions {
     pub fold: Option<Arc<dyn Fold>>,
     /// See [`CollectorFactory`]. Recorded by name.
     pub collector: Option<Arc<dyn CollectorFactory>>,
+    /// What a layer above calls keyspaces like this, so that it knows its own again: up to 255 bytes, empty by default. To
+    /// the engine it means nothing. Recorded when the keyspace is created, and not changed afterwards; see
+    /// [`Keyspace::kind`](crate::Keyspace::kind).
+    pub kind: String,
 }
 
 impl Default for KeyspaceOptions {
@@ -204,6 +208,7 @@ impl Default for KeyspaceOptions {
             filter: None,
             fold: None,
             collector: None,
+            kind: String::new(),
         }
     }
 }
@@ -267,6 +272,13 @@ impl KeyspaceOptions {
         self.collector = Some(collector);
         self
     }
+
+    /// Sets what the layer above calls keyspaces like this.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.kind = kind.into();
+        self
+    }
 }
 
 impl KeyspaceOptions {
@@ -290,6 +302,9 @@ impl KeyspaceOptions {
         }
         if self.ttl.is_some() && self.fold.is_some() {
             return Err(Error::invalid("ttl", "a time to live would pass the fold by"));
+        }
+        if self.kind.len() > 255 {
+            return Err(Error::invalid("kind", "give 255 bytes at most"));
         }
         if self.ttl_millis() == Some(0) {
             return Err(Error::invalid("ttl", "give a millisecond or more"));
@@ -324,6 +339,7 @@ impl fmt::Debug for KeyspaceOptions {
             .field("filter", &self.filter)
             .field("fold", &self.fold)
             .field("collector", &self.collector)
+            .field("kind", &self.kind)
             .finish()
     }
 }

@@ -40,7 +40,11 @@ pub struct Builder {
     pub(crate) background_threads: usize,
     pub(crate) keyspace_defaults: KeyspaceOptions,
     pub(crate) keyspace_options: BTreeMap<String, KeyspaceOptions>,
+    pub(crate) keyspace_options_by: Option<OptionsBy>,
 }
+
+/// Chooses the options of a keyspace by its name.
+type OptionsBy = Arc<dyn Fn(&str) -> Option<KeyspaceOptions> + Send + Sync>;
 
 impl Default for Builder {
     fn default() -> Builder {
@@ -59,6 +63,7 @@ impl Default for Builder {
             background_threads: 1,
             keyspace_defaults: KeyspaceOptions::default(),
             keyspace_options: BTreeMap::new(),
+            keyspace_options_by: None,
         }
     }
 }
@@ -185,6 +190,48 @@ impl Builder {
     /// ```
     pub fn keyspace_options(mut self, name: impl Into<String>, options: KeyspaceOptions) -> Self {
         self.keyspace_options.insert(name.into(), options);
+        self
+    }
+
+    /// Chooses the options of existing keyspaces by their names, where [`keyspace_options`](Builder::keyspace_options) has
+    /// none; `None` leaves a keyspace to the [defaults](Builder::keyspace_defaults). For a layer that makes keyspaces by a
+    /// rule, and does not know which there are before the store is open.
+    ///
+    /// Called while the store is opened, once for each keyspace; it must not use the store.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use esker::{Db, Fold, Folded, KeyspaceOptions, Shadow};
+    /// use std::sync::Arc;
+    ///
+    /// /// Keeps the value that a key had first.
+    /// struct First;
+    ///
+    /// impl Fold for First {
+    ///     fn name(&self) -> &str {
+    ///         "first"
+    ///     }
+    ///
+    ///     fn fold(&self, shadow: &Shadow<'_>) -> Folded {
+    ///         shadow.older.map_or(Folded::Newer, |older| Folded::Value(older.to_vec()))
+    ///     }
+    /// }
+    ///
+    /// let options = |name: &str| {
+    ///     name.ends_with(".first").then(|| KeyspaceOptions::new().fold(Arc::new(First)).kind("first"))
+    /// };
+    /// let db = Db::open(dir.path())?;
+    /// db.create_keyspace("seen.first", options("seen.first").unwrap())?;
+    /// db.close()?;
+    /// let db = Db::builder().keyspace_options_by(options).open(dir.path())?;
+    /// db.keyspace("seen.first")?.put("k", "v")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keyspace_options_by(
+        mut self,
+        choose: impl Fn(&str) -> Option<KeyspaceOptions> + Send + Sync + 'static,
+    ) -> Self {
+        self.keyspace_options_by = Some(Arc::new(choose));
         self
     }
 

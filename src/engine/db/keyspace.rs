@@ -64,6 +64,20 @@ impl Keyspace {
         &self.tree.options
     }
 
+    /// What the layer above that created the keyspace called its kind, see [`KeyspaceOptions::kind`]. Empty if nothing did.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// db.create_keyspace("orders", esker::KeyspaceOptions::new().kind("ledger"))?;
+    /// assert_eq!(db.keyspace("orders")?.kind(), "ledger");
+    /// assert_eq!(db.kind(), "");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn kind(&self) -> &str {
+        &self.tree.record.kind
+    }
+
     fn check_open(&self) -> Result<()> {
         self.core().health.check_open()?;
         if self.tree.is_dropped() {

@@ -398,6 +398,28 @@ impl Db {
         Ok(Commit::new(core.committer.clone(), lsn, durability, committed.last_seqno))
     }
 
+    /// Writes nothing, and tells when everything that was written before, by whomever and with whatever durability, is as
+    /// durable as this asks for: for an answer that rests on what somebody else has just written. Like
+    /// [`submit`](Db::submit) it does not wait. Keyspaces without a log are not covered.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Closed`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// use esker::Durability;
+    /// db.put("k", "buffered")?;
+    /// let value = db.get("k")?;
+    /// db.barrier(Durability::Synced)?.wait()?;
+    /// println!("{value:?} survives a power loss");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn barrier(&self, durability: Durability) -> Result<Commit> {
+        self.core().health.check_writable()?;
+        Ok(Commit::barrier(&self.core().committer, durability))
+    }
+
     /// The state of the whole store at this moment, for as long as the snapshot lives.
     ///
     /// ```

@@ -92,7 +92,7 @@ pub(super) fn open(builder: Builder, dir: &Path) -> Result<Db> {
         }
         (set, Some(report))
     } else {
-        (create(&builder, dir)?, None)
+        (create(&builder, &registry, dir)?, None)
     };
     let core = assemble(builder, dir, Arc::new(set), report, registry, lock)?;
     let default = core.0.tree(DEFAULT_KEYSPACE_NAME)?;
@@ -149,8 +149,8 @@ pub(super) fn create_dir(env: &dyn Env, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn create(builder: &Builder, dir: &Path) -> Result<VersionSet> {
-    let options = options_of(builder, DEFAULT_KEYSPACE_NAME);
+fn create(builder: &Builder, registry: &FormatRegistry, dir: &Path) -> Result<VersionSet> {
+    let options = options_of(builder, registry, DEFAULT_KEYSPACE_NAME)?;
     let record = record_of(DEFAULT_KEYSPACE_NAME, &options);
     let default = KeyspaceEdit { id: DEFAULT_KEYSPACE, record: Some(record), ..KeyspaceEdit::default() };
     let first = VersionEdit {
@@ -186,8 +186,16 @@ pub(super) fn check_formats(registry: &FormatRegistry, options: &KeyspaceOptions
     Ok(())
 }
 
-fn options_of(builder: &Builder, name: &str) -> KeyspaceOptions {
-    builder.keyspace_options.get(name).unwrap_or(&builder.keyspace_defaults).clone()
+/// The options that a keyspace is opened with: its own, else what the function says, else the defaults.
+fn options_of(builder: &Builder, registry: &FormatRegistry, name: &str) -> Result<KeyspaceOptions> {
+    if let Some(own) = builder.keyspace_options.get(name) {
+        return Ok(own.clone());
+    }
+    match builder.keyspace_options_by.as_ref().and_then(|by| by(name)) {
+        // The others were checked with the builder.
+        Some(chosen) => chosen.check().and_then(|()| check_formats(registry, &chosen)).map(|()| chosen),
+        None => Ok(builder.keyspace_defaults.clone()),
+    }
 }
 
 /// What is recorded of a keyspace with these options.
@@ -198,7 +206,7 @@ pub(super) fn record_of(name: &str, options: &KeyspaceOptions) -> KeyspaceRecord
         filter: options.filter.as_ref().map(|h| h.name().to_owned()),
         fold: options.fold.as_ref().map(|h| h.name().to_owned()),
         collector: options.collector.as_ref().map(|h| h.name().to_owned()),
-        kind: String::new(),
+        kind: options.kind.clone(),
     }
 }
 
@@ -210,7 +218,7 @@ fn check_hooks(record: &KeyspaceRecord, options: &KeyspaceOptions) -> Result<()>
         if recorded.is_some() && recorded != given {
             let what = format!(
                 "keyspace `{}` was written with the {hook} `{}` and cannot be written without it; give it to \
-                 `Builder::keyspace_options`, or open the store read-only",
+                 `Builder::keyspace_options` or `keyspace_options_by`, or open the store read-only",
                 record.name,
                 recorded.as_deref().unwrap_or_default()
             );
@@ -257,7 +265,7 @@ fn assemble(
     let events = Arc::new(Events::new(builder.listeners.clone(), move |error| failing.fail(error)));
     let limits = limits(&builder);
     let (tables, blocks) = caches(&builder, dir, &registry, &metrics);
-    let mut recovered = Recovered::new(&builder, &set, &tables, limits.memtable_bytes)?;
+    let mut recovered = Recovered::new(&builder, &registry, &set, &tables, limits.memtable_bytes)?;
     let replay = recovered.replay(env.as_ref(), dir, &builder, &set)?;
     let mut report = recovery_report(loaded.as_ref(), &replay);
     let needed = recovered.first_segment();
@@ -426,6 +434,7 @@ struct RecoveredKeyspace {
 impl Recovered {
     fn new(
         builder: &Builder,
+        registry: &FormatRegistry,
         set: &VersionSet,
         tables: &TableCache,
         memtable_bytes: usize,
@@ -435,8 +444,9 @@ impl Recovered {
         let mut keyspaces = BTreeMap::new();
         for (&id, keyspace) in &state.keyspaces {
             keyspace.version.tables().try_for_each(|meta| tables.check_format(meta))?;
-            let mut options = options_of(builder, &keyspace.record.name);
+            let mut options = options_of(builder, registry, &keyspace.record.name)?;
             options.log = keyspace.record.log;
+            options.kind.clone_from(&keyspace.record.kind);
             if !builder.read_only {
                 check_hooks(&keyspace.record, &options)?;
             }

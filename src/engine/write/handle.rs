@@ -46,6 +46,17 @@ impl Commit {
         Commit { committer, awaited: Awaited { lsn, durability }, seqno }
     }
 
+    /// Stands for everything that was written so far, and asks for its durability.
+    pub(crate) fn barrier(committer: &Arc<Committer>, durability: Durability) -> Commit {
+        // The sequence number first: the log that ends here holds what it counts.
+        let seqno = committer.visible();
+        let awaited = Awaited { lsn: committer.log_end().0, durability };
+        if !committer.has_come_to(awaited) {
+            committer.want(awaited.lsn, durability);
+        }
+        Commit { committer: committer.clone(), awaited, seqno }
+    }
+
     /// The sequence number of the write's last operation. Later writes have higher ones.
     pub fn seqno(&self) -> u64 {
         self.seqno

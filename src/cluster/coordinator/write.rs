@@ -1,0 +1,329 @@
+//! [`WriteTask`]: a write at the replica that gives it its dot, from the store to the answer and to the last replica.
+//!
+//! ```text
+//!   Minting ── this store gave the dot ──► Spreading ── enough acknowledged ──► answered
+//!                                              │                                   │
+//!                                              └── at the deadline: unknown        └── the others get their time,
+//!                                                                                      and then a hint
+//! ```
+//! Every replica is sent the whole set of the key, to be joined: what is sent twice, late or in another order does no harm.
+
+use super::forward::ForwardTask;
+use super::read::{said_by, store_said};
+use super::task::{Desk, Origin, Progress};
+use super::{Heard, Level, Operation, Quota, Rejection, Request, Response, Task};
+use crate::causality::{Context, SiblingSet, VectorClock};
+use crate::config::protected;
+use crate::id::NodeId;
+use crate::message::Message;
+use crate::replica::Mint;
+use crate::store::{Change, Copy, KeyspaceId, StoreFailure};
+use esker::{Durability, Slice};
+use std::time::Duration;
+
+/// A write that this node's store gives its dot.
+#[derive(Debug)]
+pub(super) struct WriteTask {
+    origin: Origin,
+    /// What was asked, for handing it on if this store cannot take it.
+    request: Request,
+    keyspace: KeyspaceId,
+    key: Slice,
+    durability: Durability,
+    quota: Quota,
+    /// All replicas of the key.
+    replicas: Vec<NodeId>,
+    /// Whether this node is none of them, and keeps the write for them as a fallback.
+    as_fallback: bool,
+    /// The key's set with the new write in it, once it has its dot.
+    set: Option<SiblingSet>,
+    acked: Vec<NodeId>,
+    /// Nodes that keep the write for an absent replica.
+    fallback_acks: Vec<NodeId>,
+    /// Replicas that were sent the write and have not answered.
+    waiting: Vec<NodeId>,
+    /// Nodes that were sent the write for an absent replica, with whom that is.
+    standing_in: Vec<(NodeId, NodeId)>,
+    said: String,
+    answered: bool,
+    deadline: Duration,
+}
+
+/// Begins a write: here if this node's store can give it its dot, otherwise where one can. `None` if it was answered.
+pub(super) fn begin(origin: Origin, request: Request, desk: &mut Desk<'_, '_>) -> Option<Task> {
+    let Operation::Write { key, .. } = &request.operation else { return None };
+    let key = key.clone();
+    let replicas = desk.directory.replicas(request.keyspace, &key);
+    let quota = match desk.directory.quota(request.level, &replicas) {
+        Ok(quota) => quota,
+        Err(impossible) => {
+            let why = format!("level {} is not possible on {} replicas", request.level, impossible.have);
+            let (have, need) = (impossible.have as u32, impossible.need as u32);
+            desk.respond(&origin, Response::Rejected(Rejection::Unavailable { have, need, why }));
+            return None;
+        }
+    };
+    let me = desk.me();
+    let mut able: Vec<NodeId> =
+        replicas.iter().copied().filter(|&node| node != me && desk.directory.is_writable(node)).collect();
+    let mints_here = replicas.contains(&me) && desk.may_mint;
+    if mints_here {
+        able.push(me);
+    }
+    let fallbacks_count = counts_fallbacks(&request);
+    if !quota.is_met(&able) && !fallbacks_count {
+        let (have, need) = (quota.have(&able) as u32, quota.need() as u32);
+        let why = "the others are down, unreachable, or take no writes".to_owned();
+        desk.respond(&origin, Response::Rejected(Rejection::Unavailable { have, need, why }));
+        return None;
+    }
+    if mints_here {
+        return Some(Task::Write(WriteTask::mint(origin, request, key, quota, replicas, false, desk)));
+    }
+    if !able.is_empty() && origin.is_client() {
+        return ForwardTask::begin(origin, request, able, desk).map(Task::Forward);
+    }
+    if fallbacks_count && desk.may_mint && !replicas.contains(&me) {
+        return Some(Task::Write(WriteTask::mint(origin, request, key, quota, replicas, true, desk)));
+    }
+    let why =
+        "this node cannot take the write: its store is being rebuilt, takes no writes, or is not a replica";
+    desk.respond(&origin, Response::Rejected(Rejection::NotReady(why.to_owned())));
+    None
+}
+
+/// Whether nodes that stand in for absent replicas count.
+fn counts_fallbacks(request: &Request) -> bool {
+    request.level == Level::Any || (request.sloppy && request.level == Level::One)
+}
+
+impl WriteTask {
+    #[allow(clippy::too_many_arguments, reason = "the parts of one decision, made above")]
+    fn mint(
+        origin: Origin,
+        request: Request,
+        key: Slice,
+        quota: Quota,
+        replicas: Vec<NodeId>,
+        as_fallback: bool,
+        desk: &mut Desk<'_, '_>,
+    ) -> WriteTask {
+        let me = desk.me();
+        let question = desk.question(me);
+        let (change, context) = match &request.operation {
+            Operation::Write { change, context, .. } => (change.clone(), context.clone()),
+            _ => (Change::Delete, None),
+        };
+        let blind = (!protected!(desk.config, LocalContext)).then(VectorClock::new);
+        let copy = match replicas.first() {
+            Some(&first) if as_fallback => Copy::For(first),
+            _ => Copy::Own,
+        };
+        let mint = Mint {
+            question,
+            keyspace: request.keyspace,
+            key: key.clone(),
+            change,
+            seen: context.map(|context| context.0).or(blind),
+            copy,
+            durability: request.durability,
+        };
+        desk.replica.mint(mint, desk.out);
+        WriteTask {
+            origin,
+            keyspace: request.keyspace,
+            key,
+            durability: request.durability,
+            quota,
+            replicas,
+            as_fallback,
+            set: None,
+            acked: Vec::new(),
+            fallback_acks: Vec::new(),
+            waiting: Vec::new(),
+            standing_in: Vec::new(),
+            said: "the others did not acknowledge it in time".to_owned(),
+            answered: false,
+            deadline: desk.now() + request.timeout,
+            request,
+        }
+    }
+
+    pub(super) fn wake(&self) -> Duration {
+        self.deadline
+    }
+
+    pub(super) fn hear(&mut self, node: NodeId, heard: Heard, desk: &mut Desk<'_, '_>) -> Progress {
+        match heard {
+            Heard::Minted(set) => {
+                self.spread(set, desk);
+                self.advance(desk)
+            }
+            Heard::MintFailed(failure) => self.mint_failed(failure, desk),
+            Heard::Stored(Ok(())) => {
+                self.acknowledged(node);
+                self.advance(desk)
+            }
+            Heard::Stored(Err(refusal)) => {
+                self.said = said_by(&refusal);
+                self.missed(node, desk)
+            }
+            _ => self.missed(node, desk),
+        }
+    }
+
+    fn acknowledged(&mut self, node: NodeId) {
+        if let Some(at) = self.standing_in.iter().position(|(stand_in, _)| *stand_in == node) {
+            self.standing_in.swap_remove(at);
+            self.fallback_acks.push(node);
+            return;
+        }
+        self.waiting.retain(|id| *id != node);
+        if !self.acked.contains(&node) {
+            self.acked.push(node);
+        }
+    }
+
+    /// The write has its dot: everybody else is told.
+    fn spread(&mut self, set: SiblingSet, desk: &mut Desk<'_, '_>) {
+        let me = desk.me();
+        self.set = Some(set);
+        if self.as_fallback {
+            self.standing_in.push((me, self.replicas[0]));
+            for target in self.replicas.clone().into_iter().skip(1) {
+                self.send(me, Some(target), desk);
+            }
+            return;
+        }
+        self.waiting.push(me);
+        let mut stand_ins: Vec<NodeId> = match self.request.sloppy {
+            true => desk.directory.fallbacks(self.keyspace, &self.key),
+            false => Vec::new(),
+        };
+        stand_ins.retain(|&node| node != me && desk.directory.is_writable(node));
+        for target in self.replicas.clone() {
+            if target == me {
+                continue;
+            }
+            if desk.directory.is_reachable(target) {
+                self.waiting.push(target);
+                self.send(target, None, desk);
+            } else if let Some(stand_in) = stand_ins.pop() {
+                self.standing_in.push((stand_in, target));
+                self.send(stand_in, Some(target), desk);
+            } else {
+                self.hint(target, desk);
+            }
+        }
+    }
+
+    fn send(&mut self, to: NodeId, stands_in_for: Option<NodeId>, desk: &mut Desk<'_, '_>) {
+        let Some(set) = self.set.clone() else { return };
+        let (keyspace, key, durability) = (self.keyspace, self.key.clone(), self.durability);
+        desk.ask(to, |question| Message::Write { question, keyspace, key, set, durability, stands_in_for });
+    }
+
+    fn hint(&mut self, target: NodeId, desk: &mut Desk<'_, '_>) {
+        if let Some(set) = &self.set {
+            desk.handoff.keep(target, self.keyspace, &self.key, set, desk.config, desk.out);
+        }
+    }
+
+    /// Somebody did not take the write: it gets a hint.
+    fn missed(&mut self, node: NodeId, desk: &mut Desk<'_, '_>) -> Progress {
+        let me = desk.me();
+        if let Some(at) = self.standing_in.iter().position(|(stand_in, _)| *stand_in == node) {
+            let (_, target) = self.standing_in.swap_remove(at);
+            if !self.as_fallback {
+                self.hint(target, desk);
+            }
+        } else if self.waiting.contains(&node) {
+            self.waiting.retain(|id| *id != node);
+            // What this store itself could not make durable it cannot promise to hand on either.
+            if node != me {
+                self.hint(node, desk);
+            }
+        }
+        self.advance(desk)
+    }
+
+    /// This store did not take the write, and nothing of it is there: another may.
+    fn mint_failed(&mut self, failure: StoreFailure, desk: &mut Desk<'_, '_>) -> Progress {
+        let rejection = match failure {
+            StoreFailure::TooManySiblings { siblings } => {
+                Rejection::TooManySiblings { siblings: u32::try_from(siblings).unwrap_or(u32::MAX) }
+            }
+            StoreFailure::ClockTooFarAhead { .. } | StoreFailure::TooLong(_) => {
+                Rejection::Invalid(failure.to_string())
+            }
+            other => {
+                let me = desk.me();
+                let able: Vec<NodeId> = self
+                    .replicas
+                    .iter()
+                    .copied()
+                    .filter(|&node| node != me && desk.directory.is_writable(node))
+                    .collect();
+                if self.origin.is_client() && !able.is_empty() {
+                    let (origin, request) = (self.origin.clone(), self.request.clone());
+                    return match ForwardTask::begin(origin, request, able, desk) {
+                        Some(task) => Progress::Becomes(Box::new(Task::Forward(task))),
+                        None => Progress::Done,
+                    };
+                }
+                Rejection::NotReady(store_said(&other))
+            }
+        };
+        desk.respond(&self.origin, Response::Rejected(rejection));
+        Progress::Done
+    }
+
+    /// Answers once enough have acknowledged, and ends once nobody is waited for.
+    fn advance(&mut self, desk: &mut Desk<'_, '_>) -> Progress {
+        let enough = self.quota.is_met(&self.acked)
+            || (counts_fallbacks(&self.request)
+                && self.acked.len() + self.fallback_acks.len() >= self.quota.need());
+        if enough && !self.answered {
+            let context = Context(self.set.as_ref().map(|set| set.clock().clone()).unwrap_or_default());
+            let (acks, fallbacks) = (self.acked.len() as u32, self.fallback_acks.len() as u32);
+            self.answer(Response::Written { context, acks, fallbacks }, desk);
+            self.deadline = desk.now() + desk.config.hint_after;
+        }
+        if !self.waiting.is_empty() || !self.standing_in.is_empty() || self.set.is_none() {
+            return Progress::Going;
+        }
+        if !self.answered {
+            let (acks, why) = (self.acked.len() as u32, self.said.clone());
+            self.answer(Response::Unknown { acks, why }, desk);
+        }
+        Progress::Done
+    }
+
+    fn answer(&mut self, response: Response, desk: &mut Desk<'_, '_>) {
+        self.answered = true;
+        desk.respond(&self.origin, response);
+    }
+
+    /// The client's deadline, or the end of the time that the others had.
+    pub(super) fn time(&mut self, desk: &mut Desk<'_, '_>) -> Progress {
+        if desk.now() < self.deadline {
+            return Progress::Going;
+        }
+        let me = desk.me();
+        for node in std::mem::take(&mut self.waiting) {
+            if node != me {
+                self.hint(node, desk);
+            }
+        }
+        for (_, target) in std::mem::take(&mut self.standing_in) {
+            if !self.as_fallback {
+                self.hint(target, desk);
+            }
+        }
+        if !self.answered {
+            let (acks, why) = (self.acked.len() as u32, self.said.clone());
+            self.answer(Response::Unknown { acks, why }, desk);
+        }
+        Progress::Done
+    }
+}

@@ -1,0 +1,152 @@
+//! What nodes say to each other. The bytes are specified in [`WIRE.md`](../WIRE.md) and made in `encoding`.
+
+pub mod encoding;
+
+use crate::causality::SiblingSet;
+use crate::coordinator::{Request, Response};
+use crate::event::Address;
+use crate::formation::ClusterState;
+use crate::id::NodeId;
+use crate::membership::{Gossip, MemberInfo};
+use crate::store::{KeyspaceId, Record, StoreFailure};
+use esker::{Durability, Slice};
+
+/// The number under which the sender of a question knows it. Answers bring it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QuestionId(pub u64);
+
+/// A message with where it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// The cluster that the sender is of; 0 if it is of none yet.
+    pub cluster: u128,
+    /// The sender; 0 if it has no identity yet.
+    pub from: NodeId,
+    /// Where answers go.
+    pub reply_to: Address,
+    /// The message.
+    pub message: Message,
+}
+
+/// What one node says to another.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// Who is here, and who is alive.
+    Gossip(Gossip),
+    /// A node asks to become a member.
+    Join(MemberInfo),
+    /// The answer.
+    Joined(Result<JoinAnswer, String>),
+    /// Asks the founder to seal the ring, so that writes can begin.
+    SealWanted,
+    /// The state of the cluster, for whoever has an older one.
+    State(ClusterState),
+    /// The state of this epoch is durable here.
+    StateKept {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Asks for the state of the cluster.
+    StateWanted,
+    /// Asks a replica for a key.
+    Read {
+        /// The sender's number for it.
+        question: QuestionId,
+        /// The keyspace.
+        keyspace: KeyspaceId,
+        /// The user key.
+        key: Slice,
+        /// Whether values are wanted, or only what the record says of them.
+        bodies: bool,
+    },
+    /// The answer.
+    ReadAnswer {
+        /// The number of the question.
+        question: QuestionId,
+        /// What the replica knows of the key.
+        result: Result<SiblingSet, Refusal>,
+    },
+    /// Tells a replica what is known of a key.
+    Write {
+        /// The sender's number for it.
+        question: QuestionId,
+        /// The keyspace.
+        keyspace: KeyspaceId,
+        /// The user key.
+        key: Slice,
+        /// What is known; every value with its bytes.
+        set: SiblingSet,
+        /// How durable it has to be before the answer.
+        durability: Durability,
+        /// If given, the receiver stands in for this absent replica.
+        stands_in_for: Option<NodeId>,
+    },
+    /// The answer: it is as durable as it was to be.
+    WriteAnswer {
+        /// The number of the question.
+        question: QuestionId,
+        /// Whether it is.
+        result: Result<(), Refusal>,
+    },
+    /// Hands a client's write to a node that is a replica of the key.
+    Forward {
+        /// The sender's number for it.
+        question: QuestionId,
+        /// The request, with the time that is left for it.
+        request: Request,
+    },
+    /// The answer.
+    ForwardAnswer {
+        /// The number of the question.
+        question: QuestionId,
+        /// What became of the request.
+        response: Response,
+    },
+    /// Asks for records in the order of their stored keys.
+    Page {
+        /// The sender's number for it.
+        question: QuestionId,
+        /// The keyspace.
+        keyspace: KeyspaceId,
+        /// Records with stored keys from this one on; empty for all.
+        from: Vec<u8>,
+        /// About how many.
+        records: u32,
+        /// Whether values are wanted.
+        bodies: bool,
+        /// Only records that this node is a replica of.
+        replica: Option<NodeId>,
+    },
+    /// The answer.
+    PageAnswer {
+        /// The number of the question.
+        question: QuestionId,
+        /// The records, and where the next page begins (`None` at the end).
+        result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
+    },
+}
+
+/// How a node becomes a member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JoinAnswer {
+    /// Who the new node is: a member of before whose data directory is gone gets its old identity back.
+    pub you: NodeId,
+    /// A generation above all that were seen of it.
+    pub generation: u64,
+    /// The state of the cluster, with the new member in it.
+    pub state: ClusterState,
+}
+
+/// Why a replica does not answer a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It does not have all its data: it is being rebuilt, or has no identity.
+    NotReady,
+    /// It is not a replica of this key.
+    NotReplica,
+    /// It has too much to do.
+    Overloaded,
+    /// Its store refused or failed.
+    Store(StoreFailure),
+}

@@ -1,0 +1,248 @@
+//! What a node does about its membership: gossip, conflicts, its identity, and the directory that follows from them.
+
+use super::{Node, outbox};
+use crate::causality::Actor;
+use crate::config::protected;
+use crate::directory::Entry;
+use crate::event::{Address, Notice};
+use crate::event::{Effect, Moment};
+use crate::formation::MemberRecord;
+use crate::id::NodeId;
+use crate::membership::{
+    Change, Conflict, Gossip, GossipConfig, Liveness, MemberInfo, Membership, Status, Target,
+};
+use crate::message::Message;
+use crate::outbox::Outbox;
+use crate::outbox::Room;
+use crate::rebuild::Rebuild;
+use crate::store::{Identity, StoreOperation};
+
+impl Node {
+    pub(super) fn tick_membership(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(membership) = &mut self.membership else { return };
+        let (ready, writable) = (self.replica.ready, self.replica.read_only.is_none());
+        let sealed = self.formation.is_sealed();
+        let epoch = self.formation.state().map_or(0, |state| state.epoch);
+        let hints_waiting = self.handoff.waiting().map(|(_, waiting)| waiting).sum();
+        membership.update_me(|status| {
+            *status = Status { ready, writable, sealed, ring_epoch: epoch, hints_waiting, ..*status };
+        });
+        let mut out = Vec::new();
+        let changes = membership.tick(now.monotonic, now.wall_millis, &mut out);
+        self.send_gossip(now, out, effects);
+        self.changed(now, changes, effects);
+        let me = self.directory.me;
+        if let Some(entry) = self.directory.entries.get_mut(&me) {
+            (entry.ready, entry.writable) = (ready, writable);
+        }
+    }
+
+    pub(super) fn send_gossip(
+        &mut self,
+        now: Moment,
+        gossip: Vec<(Target, Gossip)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(membership) = &self.membership else { return };
+        let mut out = outbox!(self, now, effects);
+        for (target, gossip) in gossip {
+            let address = match target {
+                Target::Address(address) => Some(Address::from(address.as_str())),
+                Target::Node(node) => membership.info(node).map(|info| Address::from(info.peer.as_str())),
+            };
+            if let Some(address) = address.filter(|address| *address != out.sender.reply_to) {
+                out.send(&address, Message::Gossip(gossip));
+            }
+        }
+    }
+
+    /// Membership changed.
+    pub(super) fn changed(&mut self, now: Moment, changes: Vec<Change>, effects: &mut Vec<Effect>) {
+        if changes.is_empty() {
+            return;
+        }
+        for change in changes {
+            let what = match change {
+                Change::Down(node) => format!("node {node} is down"),
+                Change::Alive(node) => format!("node {node} is alive"),
+                Change::Restarted(node) => {
+                    // Whatever was said of its connection was said of its life before.
+                    if let Some(address) = self.directory.address(node).cloned() {
+                        self.directory.lost.remove(&address);
+                    }
+                    format!("node {node} was started again")
+                }
+                Change::Conflict(conflict) => {
+                    self.conflict(now, &conflict, effects);
+                    continue;
+                }
+                _ => continue,
+            };
+            effects.push(Effect::Notice(Notice::Info(what)));
+        }
+        self.refresh();
+    }
+
+    /// Two nodes have one id.
+    pub(super) fn conflict(&mut self, now: Moment, conflict: &Conflict, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Notice(Notice::Warning(conflict.to_string())));
+        if conflict.known.id != self.identity.node {
+            return;
+        }
+        let recorded = self.formation.state().and_then(|state| {
+            state
+                .members
+                .iter()
+                .find(|member| member.id == self.identity.node)
+                .map(|m| m.peer_address.clone())
+        });
+        let mine = self.config.peer_address.as_str();
+        let is_my_past = conflict.other.peer == mine;
+        if !is_my_past && recorded.as_deref() != Some(mine) {
+            // The other stands where the cluster knows this id to be, so this is the copy.
+            let why = conflict.to_string();
+            effects.push(Effect::Notice(Notice::Fatal(why.clone())));
+            self.over = Some(why);
+            return;
+        }
+        let mut identity = self.identity.clone();
+        identity.generation = conflict.other.generation.max(identity.generation) + 1;
+        if is_my_past && protected!(self.config, Incarnations) {
+            // Others remember a later life of this directory: it is an older copy of itself.
+            identity.actor = Actor(self.random.next_u64());
+            identity.ready = identity.alone;
+        }
+        self.replica.ready = identity.ready;
+        self.adopt(now, identity, effects);
+    }
+
+    /// Takes an identity and makes it durable.
+    pub(super) fn adopt(&mut self, now: Moment, identity: Identity, effects: &mut Vec<Effect>) {
+        let mut out = outbox!(self, now, effects);
+        let ticket = out.store(Room::Formation, StoreOperation::Adopt(identity.clone()));
+        self.adopting = Some((ticket, identity));
+    }
+
+    pub(super) fn adopted(&mut self, now: Moment, identity: Identity, effects: &mut Vec<Effect>) {
+        let joined = self.membership.is_none() || identity.node != self.identity.node;
+        self.identity = identity;
+        self.replica.ready = self.identity.ready || !protected!(self.config, Incarnations);
+        if joined {
+            self.membership = None;
+            self.in_force(now, effects);
+        } else if let Some(membership) = &mut self.membership {
+            membership.renew(self.identity.generation, self.identity.actor.0);
+        }
+        self.refresh();
+    }
+
+    /// What this node says of itself.
+    pub(super) fn my_info(&self) -> MemberInfo {
+        MemberInfo {
+            id: self.identity.node,
+            generation: self.identity.generation,
+            incarnation: self.identity.actor.0,
+            peer: self.config.peer_address.clone(),
+            resp: self.config.resp_address.clone(),
+            http: self.config.http_address.clone(),
+            zone: self.config.zone.clone(),
+            dc: self.config.dc.clone(),
+            weight: self.config.weight.max(1),
+            status: Status { ready: self.replica.ready, ..Status::default() },
+            wall_ms: 0,
+        }
+    }
+
+    /// The state of the cluster is in force: membership and directory follow it.
+    pub(super) fn in_force(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(state) = self.formation.state() else { return };
+        if self.identity.cluster != state.cluster {
+            return;
+        }
+        self.sender.cluster = state.cluster;
+        self.sender.me = self.identity.node;
+        self.directory.me = self.identity.node;
+        let addresses = state.members.iter().filter(|member| member.id != self.identity.node);
+        let seeds: Vec<String> = addresses.map(|member| member.peer_address.clone()).collect();
+        let permanent: Vec<NodeId> = state.members.iter().map(|member| member.id).collect();
+        if state.members.len() == 1 || state.ring.is_none() {
+            // Nobody else knows anything, or there is nothing to know.
+            self.settled = true;
+            self.replica.ready = true;
+        }
+        if self.membership.is_none() {
+            let config = GossipConfig {
+                interval: self.config.gossip_interval,
+                suspect_after: self.config.suspect_after,
+                seeds: seeds.clone(),
+                ..GossipConfig::default()
+            };
+            let seed = self.random.next_u64();
+            match Membership::new(state.cluster, self.my_info(), config, seed, now.monotonic) {
+                Ok(membership) => self.membership = Some(membership),
+                Err(e) => {
+                    let why = format!("this node cannot take part: {e}");
+                    effects.push(Effect::Notice(Notice::Fatal(why.clone())));
+                    self.over = Some(why);
+                    return;
+                }
+            }
+        }
+        if let Some(membership) = &mut self.membership {
+            seeds.into_iter().for_each(|seed| membership.add_seed(seed));
+            membership.set_permanent(&permanent);
+        }
+        self.refresh();
+    }
+
+    /// Brings the directory up to what is known.
+    pub(super) fn refresh(&mut self) {
+        let (Some(state), Some(membership)) = (self.formation.state(), &self.membership) else { return };
+        let me = self.identity.node;
+        let entry = |member: &MemberRecord| {
+            let info = membership.info(member.id);
+            let address = match info {
+                _ if member.id == me => self.sender.reply_to.clone(),
+                Some(info) => Address::from(info.peer.as_str()),
+                None => Address::from(member.peer_address.as_str()),
+            };
+            let entry = Entry {
+                address,
+                dc: member.dc.clone(),
+                // Of whom nothing was heard yet it is assumed that he is there: he can refuse.
+                alive: member.id == me || membership.liveness(member.id) != Some(Liveness::Down),
+                ready: if member.id == me { self.replica.ready } else { info.is_none_or(|i| i.status.ready) },
+                writable: info.is_none_or(|info| info.status.writable),
+            };
+            (member.id, entry)
+        };
+        self.directory.entries = state.members.iter().map(entry).collect();
+        if self.directory.keyspaces != state.keyspaces {
+            self.directory.keyspaces.clone_from(&state.keyspaces);
+        }
+        if self.directory.ring.is_none() {
+            self.directory.ring.clone_from(&state.ring);
+        }
+    }
+
+    pub(super) fn tick_rebuild(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if self.replica.ready || self.directory.ring.is_none() || self.adopting.is_some() {
+            return;
+        }
+        let mut out = outbox!(self, now, effects);
+        let rebuild = self.rebuild.get_or_insert_with(|| {
+            let what =
+                "this store lost data, or cannot prove that it did not: it is pulled from the other replicas";
+            out.notice(Notice::Warning(what.to_owned()));
+            Rebuild::begin(&self.directory)
+        });
+        rebuild.tick(&self.directory, &mut out);
+        if rebuild.is_done(&self.directory) {
+            let what = format!("the rebuild is done, {} records were pulled", rebuild.records());
+            out.notice(Notice::Info(what));
+            self.rebuild = None;
+            let identity = Identity { ready: true, ..self.identity.clone() };
+            self.adopt(now, identity, effects);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What a node does with messages: each goes to its room.
+
+use super::{Node, REMEMBER, around, outbox};
+use crate::coordinator::{Origin, Response, Surroundings};
+use crate::directory::Directory;
+use crate::event::{Address, Notice};
+use crate::event::{Effect, Moment};
+use crate::handoff::Handoff;
+use crate::id::NodeId;
+use crate::membership::{Gossip, Liveness};
+use crate::message::{Envelope, Message, Refusal};
+use crate::outbox::Outbox;
+use crate::outbox::{Room, asked_by};
+use crate::replica::Replica;
+use crate::store::Copy;
+
+impl Node {
+    pub(super) fn receive(&mut self, now: Moment, envelope: Envelope, effects: &mut Vec<Effect>) {
+        let Envelope { cluster, from, reply_to, message } = envelope;
+        let mine = self.sender.cluster;
+        let forms = matches!(message, Message::Join(_) | Message::Joined(_));
+        if (mine == 0 || cluster != mine) && !forms {
+            if mine != 0 && cluster != 0 {
+                let what = format!(
+                    "a node at {reply_to} is of another cluster, {cluster:032x}: it is not listened to"
+                );
+                effects.push(Effect::Notice(Notice::Warning(what)));
+            }
+            return;
+        }
+        if matches!(message, Message::Join(_)) && cluster != 0 && cluster != mine {
+            let why = format!("the node belongs to cluster {cluster:032x}, and this one is {mine:032x}");
+            let mut out = outbox!(self, now, effects);
+            out.send(&reply_to, Message::Joined(Err(why)));
+            return;
+        }
+        // What arrives proves that its sender can be spoken to.
+        self.directory.lost.remove(&reply_to);
+        self.message(now, from, reply_to, message, effects);
+    }
+
+    pub(super) fn message(
+        &mut self,
+        now: Moment,
+        from: NodeId,
+        reply_to: Address,
+        message: Message,
+        effects: &mut Vec<Effect>,
+    ) {
+        match message {
+            Message::Gossip(gossip) => self.gossip(now, &gossip, effects),
+            Message::Join(_)
+            | Message::Joined(_)
+            | Message::SealWanted
+            | Message::State(_)
+            | Message::StateKept { .. }
+            | Message::StateWanted => self.form(now, from, &reply_to, message, effects),
+            Message::Forward { question, request } => {
+                // A message that the network brought twice is one write.
+                if self.taken.insert((reply_to.clone(), question.0), now.monotonic).is_none() {
+                    self.request(now, Origin::Peer { address: reply_to, question }, request, effects);
+                }
+            }
+            question @ (Message::Read { .. } | Message::Write { .. } | Message::Page { .. }) => {
+                let mut out = outbox!(self, now, effects);
+                let limit = self.config.max_questions;
+                serve(
+                    question,
+                    &reply_to,
+                    limit,
+                    &self.directory,
+                    &mut self.replica,
+                    &mut self.handoff,
+                    &mut out,
+                );
+            }
+            answer => self.answer(now, answer, effects),
+        }
+    }
+
+    pub(super) fn gossip(&mut self, now: Moment, gossip: &Gossip, effects: &mut Vec<Effect>) {
+        let Some(membership) = &mut self.membership else { return };
+        let mut out = Vec::new();
+        match membership.receive(now.monotonic, now.wall_millis, gossip, &mut out) {
+            Ok(changes) => {
+                self.send_gossip(now, out, effects);
+                self.changed(now, changes, effects);
+            }
+            Err(e) => effects.push(Effect::Notice(Notice::Warning(e.to_string()))),
+        }
+        // Others told what they remember of this node.
+        self.settled = true;
+        let info = &gossip.from.info;
+        let epoch = self.formation.state().map_or(0, |state| state.epoch);
+        let mut out = outbox!(self, now, effects);
+        if info.status.sealed {
+            self.formation.kept_by(info.id, info.status.ring_epoch);
+        }
+        if info.status.ring_epoch > epoch {
+            out.send(&Address::from(info.peer.as_str()), Message::StateWanted);
+        }
+    }
+
+    pub(super) fn form(
+        &mut self,
+        now: Moment,
+        from: NodeId,
+        reply_to: &Address,
+        message: Message,
+        effects: &mut Vec<Effect>,
+    ) {
+        let me = self.identity.node;
+        let mut out = outbox!(self, now, effects);
+        match message {
+            Message::Join(info) => {
+                let membership = self.membership.as_ref();
+                let alive = |node| membership.is_some_and(|m| m.liveness(node) == Some(Liveness::Alive));
+                let generation =
+                    |node| membership.and_then(|m| m.info(node)).map_or(0, |info| info.generation);
+                self.formation.join(info, reply_to.clone(), me, alive, generation, &mut out);
+            }
+            Message::Joined(Ok(answer)) => self.formation.joined(answer),
+            Message::Joined(Err(why)) if self.formation.state().is_none() => {
+                // The old life of this address may not count as down yet.
+                let is_early = why.contains("is alive") && now.monotonic < self.settle_at + REMEMBER;
+                if !is_early {
+                    let why = format!("this node cannot join: {why}");
+                    out.notice(Notice::Fatal(why.clone()));
+                    self.over = Some(why);
+                }
+            }
+            Message::SealWanted => self.formation.want_seal(me, &mut out),
+            Message::StateWanted => {
+                if let Some(state) = self.formation.state() {
+                    out.send(reply_to, Message::State(state.clone()));
+                }
+            }
+            Message::State(state) => {
+                let mine = self.formation.state().map_or(0, |mine| mine.epoch);
+                if state.ring.is_none() && state.epoch <= mine {
+                    self.unsealed.insert(from);
+                }
+                self.formation.take(state);
+            }
+            Message::StateKept { epoch } => self.formation.kept_by(from, epoch),
+            _ => {}
+        }
+    }
+
+    /// An answer goes to the room that asked.
+    pub(super) fn answer(&mut self, now: Moment, answer: Message, effects: &mut Vec<Effect>) {
+        let mut out = outbox!(self, now, effects);
+        let room = match &answer {
+            Message::ReadAnswer { question, .. }
+            | Message::WriteAnswer { question, .. }
+            | Message::ForwardAnswer { question, .. }
+            | Message::PageAnswer { question, .. } => asked_by(*question),
+            _ => None,
+        };
+        match (room, answer) {
+            (Some(Room::Coordinator), Message::ReadAnswer { question, result }) => {
+                self.coordinator.read_answer(question, result, &mut around!(self), &mut out);
+            }
+            (Some(Room::Coordinator), Message::WriteAnswer { question, result }) => {
+                self.coordinator.write_answer(question, result, &mut around!(self), &mut out);
+            }
+            (Some(Room::Coordinator), Message::ForwardAnswer { question, response }) => {
+                self.coordinator.forward_answer(question, response, &mut around!(self), &mut out);
+            }
+            (Some(Room::Coordinator), Message::PageAnswer { question, result }) => {
+                self.coordinator.page_answer(question, result, &mut around!(self), &mut out);
+            }
+            (Some(Room::Handoff), Message::WriteAnswer { question, result }) => {
+                self.handoff.answer(question, result, &mut out);
+            }
+            (Some(Room::Handoff), Message::ForwardAnswer { question, response }) => {
+                let taken = matches!(response, Response::Written { .. });
+                let result = if taken { Ok(()) } else { Err(Refusal::NotReady) };
+                self.handoff.answer(question, result, &mut out);
+            }
+            (Some(Room::Rebuild), Message::PageAnswer { question, result }) => {
+                if let Some(rebuild) = &mut self.rebuild {
+                    rebuild.answer(question, result, &mut out);
+                }
+            }
+            // An answer to nobody: it is late, or somebody's mistake.
+            _ => {}
+        }
+    }
+}
+
+/// Answers a question of a coordinator, or refuses it.
+fn serve(
+    question: Message,
+    reply_to: &Address,
+    limit: usize,
+    directory: &Directory,
+    replica: &mut Replica,
+    handoff: &mut Handoff,
+    out: &mut Outbox<'_>,
+) {
+    let is_mine = |keyspace, key: &[u8]| directory.replicas(keyspace, key).contains(&directory.me);
+    let busy = replica.len() >= limit;
+    let unknown = directory.ring.is_none();
+    match question {
+        Message::Read { question, keyspace, key, bodies } => {
+            let refusal = if unknown {
+                Some(Refusal::NotReady)
+            } else if busy {
+                Some(Refusal::Overloaded)
+            } else {
+                (!is_mine(keyspace, &key)).then_some(Refusal::NotReplica)
+            };
+            match refusal {
+                Some(refusal) => out.send(reply_to, Message::ReadAnswer { question, result: Err(refusal) }),
+                None => replica.read(reply_to, question, (keyspace, key), bodies, out),
+            }
+        }
+        Message::Write { question, keyspace, key, set, durability, stands_in_for } => {
+            let refusal = if unknown {
+                Some(Refusal::NotReady)
+            } else if busy {
+                Some(Refusal::Overloaded)
+            } else {
+                (stands_in_for.is_none() && !is_mine(keyspace, &key)).then_some(Refusal::NotReplica)
+            };
+            if let Some(refusal) = refusal {
+                out.send(reply_to, Message::WriteAnswer { question, result: Err(refusal) });
+                return;
+            }
+            let copy = stands_in_for.map_or(Copy::Own, Copy::For);
+            if let Some(target) = stands_in_for {
+                handoff.kept(target);
+            }
+            replica.write(reply_to, question, (keyspace, key), set, durability, copy, out);
+        }
+        Message::Page { question, keyspace, from, records, bodies, replica: of } => {
+            if unknown || busy {
+                let refusal = if busy { Refusal::Overloaded } else { Refusal::NotReady };
+                out.send(reply_to, Message::PageAnswer { question, result: Err(refusal) });
+                return;
+            }
+            replica.page(reply_to, question, keyspace, from, records, bodies, of, out);
+        }
+        _ => {}
+    }
+}

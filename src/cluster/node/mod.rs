@@ -1,0 +1,233 @@
+//! [`Node`]: one member of a cluster, put together from its rooms.
+//!
+//! [`step`](Node::step) takes one event and says what is to be done. Everything that a node knows of the world outside comes
+//! in by events, so that the same events in the same order always have the same effects.
+
+mod membership;
+mod messages;
+mod outcomes;
+mod requests;
+mod status;
+
+pub use status::{MemberStatus, NodeStatus};
+
+use crate::config::{NodeConfig, protected};
+use crate::coordinator::{Coordinator, Origin, Rejection, Request, Response, Surroundings};
+use crate::directory::Directory;
+use crate::event::{Address, Effect, Event, Moment, Ticket};
+use crate::formation::{ClusterState, Formation};
+use crate::handoff::Handoff;
+use crate::id::NodeId;
+use crate::membership::Membership;
+use crate::message::Message;
+use crate::outbox::{Outbox, Sender};
+use crate::random::Random;
+use crate::rebuild::Rebuild;
+use crate::replica::Replica;
+use crate::store::Identity;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// A request that waits for the ring to be sealed.
+#[derive(Debug)]
+struct Parked {
+    origin: Origin,
+    request: Request,
+    until: Duration,
+}
+
+/// One member of a cluster.
+#[derive(Debug)]
+pub struct Node {
+    config: NodeConfig,
+    identity: Identity,
+    sender: Sender,
+    random: Random,
+    last_number: u64,
+    formation: Formation,
+    membership: Option<Membership>,
+    pub(crate) directory: Directory,
+    replica: Replica,
+    coordinator: Coordinator,
+    handoff: Handoff,
+    rebuild: Option<Rebuild>,
+    parked: VecDeque<Parked>,
+    /// Members that say that the ring is not sealed, for reads that wait to know.
+    unsealed: BTreeSet<NodeId>,
+    probe_at: Duration,
+    /// Whether this node has heard of its own past from others, or has waited for that long enough.
+    settled: bool,
+    settle_at: Duration,
+    /// Writes that were handed over, so that none is taken twice.
+    taken: BTreeMap<(Address, u64), Duration>,
+    adopting: Option<(Ticket, Identity)>,
+    local: VecDeque<Message>,
+    /// Why the node takes part no more.
+    over: Option<String>,
+}
+
+/// How long a handed-over write is remembered.
+const REMEMBER: Duration = Duration::from_secs(120);
+
+macro_rules! outbox {
+    ($node:ident, $now:expr, $effects:expr) => {
+        Outbox {
+            now: $now,
+            sender: &$node.sender,
+            effects: $effects,
+            local: &mut $node.local,
+            last_number: &mut $node.last_number,
+        }
+    };
+}
+
+macro_rules! around {
+    ($node:ident) => {
+        Surroundings {
+            config: &$node.config,
+            directory: &$node.directory,
+            may_mint: $node.replica.ready && $node.replica.read_only.is_none() && $node.settled,
+            replica: &mut $node.replica,
+            handoff: &mut $node.handoff,
+        }
+    };
+}
+
+use {around, outbox};
+
+impl Node {
+    /// A node on a store with this identity, the state of the cluster that the store keeps, and the hints that it has.
+    ///
+    /// `kept` is what [`crate::formation::kept`] reads from the store; a state of another cluster than the identity's is
+    /// one that a crash left half taken, and does not count.
+    pub fn new(
+        config: NodeConfig,
+        identity: Identity,
+        kept: Option<(ClusterState, bool)>,
+        hints: BTreeMap<NodeId, u64>,
+        seed: u64,
+        now: Moment,
+    ) -> Node {
+        let kept = kept.filter(|(state, _)| state.cluster == identity.cluster && identity.cluster != 0);
+        let (state, confirmed) = kept.map_or((None, false), |(state, confirmed)| (Some(state), confirmed));
+        let reply_to = Address::from(config.peer_address.as_str());
+        let sender = Sender { cluster: state.as_ref().map_or(0, |s| s.cluster), me: identity.node, reply_to };
+        let ready = identity.ready || !protected!(config, Incarnations);
+        let mut node = Node {
+            sender,
+            random: Random::new(seed),
+            last_number: identity.generation << 32,
+            formation: Formation::new(state, confirmed, seed),
+            membership: None,
+            directory: Directory { me: identity.node, ..Directory::default() },
+            replica: Replica::new(ready),
+            coordinator: Coordinator::default(),
+            handoff: Handoff::resumed(hints),
+            rebuild: None,
+            parked: VecDeque::new(),
+            unsealed: BTreeSet::new(),
+            probe_at: Duration::ZERO,
+            settled: false,
+            settle_at: now.monotonic + config.settle_after,
+            taken: BTreeMap::new(),
+            adopting: None,
+            local: VecDeque::new(),
+            over: None,
+            config,
+            identity,
+        };
+        node.in_force(now, &mut Vec::new());
+        node
+    }
+
+    /// Who this node is.
+    pub fn id(&self) -> NodeId {
+        self.identity.node
+    }
+
+    /// The configuration it runs with.
+    pub fn config(&self) -> &NodeConfig {
+        &self.config
+    }
+
+    /// Takes an event; what is to be done is added to `effects`.
+    pub fn step(&mut self, now: Moment, event: Event, effects: &mut Vec<Effect>) {
+        if let Some(why) = &self.over {
+            if let Event::Request { id, .. } = event {
+                let response = Response::Rejected(Rejection::NotReady(why.clone()));
+                effects.push(Effect::Respond { id, response });
+            }
+            return;
+        }
+        match event {
+            Event::Tick => {}
+            Event::Request { id, request } => self.request(now, Origin::client(id), request, effects),
+            Event::Received(envelope) => self.receive(now, envelope, effects),
+            Event::Stored { ticket, outcome } => self.stored(now, ticket, outcome, effects),
+            Event::Durable { ticket, result } => self.durable(now, ticket, result, effects),
+            Event::PeerLost(address) => {
+                self.directory.lost.insert(address.clone());
+                let mut out = outbox!(self, now, effects);
+                self.coordinator.lost(&address, &mut around!(self), &mut out);
+                self.handoff.lost(&address, &self.directory, now.monotonic);
+                if let Some(rebuild) = &mut self.rebuild {
+                    rebuild.lost(&address, &self.directory, now.monotonic);
+                }
+            }
+            Event::PeerFound(address) => {
+                self.directory.lost.remove(&address);
+            }
+        }
+        self.run_local(now, effects);
+        self.tick(now, effects);
+        self.run_local(now, effects);
+    }
+
+    /// Messages of this node to itself.
+    fn run_local(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        while let Some(message) = self.local.pop_front() {
+            let (me, reply_to) = (self.identity.node, self.sender.reply_to.clone());
+            self.message(now, me, reply_to, message, effects);
+        }
+    }
+
+    /// When [`Event::Tick`] is due, on the monotonic clock.
+    pub fn next_wake(&self, now: Moment) -> Duration {
+        let at = now.monotonic;
+        let mut wake = at + Duration::from_millis(500);
+        let timers = [
+            self.coordinator.next_timer(),
+            self.formation.next_timer(),
+            self.handoff.next_timer(&self.directory),
+            self.rebuild.as_ref().and_then(Rebuild::next_timer),
+            self.membership.as_ref().map(|membership| at + membership.next_wake(at)),
+            self.parked.front().map(|parked| parked.until),
+            (!self.settled).then_some(self.settle_at),
+        ];
+        for timer in timers.into_iter().flatten() {
+            wake = wake.min(timer.max(at));
+        }
+        wake
+    }
+
+    fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.tick_membership(now, effects);
+        if !self.settled && now.monotonic >= self.settle_at {
+            self.settled = true;
+        }
+        let mine = self.my_info();
+        let mut out = outbox!(self, now, effects);
+        self.formation.tick(self.identity.node, &mine, &self.config, &mut out);
+        self.coordinator.tick(&mut around!(self), &mut out);
+        self.handoff.tick(&self.directory, &mut out);
+        self.handoff.drained(&mut out);
+        self.tick_rebuild(now, effects);
+        self.tick_parked(now, effects);
+        while let Some(entry) = self.taken.first_entry() {
+            if *entry.get() + REMEMBER > now.monotonic {
+                break;
+            }
+            entry.remove();
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! [`Replica`]: answers what coordinators ask of this node's store.
+//!
+//! Invariants:
+//! - A write is acknowledged once it is as durable as it was to be.
+//! - A read is answered once every write that it shows is: what a reader has seen does not vanish with the power.
+//! - What cannot be read is refused, never answered with less.
+
+use crate::causality::{SiblingSet, VectorClock};
+use crate::directory::Directory;
+use crate::event::{Address, Ticket};
+use crate::id::NodeId;
+use crate::message::{Message, QuestionId, Refusal};
+use crate::outbox::{Outbox, Room};
+use crate::ring::Token;
+use crate::store::{Change, Copy, KeyspaceId, Record, StoreFailure, StoreOperation, StoreOutcome};
+use esker::{Durability, Slice};
+use std::collections::{BTreeMap, BTreeSet};
+
+type Key = (KeyspaceId, Slice);
+
+/// An operation under way.
+#[derive(Debug)]
+struct Pending {
+    asker: Address,
+    question: QuestionId,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Read(Key),
+    Write(Key),
+    Mint(Key),
+    Page(Option<NodeId>),
+}
+
+/// A write that this node's store was asked to take, for the coordinator of this same node.
+#[derive(Debug)]
+pub(crate) struct Mint {
+    pub(crate) question: QuestionId,
+    pub(crate) keyspace: KeyspaceId,
+    pub(crate) key: Slice,
+    pub(crate) change: Change,
+    pub(crate) seen: Option<VectorClock>,
+    pub(crate) copy: Copy,
+    pub(crate) durability: Durability,
+}
+
+/// What the coordinator of this same node is told at once.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// A mint was stored; not durable yet.
+    Minted { question: QuestionId, set: SiblingSet, truncated: usize },
+    /// A mint failed; nothing was changed.
+    MintFailed { question: QuestionId, failure: StoreFailure },
+}
+
+/// Writes of one key that are not durable yet, and the answers that wait for them.
+#[derive(Debug, Default)]
+struct Unsettled {
+    writes: BTreeSet<Ticket>,
+    /// Answers to reads that came after all writes up to this ticket.
+    waiting: Vec<(Ticket, Address, Message)>,
+}
+
+/// Answers what coordinators ask of this node's store.
+#[derive(Debug, Default)]
+pub(crate) struct Replica {
+    pending: BTreeMap<Ticket, Pending>,
+    unsettled: BTreeMap<Key, Unsettled>,
+    /// Whether this node has all its data.
+    pub(crate) ready: bool,
+    /// Why the store takes no writes, if it does not.
+    pub(crate) read_only: Option<String>,
+}
+
+impl Replica {
+    pub(crate) fn new(ready: bool) -> Replica {
+        Replica { ready, ..Replica::default() }
+    }
+
+    /// The number of operations under way.
+    pub(crate) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        asker: &Address,
+        question: QuestionId,
+        key: Key,
+        bodies: bool,
+        out: &mut Outbox<'_>,
+    ) {
+        if !self.ready {
+            out.send(asker, Message::ReadAnswer { question, result: Err(Refusal::NotReady) });
+            return;
+        }
+        let operation = StoreOperation::Read { keyspace: key.0, key: key.1.clone(), bodies };
+        let ticket = out.store(Room::Replica, operation);
+        self.pending.insert(ticket, Pending { asker: asker.clone(), question, kind: Kind::Read(key) });
+    }
+
+    pub(crate) fn write(
+        &mut self,
+        asker: &Address,
+        question: QuestionId,
+        key: Key,
+        set: SiblingSet,
+        durability: Durability,
+        copy: Copy,
+        out: &mut Outbox<'_>,
+    ) {
+        let operation = StoreOperation::Join {
+            keyspace: key.0,
+            key: key.1.clone(),
+            set,
+            copy,
+            durability,
+            wall_millis: out.now.wall_millis,
+        };
+        let ticket = out.store(Room::Replica, operation);
+        if copy == Copy::Own {
+            self.unsettled.entry(key.clone()).or_default().writes.insert(ticket);
+        }
+        self.pending.insert(ticket, Pending { asker: asker.clone(), question, kind: Kind::Write(key) });
+    }
+
+    pub(crate) fn mint(&mut self, mint: Mint, out: &mut Outbox<'_>) {
+        let Mint { question, keyspace, key, change, seen, copy, durability } = mint;
+        let operation = StoreOperation::Mint {
+            keyspace,
+            key: key.clone(),
+            change,
+            seen,
+            copy,
+            durability,
+            wall_millis: out.now.wall_millis,
+        };
+        let ticket = out.store(Room::Replica, operation);
+        if copy == Copy::Own {
+            self.unsettled.entry((keyspace, key.clone())).or_default().writes.insert(ticket);
+        }
+        let asker = out.sender.reply_to.clone();
+        self.pending.insert(ticket, Pending { asker, question, kind: Kind::Mint((keyspace, key)) });
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
+    pub(crate) fn page(
+        &mut self,
+        asker: &Address,
+        question: QuestionId,
+        keyspace: KeyspaceId,
+        from: Vec<u8>,
+        records: u32,
+        bodies: bool,
+        replica: Option<NodeId>,
+        out: &mut Outbox<'_>,
+    ) {
+        if !self.ready {
+            out.send(asker, Message::PageAnswer { question, result: Err(Refusal::NotReady) });
+            return;
+        }
+        let operation = StoreOperation::Page {
+            keyspace,
+            from,
+            records: (records as usize).clamp(1, PAGE_RECORDS),
+            bytes: PAGE_BYTES,
+            bodies,
+        };
+        let ticket = out.store(Room::Replica, operation);
+        self.pending.insert(ticket, Pending { asker: asker.clone(), question, kind: Kind::Page(replica) });
+    }
+
+    /// The outcome of an operation of this room.
+    pub(crate) fn stored(
+        &mut self,
+        ticket: Ticket,
+        outcome: StoreOutcome,
+        directory: &Directory,
+        out: &mut Outbox<'_>,
+    ) -> Option<Told> {
+        if let StoreOutcome::Failed(failure) = outcome {
+            return self.failed(ticket, failure, out);
+        }
+        let pending = self.pending.get(&ticket)?;
+        let (asker, question) = (pending.asker.clone(), pending.question);
+        match (&pending.kind, outcome) {
+            (Kind::Read(key), StoreOutcome::Set { set, .. }) => {
+                let answer = Message::ReadAnswer { question, result: Ok(set) };
+                match self.unsettled.get_mut(key).filter(|unsettled| unsettled.writes.first() < Some(&ticket))
+                {
+                    Some(unsettled) => unsettled.waiting.push((ticket, asker, answer)),
+                    None => out.send(&asker, answer),
+                }
+                self.pending.remove(&ticket);
+                None
+            }
+            (Kind::Mint(_), StoreOutcome::Set { set, truncated }) => {
+                Some(Told::Minted { question, set, truncated })
+            }
+            (Kind::Page(replica), StoreOutcome::Page { records, next }) => {
+                let records = of_replica(records, *replica, directory);
+                out.send(&asker, Message::PageAnswer { question, result: Ok((records, next)) });
+                self.pending.remove(&ticket);
+                None
+            }
+            // A join; it is answered when it is durable.
+            _ => None,
+        }
+    }
+
+    fn failed(&mut self, ticket: Ticket, failure: StoreFailure, out: &mut Outbox<'_>) -> Option<Told> {
+        let Pending { asker, question, kind } = self.pending.remove(&ticket)?;
+        if let StoreFailure::ReadOnly(why) = &failure {
+            self.read_only = Some(why.clone());
+        }
+        let refusal = Refusal::Store(failure.clone());
+        match kind {
+            Kind::Read(_) => out.send(&asker, Message::ReadAnswer { question, result: Err(refusal) }),
+            Kind::Page(_) => out.send(&asker, Message::PageAnswer { question, result: Err(refusal) }),
+            Kind::Write(key) => {
+                self.settle(&key, ticket, Ok(()), out);
+                out.send(&asker, Message::WriteAnswer { question, result: Err(refusal) });
+            }
+            Kind::Mint(key) => {
+                self.settle(&key, ticket, Ok(()), out);
+                return Some(Told::MintFailed { question, failure });
+            }
+        }
+        None
+    }
+
+    /// A write of this room is durable, or never will be.
+    pub(crate) fn durable(&mut self, ticket: Ticket, result: Result<(), StoreFailure>, out: &mut Outbox<'_>) {
+        let Some(Pending { asker, question, kind }) = self.pending.remove(&ticket) else { return };
+        if let Err(failure) = &result {
+            self.read_only = Some(failure.to_string());
+        }
+        if let Kind::Write(key) | Kind::Mint(key) = kind {
+            self.settle(&key, ticket, result.clone(), out);
+            let result = result.map_err(Refusal::Store);
+            out.send(&asker, Message::WriteAnswer { question, result });
+        }
+    }
+
+    /// A write of the key is out of the way: the answers that waited for it alone go out.
+    fn settle(&mut self, key: &Key, ticket: Ticket, result: Result<(), StoreFailure>, out: &mut Outbox<'_>) {
+        let Some(unsettled) = self.unsettled.get_mut(key) else { return };
+        unsettled.writes.remove(&ticket);
+        let oldest = unsettled.writes.first().copied();
+        let mut kept = Vec::new();
+        for (upto, asker, answer) in std::mem::take(&mut unsettled.waiting) {
+            match (&result, &answer) {
+                // What the read shows may be gone after a restart.
+                (Err(failure), Message::ReadAnswer { question, .. }) if upto > ticket => {
+                    let refused = Err(Refusal::Store(failure.clone()));
+                    out.send(&asker, Message::ReadAnswer { question: *question, result: refused });
+                }
+                _ if oldest.is_some_and(|oldest| oldest < upto) => kept.push((upto, asker, answer)),
+                _ => out.send(&asker, answer),
+            }
+        }
+        unsettled.waiting = kept;
+        if unsettled.writes.is_empty() {
+            self.unsettled.remove(key);
+        }
+    }
+}
+
+/// Limits of a page: a frame of this size holds up nobody for long.
+const PAGE_RECORDS: usize = 1000;
+const PAGE_BYTES: usize = 256 << 10;
+
+/// The records of those that a node is a replica of.
+fn of_replica(records: Vec<Record>, replica: Option<NodeId>, directory: &Directory) -> Vec<Record> {
+    let (Some(node), Some(ring)) = (replica, &directory.ring) else { return records };
+    let is_its = |record: &Record| ring.is_replica(ring.partition_of(Token::of_key(&record.key)), node);
+    records.into_iter().filter(is_its).collect()
+}

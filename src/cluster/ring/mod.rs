@@ -1,0 +1,70 @@
+//! The ring: who keeps which part of the token space. Pure functions, nothing else: no network, no clock, no chance.
+//!
+//! A key's [`Token`] says which of the equal partitions it lies in, and the partition's row in the [`Ring`] says which nodes
+//! keep it. [`Ring::place`] makes a ring from a list of members. What it promises, hardest first:
+//!
+//! 1. **Distinct nodes.** The replicas of a partition are on as many different nodes: as many as were asked for, or all
+//!    members if they are fewer.
+//! 2. **Data centres, then zones.** A row's replicas are spread over data centres as evenly as these have nodes: no data
+//!    centre has two more than another that still has a node to spare. What falls to a data centre is spread over its zones
+//!    by the same rule. So with D data centres a row uses all of them, or as many as it has replicas; and it has all its
+//!    replicas in different zones whenever each data centre has as many zones as replicas fall to it. This is never traded
+//!    for balance: a small node that is alone in its zone can be in every row.
+//! 3. **Balance.** Every member has the best share of all places that 1 and 2 allow, within a twentieth, or within one place
+//!    where a twentieth is less. Best is the least sum of `places² / weight`: in proportion to the weights, and where 1 and
+//!    2 cap one member, zone or data centre, the others share in proportion what that leaves. First places, which reads
+//!    prefer, follow the weights within a tenth.
+//! 4. **Little movement.** Placed after a previous ring, with members that join, leave or change their weight, a ring has
+//!    few replicas in new places: at most 1.05 times the sum of what the shares of those who gain have grown by, which no
+//!    ring could undercut. If nothing has changed, nothing moves. Where zones or data centres are renamed, 2 comes first.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `token` | keys to tokens, by slots of Redis Cluster |
+//! | `table` | the ring and its look-ups |
+//! | `encoding` | its bytes |
+//! | `spread` | promises 1 and 2 as bounds, and filling rows within them |
+//! | `shares` | promise 3: how many places each member should have |
+//! | `placement` | from members to a ring, in four steps |
+//! | `exchange` | promise 4: trading places along cheapest paths |
+//! | `order` | the order of the replicas in a row |
+
+mod encoding;
+mod error;
+mod exchange;
+mod order;
+mod placement;
+mod shares;
+mod spread;
+mod table;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use error::RingError;
+pub use table::{Ring, RingMember};
+pub use token::{Partition, Token, slot_of_key};
+
+/// The most partitions a ring has.
+pub const MAX_PARTITIONS: u32 = 1 << 16;
+
+/// The most replicas of a partition.
+pub const MAX_REPLICAS: usize = 16;
+
+/// The most members of a ring.
+pub const MAX_MEMBERS: usize = 1024;
+
+/// The most bytes in the name of a zone or of a data centre.
+pub const MAX_NAME_LEN: usize = 255;
+
+/// A number that looks as if drawn at random, and is the same for the same arguments on every machine, for ever. (The mixer
+/// of SplitMix64, once for each argument.)
+fn scatter(a: u64, b: u64) -> u64 {
+    fn mix(seed: u64) -> u64 {
+        let seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        seed ^ (seed >> 31)
+    }
+    mix(mix(a) ^ b)
+}

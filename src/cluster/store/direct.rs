@@ -1,0 +1,158 @@
+//! Exact access to keyspaces that are kept on one node only: reads and read-modify-writes without a cluster around them.
+
+use super::failure;
+use super::keyspace::KeyspaceId;
+use super::layout;
+use super::operation::{Change, Record, StoreFailure};
+use super::own::{decode_head, sibling_of, stored_before};
+use super::replicated::Replicated;
+use super::store::Store;
+use crate::causality::{Sibling, SiblingSet};
+use crate::ring::Token;
+use esker::{Commit, Durability, Slice, Snapshot};
+
+/// What a read-modify-write does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// Nothing.
+    Keep,
+    /// The key gets a value.
+    Put {
+        /// The value.
+        value: Slice,
+        /// When it ends to be visible, in milliseconds since 1970.
+        expires_at: Option<u64>,
+    },
+    /// The key is deleted.
+    Delete,
+}
+
+/// A page of records, and where the next one begins.
+type Page = (Vec<Record>, Option<Vec<u8>>);
+
+impl Store {
+    /// The value of a key and when it expires; of several siblings the newest. `None` if a reader sees none.
+    ///
+    /// # Errors
+    /// `Unreadable` if the record, or the value, cannot be read; `NoSuchKeyspace`.
+    pub fn get(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        wall_millis: u64,
+    ) -> Result<Option<(Slice, Option<u64>)>, StoreFailure> {
+        let set = self.read(keyspace, key, true)?;
+        Ok(newest(&set, wall_millis).and_then(|s| Some((s.bytes()?.clone(), s.expires_at))))
+    }
+
+    /// Reads a key, lets `change` decide, and writes what it decided, in one step: nobody else changes the key in between. Of
+    /// several siblings `change` sees the newest, and what it writes replaces them all.
+    ///
+    /// `change` runs under a lock: it must be quick, and must not use the store. What it gives beside its decision is given
+    /// back. The [`Commit`] tells when the write is durable; there is none if nothing was written.
+    ///
+    /// # Errors
+    /// Those of [`StoreOperation::Mint`](super::StoreOperation::Mint); nothing was written then.
+    pub fn update<T>(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        wall_millis: u64,
+        durability: Durability,
+        change: impl FnOnce(Option<&[u8]>, Option<u64>) -> (Update, T),
+    ) -> Result<(T, Option<Commit>), StoreFailure> {
+        Store::check_key(key)?;
+        let tables = self.replicated(keyspace)?;
+        let mut stripe = self.lock_key(key);
+        let (before, mut set) = stored_before(&tables, &stripe.stored)?;
+        let (update, given) = self.decide(&tables, &stripe.stored, &set, wall_millis, change)?;
+        let visible = newest(&set, wall_millis).is_some();
+        let change = match update {
+            Update::Put { value, expires_at } => Change::Put { value, expires_at },
+            Update::Delete if visible => Change::Delete,
+            Update::Delete | Update::Keep => return Ok((given, None)),
+        };
+        let mode = tables.definition.mode;
+        let seen = set.clock().clone();
+        let dot = self.dot_after(&set, &seen, mode, wall_millis)?;
+        set.put(&seen, sibling_of(change, dot), mode);
+        set.truncate_clock(self.config.max_clock_entries);
+        let commit = self.write_head(&tables, &mut stripe, &set, &before, durability)?;
+        Ok((given, Some(commit)))
+    }
+
+    /// Shows the newest visible value, and no other, to `change`.
+    fn decide<T>(
+        &self,
+        tables: &Replicated,
+        stored: &[u8],
+        set: &SiblingSet,
+        wall_millis: u64,
+        change: impl FnOnce(Option<&[u8]>, Option<u64>) -> (Update, T),
+    ) -> Result<(Update, T), StoreFailure> {
+        let Some(sibling) = newest(set, wall_millis) else { return Ok(change(None, None)) };
+        if let Some(bytes) = sibling.bytes() {
+            return Ok(change(Some(bytes), sibling.expires_at));
+        }
+        let mut one = SiblingSet::from_parts(Default::default(), vec![sibling.clone()]);
+        self.load_bodies(tables, stored, &mut one, None)?;
+        let loaded = one.siblings().first().and_then(|sibling| sibling.bytes().cloned());
+        Ok(change(loaded.as_deref(), sibling.expires_at))
+    }
+
+    /// Records in the order of their stored keys, from `from` on: up to `records` of them, ending after `bytes` bytes of keys
+    /// and values, but at least one. Where the next page begins comes with it, `None` at the end. All of a page is from one
+    /// moment.
+    ///
+    /// # Errors
+    /// `Unreadable` if a record, or a value, cannot be read; `NoSuchKeyspace`.
+    pub fn page(
+        &self,
+        keyspace: KeyspaceId,
+        from: &[u8],
+        records: usize,
+        bytes: usize,
+        bodies: bool,
+    ) -> Result<Page, StoreFailure> {
+        let tables = self.replicated(keyspace)?;
+        let snapshot = self.db.snapshot();
+        let (mut page, mut used) = (Vec::new(), 0);
+        for entry in snapshot.range_in(&tables.heads, from..) {
+            let (stored, head) = entry.map_err(failure::of_read)?;
+            if !page.is_empty() && (page.len() >= records || used >= bytes) {
+                return Ok((page, Some(stored.to_vec())));
+            }
+            let record = self.record_of(&tables, &snapshot, &stored, &head, bodies)?;
+            let values = record.set.siblings().iter().filter_map(Sibling::bytes).map(|bytes| bytes.len());
+            used += record.key.len() + values.sum::<usize>();
+            page.push(record);
+        }
+        Ok((page, None))
+    }
+
+    fn record_of(
+        &self,
+        tables: &Replicated,
+        snapshot: &Snapshot,
+        stored: &Slice,
+        head: &Slice,
+        bodies: bool,
+    ) -> Result<Record, StoreFailure> {
+        let mut set = decode_head(head, stored)?.set;
+        if bodies {
+            self.load_bodies(tables, stored, &mut set, Some(snapshot))?;
+        }
+        let key =
+            layout::user_key(stored).filter(|key| stored.starts_with(&Token::of_key(key).to_be_bytes()));
+        let Some(key) = key else {
+            let what = format!("the key `{}` is no stored key", stored.escape_ascii());
+            return Err(StoreFailure::Unreadable(what));
+        };
+        Ok(Record { key, set })
+    }
+}
+
+/// Of the values that a reader sees, the last.
+fn newest(set: &SiblingSet, wall_millis: u64) -> Option<&Sibling> {
+    set.visible(wall_millis).max_by_key(|sibling| sibling.dot.age())
+}
