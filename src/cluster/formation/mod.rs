@@ -196,7 +196,11 @@ impl Formation {
             out.send(&reply_to, Message::Joined(Err(why)));
             return;
         }
-        if self.is_founder(me) {
+        if there.as_ref() == Some(&record_of(&info)) {
+            // It is a member, and did not hear the answer.
+            let answer = JoinAnswer { you: info.id, generation: info.generation, state: state.clone() };
+            out.send(&reply_to, Message::Joined(Ok(answer)));
+        } else if self.is_founder(me) {
             self.queue.push_back(Change::Join { info: Box::new(info), reply_to });
         } else if let Some(founder) = self.founder_address(me) {
             // The answer goes to the one who asked, not to this node.

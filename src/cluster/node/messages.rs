@@ -57,7 +57,8 @@ impl Node {
             | Message::StateWanted => self.form(now, from, &reply_to, message, effects),
             Message::Forward { question, request } => {
                 // A message that the network brought twice is one write.
-                if self.taken.insert((reply_to.clone(), question.0), now.monotonic).is_none() {
+                if self.taken.insert((reply_to.clone(), question)) {
+                    self.taken_at.push_back((now.monotonic, (reply_to.clone(), question)));
                     self.request(now, Origin::Peer { address: reply_to, question }, request, effects);
                 }
             }

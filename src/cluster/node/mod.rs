@@ -19,7 +19,7 @@ use crate::formation::{ClusterState, Formation};
 use crate::handoff::Handoff;
 use crate::id::NodeId;
 use crate::membership::Membership;
-use crate::message::Message;
+use crate::message::{Message, QuestionId};
 use crate::outbox::{Outbox, Sender};
 use crate::random::Random;
 use crate::rebuild::Rebuild;
@@ -59,7 +59,9 @@ pub struct Node {
     settled: bool,
     settle_at: Duration,
     /// Writes that were handed over, so that none is taken twice.
-    taken: BTreeMap<(Address, u64), Duration>,
+    taken: BTreeSet<(Address, QuestionId)>,
+    /// The same, the oldest first.
+    taken_at: VecDeque<(Duration, (Address, QuestionId))>,
     adopting: Option<(Ticket, Identity)>,
     local: VecDeque<Message>,
     /// Why the node takes part no more.
@@ -129,7 +131,8 @@ impl Node {
             probe_at: Duration::ZERO,
             settled: false,
             settle_at: now.monotonic + config.settle_after,
-            taken: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            taken_at: VecDeque::new(),
             adopting: None,
             local: VecDeque::new(),
             over: None,
@@ -223,11 +226,10 @@ impl Node {
         self.handoff.drained(&mut out);
         self.tick_rebuild(now, effects);
         self.tick_parked(now, effects);
-        while let Some(entry) = self.taken.first_entry() {
-            if *entry.get() + REMEMBER > now.monotonic {
-                break;
+        while self.taken_at.front().is_some_and(|(at, _)| *at + REMEMBER <= now.monotonic) {
+            if let Some((_, taken)) = self.taken_at.pop_front() {
+                self.taken.remove(&taken);
             }
-            entry.remove();
         }
     }
 }
