@@ -32,12 +32,6 @@ pub(crate) struct Directory {
     pub(crate) keyspaces: Vec<KeyspaceDefinition>,
 }
 
-impl Default for NodeId {
-    fn default() -> NodeId {
-        NodeId(0)
-    }
-}
-
 impl Directory {
     pub(crate) fn my_dc(&self) -> &str {
         self.entries.get(&self.me).map_or("", |entry| entry.dc.as_str())

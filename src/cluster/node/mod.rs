@@ -20,7 +20,7 @@ use crate::handoff::Handoff;
 use crate::id::NodeId;
 use crate::membership::Membership;
 use crate::message::{Message, QuestionId};
-use crate::outbox::{Outbox, Sender};
+use crate::outbox::{Outbox, Room, Sender, held_by};
 use crate::random::Random;
 use crate::rebuild::Rebuild;
 use crate::replica::Replica;
@@ -162,6 +162,7 @@ impl Node {
             }
             return;
         }
+        let is_light = self.is_light(&event);
         match event {
             Event::Tick => {}
             Event::Request { id, request } => self.request(now, Origin::client(id), request, effects),
@@ -182,8 +183,22 @@ impl Node {
             }
         }
         self.run_local(now, effects);
-        self.tick(now, effects);
-        self.run_local(now, effects);
+        if !is_light {
+            self.tick(now, effects);
+            self.run_local(now, effects);
+        }
+    }
+
+    /// Whether nothing but requests can have gone on by an event: timers, members and hints are looked at with the others.
+    fn is_light(&self, event: &Event) -> bool {
+        match event {
+            Event::Request { .. } => self.formation.is_open(),
+            Event::Received(envelope) => envelope.message.is_of_a_request(),
+            Event::Stored { ticket, .. } | Event::Durable { ticket, .. } => {
+                held_by(*ticket) == Some(Room::Replica)
+            }
+            _ => false,
+        }
     }
 
     /// Messages of this node to itself.
