@@ -8,10 +8,11 @@
 
 use crate::causality::{SiblingSet, VectorClock};
 use crate::directory::Directory;
-use crate::event::{Address, Ticket};
-use crate::id::NodeId;
+use crate::event::Ticket;
+use crate::id::{Address, NodeId};
 use crate::message::{Message, QuestionId, Refusal};
-use crate::outbox::{Outbox, Room};
+use crate::number::Room;
+use crate::outbox::Outbox;
 use crate::ring::Token;
 use crate::store::{Change, Copy, KeyspaceId, Record, StoreFailure, StoreOperation, StoreOutcome};
 use esker::{Durability, Slice};

@@ -3,12 +3,11 @@
 pub mod encoding;
 
 use crate::causality::SiblingSet;
-use crate::coordinator::{Request, Response};
-use crate::event::Address;
-use crate::formation::ClusterState;
-use crate::id::NodeId;
+use crate::id::{Address, NodeId};
 use crate::membership::{Gossip, MemberInfo};
-use crate::outbox::{Room, asked_by};
+use crate::number::{Room, room_of};
+use crate::request::{Request, Response};
+use crate::state::ClusterState;
 use crate::store::{KeyspaceId, Record, StoreFailure};
 use esker::{Durability, Slice};
 
@@ -140,7 +139,7 @@ impl Message {
             | Message::PageAnswer { question, .. } => *question,
             _ => return false,
         };
-        asked_by(question) == Some(Room::Coordinator)
+        room_of(question.0) == Some(Room::Coordinator)
     }
 }
 

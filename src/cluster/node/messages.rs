@@ -1,17 +1,18 @@
 //! What a node does with messages: each goes to its room.
 
 use super::{Node, REMEMBER, around, outbox};
-use crate::coordinator::{Origin, Response, Surroundings};
+use crate::coordinator::{Origin, Surroundings};
 use crate::directory::Directory;
-use crate::event::{Address, Notice};
+use crate::event::Notice;
 use crate::event::{Effect, Moment};
 use crate::handoff::Handoff;
-use crate::id::NodeId;
+use crate::id::{Address, NodeId};
 use crate::membership::{Gossip, Liveness};
 use crate::message::{Envelope, Message, Refusal};
+use crate::number::{Room, room_of};
 use crate::outbox::Outbox;
-use crate::outbox::{Room, asked_by};
 use crate::replica::Replica;
+use crate::request::Response;
 use crate::store::Copy;
 
 impl Node {
@@ -155,7 +156,7 @@ impl Node {
             Message::ReadAnswer { question, .. }
             | Message::WriteAnswer { question, .. }
             | Message::ForwardAnswer { question, .. }
-            | Message::PageAnswer { question, .. } => asked_by(*question),
+            | Message::PageAnswer { question, .. } => room_of(question.0),
             _ => None,
         };
         match (room, answer) {

@@ -12,18 +12,21 @@ mod status;
 pub use status::{MemberStatus, NodeStatus};
 
 use crate::config::{NodeConfig, protected};
-use crate::coordinator::{Coordinator, Origin, Rejection, Request, Response, Surroundings};
+use crate::coordinator::{Coordinator, Origin, Surroundings};
 use crate::directory::Directory;
-use crate::event::{Address, Effect, Event, Moment, Ticket};
-use crate::formation::{ClusterState, Formation};
+use crate::event::{Effect, Event, Moment, Ticket};
+use crate::formation::Formation;
 use crate::handoff::Handoff;
-use crate::id::NodeId;
+use crate::id::{Address, NodeId};
 use crate::membership::Membership;
 use crate::message::{Message, QuestionId};
-use crate::outbox::{Outbox, Room, Sender, held_by};
+use crate::number::{Room, room_of};
+use crate::outbox::{Outbox, Sender};
 use crate::random::Random;
 use crate::rebuild::Rebuild;
 use crate::replica::Replica;
+use crate::request::{Rejection, Request, Response};
+use crate::state::ClusterState;
 use crate::store::Identity;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -195,7 +198,7 @@ impl Node {
             Event::Request { .. } => self.formation.is_open(),
             Event::Received(envelope) => envelope.message.is_of_a_request(),
             Event::Stored { ticket, .. } | Event::Durable { ticket, .. } => {
-                held_by(*ticket) == Some(Room::Replica)
+                room_of(ticket.0) == Some(Room::Replica)
             }
             _ => false,
         }

@@ -16,10 +16,10 @@ use super::malformed::MalformedMessage;
 use super::reader::{Read, Reader};
 use super::writer::Writer;
 use crate::causality::ConflictMode;
-use crate::formation::{ClusterState, MemberRecord};
 use crate::membership::{MemberInfo, Status};
 use crate::message::JoinAnswer;
 use crate::ring::Ring;
+use crate::state::{ClusterState, MemberRecord};
 use crate::store::KeyspaceDefinition;
 
 /// The version of the bytes of a kept state.

@@ -12,7 +12,7 @@ use super::body;
 use super::malformed::MalformedMessage;
 use super::reader::{Read, Reader};
 use super::writer::Writer;
-use crate::event::Address;
+use crate::id::Address;
 use crate::message::Envelope;
 use esker::Slice;
 
