@@ -302,3 +302,33 @@ fn sentences_lose_their_end_and_not_their_message() {
     };
     assert_eq!(hold(&encoded(&failed(long.clone()))), Ok(failed(long[..TEXT_MAX - TEXT_MAX % 3].to_owned())));
 }
+
+/// The bytes of the example in `WIRE.md`.
+fn specified() -> Vec<u8> {
+    let page = include_str!("../../WIRE.md");
+    let example = page.split("## An example").nth(1).unwrap().split("```").nth(1).unwrap();
+    // The first line is the kind of the text; in all others the bytes end where two spaces begin.
+    let lines = example.lines().skip(1).filter_map(|line| line.trim().split("  ").next());
+    lines.flat_map(str::split_whitespace).map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+#[test]
+fn the_example_of_the_specification_is_what_is_written() {
+    let sibling = Sibling::value(Dot { actor: Actor(0xa), counter: 7 }, Slice::from_static(b"ada"), None);
+    let envelope = Envelope {
+        cluster: 0xc1,
+        from: NodeId(0xb),
+        reply_to: "host:7001".into(),
+        message: Message::Write {
+            question: QuestionId(300),
+            keyspace: KeyspaceId(1),
+            key: Slice::from_static(b"user/1"),
+            set: SiblingSet::from_parts(Default::default(), vec![sibling]),
+            durability: Durability::Synced,
+            stands_in_for: None,
+        },
+    };
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
+    assert_eq!(hex(encoded(&envelope)), hex(specified()));
+    assert_eq!(hold(&specified()), Ok(envelope));
+}
