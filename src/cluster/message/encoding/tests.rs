@@ -129,7 +129,10 @@ fn random_bytes_are_no_message() {
 
 #[test]
 fn other_programs_and_versions_are_told_apart() {
-    refused(b"GET / HTTP/1.1\r\n\r\n", "no message between nodes: they do not begin as one does");
+    refused(
+        b"GET / HTTP/1.1\r\n\r\n",
+        "not what a node of Esker writes: they do not begin as a message does",
+    );
     refused(b"ESK", "ends too early");
     let mut later = encoded(&envelope(9, 3));
     later[4] = 2;
@@ -231,6 +234,16 @@ fn sets_that_break_their_invariants_are_refused() {
     check(&[&[1], &a, &[1], &a, &[2], &[9; 8], &[1, b'v']], "a value does not have its hash");
     check(&[&[1], &a, &[1], &a, &[1], &[9; 8], &[0x81, 0x80, 0x80, 0x20]], "a length is beyond its limit");
     check(&[&[1], &a, &[1], &a, &[0], &[0]], "it goes on after its end");
+}
+
+#[test]
+fn a_node_that_joins_says_no_more_of_itself_than_gossip_passes_on() {
+    let Message::Join(mut info) = envelope(1, 0).message else { panic!("not a join") };
+    info.dc = "x".repeat(crate::membership::TEXT_MAX);
+    let longest = from_nobody(Message::Join(info.clone()));
+    assert_eq!(hold(&encoded(&longest)), Ok(longest));
+    info.dc.push('x');
+    refused(&encoded(&from_nobody(Message::Join(info))), "a length is beyond its limit");
 }
 
 #[test]
