@@ -199,16 +199,13 @@ impl Handoff {
     pub(crate) fn next_timer(&self, directory: &Directory) -> Option<Duration> {
         let open =
             self.targets.iter().filter(|(node, replay)| replay.waiting > 0 && directory.is_writable(**node));
-        let timer = |replay: &Replay| {
-            if replay.listing.is_some() {
-                replay.asked_at + PATIENCE
-            } else if replay.under_way.is_empty() {
-                replay.not_before
-            } else {
-                replay.asked_at + PATIENCE
-            }
+        // A list that the store was asked for needs no timer: it comes as an event.
+        let timer = |replay: &Replay| match replay.under_way.is_empty() {
+            true if replay.listing.is_some() => None,
+            true => Some(replay.not_before),
+            false => Some(replay.asked_at + PATIENCE),
         };
-        open.map(|(_, replay)| timer(replay)).min()
+        open.filter_map(|(_, replay)| timer(replay)).min()
     }
 
     /// Says that a target has everything, once.
