@@ -1,11 +1,7 @@
-//! The binary `esker`: the command line of the store.
+//! The binary `esker`. Everything it does lives in the library beside it, where fuzz targets and tests reach it too.
 
 #![forbid(unsafe_code)]
 
-mod bench;
-mod cli;
-mod pairs;
-
 fn main() -> std::process::ExitCode {
-    cli::main()
+    esker_server::main()
 }
