@@ -6,7 +6,8 @@
 //! must not have been over before the lost one began: a late repetition of an old write may not undo a new one. The same
 //! holds for what each read shows: if the read knows of the write, it shows it or what it gave way to.
 //!
-//! Where the last write wins, a write may also give way to one with a later dot; this is what the mode is named for.
+//! Where the last write wins, a write may also give way to one with a later dot that its store did not have, even if that
+//! was over before: clocks are not equal, and this is what the mode is named for.
 //!
 //! Excused: a write that fewer than two replicas acknowledged, if one of the key's replicas was destroyed after it was
 //! called; a buffered write, if as many replicas lost power or were destroyed as acknowledged it. A value whose time is over
@@ -78,12 +79,12 @@ fn in_reads(history: &History, write: &Write, dots: &[Dot], found: &mut Vec<Stri
 
 /// Whether a write that `clock` knows of has replaced this one rightly.
 fn gave_way(history: &History, write: &Write, dot: Dot, clock: &VectorClock) -> bool {
-    let wins = history.keys[write.key].mode == ConflictMode::LastWriteWins;
-    let replaces =
-        |mint: &Mint| history.replaces(mint, dot) || (wins && mint.dot != dot && mint.dot.age() > dot.age());
-    history
-        .mints_of(write.key)
-        .any(|mint| clock.covers(mint.dot) && replaces(mint) && history.may_follow(mint, write))
+    let last_wins = history.keys[write.key].mode == ConflictMode::LastWriteWins;
+    let replaced = |mint: &Mint| history.replaces(mint, dot) && history.may_follow(mint, write);
+    // A write that its store had would have got a lower dot.
+    let had = |other: Dot| history.mints_of(write.key).any(|mint| mint.dot == dot && mint.before.clock.covers(other));
+    let won = |mint: &Mint| last_wins && mint.dot.age() > dot.age() && !had(mint.dot);
+    history.mints_of(write.key).any(|mint| clock.covers(mint.dot) && (replaced(mint) || won(mint)))
 }
 
 /// Whether the faults leave no excuse.
