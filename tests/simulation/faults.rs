@@ -167,7 +167,8 @@ impl World {
         }
         self.trace.note(self.now, || format!("machine {id} ends itself: {why}"));
         let twin_runs = self.machines.iter().any(|machine| machine.twin && machine.process.is_some());
-        if !self.machines[id].twin && !twin_runs {
+        let disk_works = self.machines[id].process.as_ref().is_some_and(|p| p.store.is_writable().is_ok());
+        if !self.machines[id].twin && !twin_runs && disk_works {
             self.violated("no node gives up", format!("machine {id} ended itself: {why}"));
         }
         self.machines[id].kill();

@@ -222,7 +222,7 @@ impl Node {
             self.handoff.next_timer(&self.directory),
             self.rebuild.as_ref().and_then(|rebuild| rebuild.next_timer(&self.directory)),
             self.membership.as_ref().map(|membership| at + membership.next_wake(at)),
-            self.parked.front().map(|parked| parked.until),
+            self.parked.iter().map(|parked| parked.until).min(),
             (!self.settled).then_some(self.settle_at),
         ];
         for timer in timers.into_iter().flatten() {
