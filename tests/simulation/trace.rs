@@ -53,9 +53,9 @@ impl Trace {
     }
 }
 
-/// The beginning of something long.
+/// The beginning of something long, without what values are filled with.
 pub(crate) fn short(what: &dyn fmt::Debug) -> String {
-    let mut text = format!("{what:?}");
+    let mut text = format!("{what:?}").replace("\\xa5", "");
     if text.len() > 400 {
         let mut end = 400;
         while !text.is_char_boundary(end) {
