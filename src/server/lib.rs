@@ -11,8 +11,10 @@ mod config;
 mod database;
 mod http;
 mod metrics;
+pub mod node;
 mod pairs;
 mod resp;
+pub mod rpc;
 mod runtime;
 mod server;
 
