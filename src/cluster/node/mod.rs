@@ -220,9 +220,9 @@ impl Node {
             self.coordinator.next_timer(),
             self.formation.next_timer(),
             self.handoff.next_timer(&self.directory),
-            self.rebuild.as_ref().and_then(Rebuild::next_timer),
+            self.rebuild.as_ref().and_then(|rebuild| rebuild.next_timer(&self.directory)),
             self.membership.as_ref().map(|membership| at + membership.next_wake(at)),
-            self.parked.front().map(|parked| parked.until),
+            self.parked.iter().map(|parked| parked.until).min(),
             (!self.settled).then_some(self.settle_at),
         ];
         for timer in timers.into_iter().flatten() {
