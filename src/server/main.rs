@@ -1,11 +1,7 @@
-//! The binary `esker`: the command line of the store.
+//! The binary `esker`: server and command line of the store.
 
 #![forbid(unsafe_code)]
 
-mod bench;
-mod cli;
-mod pairs;
-
 fn main() -> std::process::ExitCode {
-    cli::main()
+    esker_server::main()
 }

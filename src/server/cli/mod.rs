@@ -78,7 +78,7 @@ impl Command {
 }
 
 /// Runs the command that the process was given.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     let command_line = match CommandLine::try_parse() {
         Ok(command_line) => command_line,
         Err(e) => return wrong_usage(&e),

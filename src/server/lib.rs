@@ -1,0 +1,14 @@
+//! What the binary `esker` is made of: the server and the command line of the store.
+//!
+//! It is a library for the sake of the binary's `main.rs` and of the fuzz targets, which cannot link a binary; it promises
+//! nothing to other programs.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod cli;
+pub mod node;
+mod pairs;
+pub mod rpc;
+
+pub use cli::main;

@@ -1,0 +1,287 @@
+//! The driver: one thread that owns the [`Node`], brings it events, and carries out what it says is to be done.
+//!
+//! Store operations are run on the thread itself, and their outcomes go back into the node at once. What takes a device's
+//! time comes back through the inbox: the engine calls when a write is durable. Messages are batched by address, and given to
+//! the connections after each batch of events.
+
+use super::handle::{NodeHandle, STOPPED, Shared, cut_short, is_write};
+use super::identity::{Opened, wall_millis};
+use super::inbox::{Answer, Entry, Inbox};
+use super::notices::Notices;
+use super::traffic::Traffic;
+use super::transport::Transport;
+use super::view::View;
+use esker::Commit;
+use esker_cluster::coordinator::{Rejection, Request, Response};
+use esker_cluster::formation;
+use esker_cluster::store::{StoreFailure, StoreOperation};
+use esker_cluster::{Effect, Event, Moment, Node, NodeConfig, Notice, RequestId, Ticket};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+
+/// After so many entries what is to be sent is on its way, so that a long batch delays nobody.
+const BATCH: usize = 64;
+
+/// How long a stopping node waits for requests that are under way.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct Started {
+    /// The node.
+    pub handle: NodeHandle,
+    /// Says why, if the node comes to an end by itself; it has stopped then, and the process is to be ended. An error if it was
+    /// stopped.
+    pub fatal: oneshot::Receiver<String>,
+}
+
+/// Why a node does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// What the store keeps of the cluster cannot be read.
+    Damaged(String),
+    /// The system gives no thread.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Damaged(what) => {
+                write!(f, "{what}; restore the data directory from a backup, or empty it and start the node again")
+            }
+            StartError::System(source) => write!(f, "the system gives the node no thread: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Starts a node on an open store. Its connections run on the runtime that this is called from.
+///
+/// # Errors
+/// If the store keeps a damaged state of the cluster, or there is no thread to be had.
+pub fn start(config: NodeConfig, opened: Opened) -> Result<Started, StartError> {
+    let Opened { store, entropy } = opened;
+    let kept = store.cluster_state_bytes();
+    let kept = kept.map(|bytes| formation::kept(&bytes)).transpose().map_err(StartError::Damaged)?;
+    let base = Instant::now();
+    let now = Moment { monotonic: Duration::ZERO, wall_millis: wall_millis() };
+    let node = Node::new(config, store.identity(), kept, store.hints_waiting(), entropy, now);
+    let shared = Arc::new(Shared { inbox: Inbox::new(), store, traffic: Traffic::default() });
+    let (views, view) = watch::channel(Arc::new(View { id: node.id(), state: None }));
+    let (told, fatal) = oneshot::channel();
+    let transport = Transport::new(tokio::runtime::Handle::current(), shared.clone());
+    let mut driver = Driver {
+        node,
+        base,
+        shared: shared.clone(),
+        transport,
+        views,
+        notices: Notices::default(),
+        waiting: HashMap::new(),
+        last_request: 0,
+        effects: Vec::new(),
+        to_do: VecDeque::new(),
+        fatal: None,
+        stopping: None,
+    };
+    driver.publish();
+    let thread = std::thread::Builder::new().name("esker-node".to_owned());
+    thread.spawn(move || driver.run(told)).map_err(StartError::System)?;
+    Ok(Started { handle: NodeHandle { shared, view }, fatal })
+}
+
+/// Somebody who waits for an answer.
+struct Waiter {
+    answer: Answer,
+    is_write: bool,
+}
+
+/// The node is to stop.
+struct Stopping {
+    until: Instant,
+    /// Who waits for it.
+    told: Vec<oneshot::Sender<Result<(), StoreFailure>>>,
+}
+
+struct Driver {
+    node: Node,
+    base: Instant,
+    shared: Arc<Shared>,
+    transport: Transport,
+    views: watch::Sender<Arc<View>>,
+    notices: Notices,
+    waiting: HashMap<u64, Waiter>,
+    last_request: u64,
+    /// Memory for what a step says; empty in between.
+    effects: Vec<Effect>,
+    /// What is still to be done; empty between events.
+    to_do: VecDeque<Effect>,
+    fatal: Option<String>,
+    stopping: Option<Stopping>,
+}
+
+impl Driver {
+    fn run(mut self, told: oneshot::Sender<String>) {
+        let mut entries = Vec::new();
+        while !self.is_over() {
+            let now = self.now();
+            let wait = self.node.next_wake(now).saturating_sub(now.monotonic);
+            self.shared.inbox.take(self.capped(wait), &mut entries);
+            if entries.is_empty() {
+                self.event(Event::Tick);
+            }
+            for (i, entry) in entries.drain(..).enumerate() {
+                self.enter(entry);
+                if i % BATCH == BATCH - 1 {
+                    self.transport.flush();
+                }
+            }
+            self.transport.flush();
+            self.publish();
+        }
+        self.finish(told);
+    }
+
+    fn now(&self) -> Moment {
+        Moment { monotonic: self.base.elapsed(), wall_millis: wall_millis() }
+    }
+
+    /// A stopping node looks up from its sleep when its patience ends.
+    fn capped(&self, wait: Duration) -> Duration {
+        match &self.stopping {
+            Some(stopping) => wait.min(stopping.until.saturating_duration_since(Instant::now())),
+            None => wait,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let stops = |s: &Stopping| self.waiting.is_empty() || Instant::now() >= s.until;
+        self.fatal.is_some() || self.stopping.as_ref().is_some_and(stops)
+    }
+
+    fn enter(&mut self, entry: Entry) {
+        match entry {
+            Entry::Event(event) => self.event(event),
+            Entry::Messages(messages, _room) => {
+                for envelope in messages {
+                    self.event(Event::Received(envelope));
+                }
+            }
+            Entry::Request(request, answer) => self.request(request, answer),
+            Entry::Status(answer) => drop(answer.send(self.node.status())),
+            Entry::Define { name, mode, replicas, done } => {
+                let _ = done.send(self.node.define_keyspace(&name, mode, replicas));
+                self.event(Event::Tick);
+            }
+            Entry::Stop(done) => {
+                let begun = || Stopping { until: Instant::now() + PATIENCE, told: Vec::new() };
+                self.stopping.get_or_insert_with(begun).told.push(done);
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request, answer: Answer) {
+        if self.stopping.is_some() {
+            return answer(Response::Rejected(Rejection::NotReady(STOPPED.to_owned())));
+        }
+        self.last_request += 1;
+        let id = self.last_request;
+        self.waiting.insert(id, Waiter { answer, is_write: is_write(&request) });
+        self.event(Event::Request { id: RequestId(id), request });
+    }
+
+    /// Brings an event to the node, and does everything that follows from it.
+    fn event(&mut self, event: Event) {
+        self.step(event);
+        while let Some(effect) = self.to_do.pop_front() {
+            self.carry_out(effect);
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let now = self.now();
+        self.node.step(now, event, &mut self.effects);
+        self.to_do.extend(self.effects.drain(..));
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { to, envelope } => self.transport.send(&to, &envelope),
+            Effect::Store { ticket, operation } => self.store(ticket, operation),
+            Effect::Respond { id, response } => {
+                if let Some(waiter) = self.waiting.remove(&id.0) {
+                    (waiter.answer)(response);
+                }
+            }
+            Effect::Notice(notice) => self.notice(notice),
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        if let Some(why) = self.notices.log(notice) {
+            self.fatal.get_or_insert(why);
+        }
+    }
+
+    fn store(&mut self, ticket: Ticket, operation: StoreOperation) {
+        let (outcome, commit) = self.shared.store.execute(operation);
+        self.step(Event::Stored { ticket, outcome });
+        let Some(commit) = commit else { return };
+        match commit.poll() {
+            Some(result) => self.step(durable(ticket, result)),
+            None => self.await_commit(ticket, commit),
+        }
+    }
+
+    fn await_commit(&self, ticket: Ticket, commit: Commit) {
+        let shared = self.shared.clone();
+        commit.on_done(move |result| shared.inbox.tell(durable(ticket, result)));
+    }
+
+    /// Shows what the node knows, if it is something new.
+    fn publish(&mut self) {
+        let (id, state) = (self.node.id(), self.node.cluster_state());
+        if !self.views.borrow().is(id, state) {
+            let view = View { id, state: state.cloned().map(Arc::new) };
+            self.views.send_replace(Arc::new(view));
+        }
+    }
+
+    /// Answers everybody who still waits, sends what is to be sent, closes the store.
+    fn finish(mut self, told: oneshot::Sender<String>) {
+        for (_, waiter) in self.waiting.drain() {
+            (waiter.answer)(cut_short(waiter.is_write));
+        }
+        for entry in self.shared.inbox.close() {
+            if let Entry::Request(_, answer) = entry {
+                answer(Response::Rejected(Rejection::NotReady(STOPPED.to_owned())));
+            }
+        }
+        self.transport.finish();
+        let closed = self.shared.store.close();
+        if let Err(failure) = &closed {
+            tracing::error!("the store was not closed cleanly: {failure}");
+        }
+        for done in self.stopping.into_iter().flat_map(|stopping| stopping.told) {
+            let _ = done.send(closed.clone());
+        }
+        if let Some(why) = self.fatal {
+            let _ = told.send(why);
+        }
+    }
+}
+
+/// What became of a write.
+fn durable(ticket: Ticket, result: esker::Result<()>) -> Event {
+    let result = result.map_err(|error| match error {
+        esker::Error::ReadOnly { reason } => StoreFailure::ReadOnly(reason),
+        other => StoreFailure::ReadOnly(other.to_string()),
+    });
+    Event::Durable { ticket, result }
+}

@@ -1,0 +1,113 @@
+//! [`Inbox`]: what waits for the node's thread.
+//!
+//! Whoever has something for the node appends it and wakes the thread if it sleeps; the thread takes everything at once. What
+//! peers send is bounded: a stream is read on only while there is room for what it brings.
+
+use esker_cluster::causality::ConflictMode;
+use esker_cluster::coordinator::{Request, Response};
+use esker_cluster::message::Envelope;
+use esker_cluster::store::StoreFailure;
+use esker_cluster::{Event, NodeStatus};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// Takes the answer to a request, on the node's thread: it must not block.
+pub(super) type Answer = Box<dyn FnOnce(Response) + Send>;
+
+/// Something for the node's thread.
+pub(super) enum Entry {
+    /// An event of the machine.
+    Event(Event),
+    /// Messages that came together, and the room that they take.
+    Messages(Vec<Envelope>, OwnedSemaphorePermit),
+    /// A client's request.
+    Request(Request, Answer),
+    /// Somebody wants to know how the node is.
+    Status(oneshot::Sender<NodeStatus>),
+    /// A keyspace is to be defined.
+    Define { name: String, mode: ConflictMode, replicas: u8, done: oneshot::Sender<Result<(), String>> },
+    /// The node is to stop.
+    Stop(oneshot::Sender<Result<(), StoreFailure>>),
+}
+
+/// How much peers may have sent that the node has not looked at yet, in units of [`UNIT`].
+const ROOM: usize = 64 * 1024;
+const UNIT: usize = 1024;
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    sleeps: bool,
+    closed: bool,
+}
+
+/// What waits for the node's thread.
+pub(super) struct Inbox {
+    state: Mutex<State>,
+    arrived: Condvar,
+    room: Arc<Semaphore>,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Inbox {
+        Inbox { state: Mutex::default(), arrived: Condvar::new(), room: Arc::new(Semaphore::new(ROOM)) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends an entry. Gives it back once the inbox is closed.
+    pub(super) fn push(&self, entry: Entry) -> Result<(), Entry> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(entry);
+        }
+        state.entries.push(entry);
+        let sleeps = std::mem::take(&mut state.sleeps);
+        drop(state);
+        if sleeps {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Appends an event. Once the inbox is closed nobody wants to know it.
+    pub(super) fn tell(&self, event: Event) {
+        drop(self.push(Entry::Event(event)));
+    }
+
+    /// Waits until there is room for messages of so many bytes. `None` once the inbox is closed.
+    pub(super) async fn room_for(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let units = (bytes / UNIT + 1).min(ROOM) as u32;
+        self.room.clone().acquire_many_owned(units).await.ok()
+    }
+
+    /// Takes everything, after waiting for something for at most so long.
+    pub(super) fn take(&self, wait: Duration, into: &mut Vec<Entry>) {
+        let mut state = self.state();
+        if state.entries.is_empty() && !wait.is_zero() {
+            state.sleeps = true;
+            let waited = self.arrived.wait_timeout_while(state, wait, |state| state.entries.is_empty());
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.sleeps = false;
+        }
+        std::mem::swap(&mut state.entries, into);
+    }
+
+    /// Takes nothing more. What is left is returned.
+    pub(super) fn close(&self) -> Vec<Entry> {
+        self.room.close();
+        let mut state = self.state();
+        state.closed = true;
+        std::mem::take(&mut state.entries)
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("entries", &self.state().entries.len()).finish_non_exhaustive()
+    }
+}

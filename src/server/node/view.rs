@@ -1,0 +1,37 @@
+//! [`View`]: what anybody may know of the cluster without asking the node's thread.
+
+use esker_cluster::NodeId;
+use esker_cluster::formation::ClusterState;
+use esker_cluster::store::{KeyspaceDefinition, KeyspaceId};
+use std::sync::Arc;
+
+/// What the node knew of its cluster at some moment. It never changes; the driver publishes another after each change.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The node.
+    pub id: NodeId,
+    /// What the members agree on, once the node is one.
+    pub state: Option<Arc<ClusterState>>,
+}
+
+impl View {
+    /// The replicated keyspace of this name.
+    pub fn keyspace(&self, name: &str) -> Option<&KeyspaceDefinition> {
+        self.state.as_ref()?.keyspaces.iter().find(|keyspace| keyspace.name == name)
+    }
+
+    /// Whether this node's store has the only copy of the keyspace that there is or will be: the ring is sealed, and the node
+    /// is its only member.
+    pub fn is_single_copy(&self, keyspace: KeyspaceId) -> bool {
+        self.state.as_ref().is_some_and(|state| {
+            let alone = matches!(state.members.as_slice(), [member] if member.id == self.id);
+            alone && state.ring.is_some() && state.keyspaces.iter().any(|known| known.id == keyspace)
+        })
+    }
+
+    /// Whether another view says the same. What the members agree on has a number.
+    pub(super) fn is(&self, id: NodeId, state: Option<&ClusterState>) -> bool {
+        let number = |state: &ClusterState| (state.cluster, state.epoch);
+        self.id == id && self.state.as_deref().map(number) == state.map(number)
+    }
+}
