@@ -1,9 +1,8 @@
 //! [`Directory`]: for each member where it is and what can be asked of it at the moment.
 
-use crate::coordinator::Quota;
-use crate::coordinator::{Impossible, Level};
-use crate::event::Address;
-use crate::id::NodeId;
+use crate::id::{Address, NodeId};
+use crate::request::Quota;
+use crate::request::{Impossible, Level};
 use crate::ring::{Ring, Token};
 use crate::store::{KeyspaceDefinition, KeyspaceId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,12 +29,6 @@ pub(crate) struct Directory {
     pub(crate) lost: BTreeSet<Address>,
     pub(crate) ring: Option<Ring>,
     pub(crate) keyspaces: Vec<KeyspaceDefinition>,
-}
-
-impl Default for NodeId {
-    fn default() -> NodeId {
-        NodeId(0)
-    }
 }
 
 impl Directory {

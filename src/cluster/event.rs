@@ -11,10 +11,10 @@
 //! ```
 //! The server drives a node with sockets and timers; the simulator drives many from one seed. Both drive the same code.
 
-use crate::coordinator::{Request, Response};
+use crate::id::Address;
 use crate::message::Envelope;
+use crate::request::{Request, Response};
 use crate::store::{StoreFailure, StoreOperation, StoreOutcome};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// When an event takes place.
@@ -33,9 +33,6 @@ pub struct RequestId(pub u64);
 /// The number under which a node knows a store operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
-
-/// Where another node listens for its peers: `host:port`.
-pub type Address = Arc<str>;
 
 /// Something happened.
 #[derive(Clone, Debug)]

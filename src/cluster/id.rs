@@ -1,10 +1,14 @@
-//! [`NodeId`]: who a node is, for as long as its data directory lives.
+//! [`NodeId`]: who a node is, for as long as its data directory lives; and [`Address`]: where it is.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+
+/// Where a node listens for its peers: `host:port`.
+pub type Address = Arc<str>;
 
 /// The name of a node: drawn at random when its directory is made, and kept for good.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
 impl fmt::Display for NodeId {

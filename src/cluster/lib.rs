@@ -10,6 +10,7 @@
 //! | [`causality`] | which write replaces which: dots, vector clocks, siblings, contexts |
 //! | [`membership`] | who is here, and who is alive: gossip |
 //! | [`formation`] | how nodes become a cluster, and what they agree on |
+//! | [`request`] | what clients ask, levels, and how a request ends |
 //! | [`coordinator`] | one request, from its fan-out to its answer |
 //! | `replica` | what a node answers to coordinators |
 //! | [`store`] | the records in the engine |
@@ -30,17 +31,21 @@ mod id;
 pub mod membership;
 pub mod message;
 mod node;
+mod number;
 mod outbox;
 mod random;
 mod rebuild;
 mod replica;
+pub mod request;
 pub mod ring;
+mod state;
 pub mod store;
 
 pub use config::NodeConfig;
 #[cfg(feature = "testing")]
 pub use config::Protection;
-pub use event::{Address, Effect, Event, Moment, Notice, RequestId, Ticket};
-pub use id::NodeId;
+pub use event::{Effect, Event, Moment, Notice, RequestId, Ticket};
+pub use id::{Address, NodeId};
 pub use node::{MemberStatus, Node, NodeStatus};
 pub use random::Random;
+pub use state::{ClusterState, MemberRecord};

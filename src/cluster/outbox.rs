@@ -1,45 +1,12 @@
 //! [`Outbox`]: where the rooms of a node put what is to be done, and the numbers they do it under.
 
-use crate::coordinator::Response;
-use crate::event::{Address, Effect, Moment, Notice, RequestId, Ticket};
-use crate::id::NodeId;
+use crate::event::{Effect, Moment, Notice, RequestId, Ticket};
+use crate::id::{Address, NodeId};
 use crate::message::{Envelope, Message, QuestionId};
+use crate::number::{Room, of_room};
+use crate::request::Response;
 use crate::store::StoreOperation;
 use std::collections::VecDeque;
-
-/// The room that a ticket or question belongs to: its outcome goes there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Room {
-    Replica = 0,
-    Coordinator = 1,
-    Handoff = 2,
-    Rebuild = 3,
-    Formation = 4,
-}
-
-/// The low bits of a number that name the room.
-const ROOM_BITS: u32 = 3;
-
-fn room_of(number: u64) -> Option<Room> {
-    match number & ((1 << ROOM_BITS) - 1) {
-        0 => Some(Room::Replica),
-        1 => Some(Room::Coordinator),
-        2 => Some(Room::Handoff),
-        3 => Some(Room::Rebuild),
-        4 => Some(Room::Formation),
-        _ => None,
-    }
-}
-
-/// The room that asked this question.
-pub(crate) fn asked_by(question: QuestionId) -> Option<Room> {
-    room_of(question.0)
-}
-
-/// The room that this ticket was given to.
-pub(crate) fn held_by(ticket: Ticket) -> Option<Room> {
-    room_of(ticket.0)
-}
 
 /// Who speaks.
 #[derive(Clone, Debug)]
@@ -62,7 +29,7 @@ impl Outbox<'_> {
     /// A number that was never given before, not in an earlier life of the node either.
     fn number(&mut self, room: Room) -> u64 {
         *self.last_number += 1;
-        *self.last_number << ROOM_BITS | room as u64
+        of_room(*self.last_number, room)
     }
 
     /// A number for a question.

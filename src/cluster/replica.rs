@@ -3,14 +3,16 @@
 //! Invariants:
 //! - A write is acknowledged once it is as durable as it was to be.
 //! - A read is answered once every write that it shows is: what a reader has seen does not vanish with the power.
+//! - A key that shows a write which will never be durable is not read from any more.
 //! - What cannot be read is refused, never answered with less.
 
 use crate::causality::{SiblingSet, VectorClock};
 use crate::directory::Directory;
-use crate::event::{Address, Ticket};
-use crate::id::NodeId;
+use crate::event::Ticket;
+use crate::id::{Address, NodeId};
 use crate::message::{Message, QuestionId, Refusal};
-use crate::outbox::{Outbox, Room};
+use crate::number::Room;
+use crate::outbox::Outbox;
 use crate::ring::Token;
 use crate::store::{Change, Copy, KeyspaceId, Record, StoreFailure, StoreOperation, StoreOutcome};
 use esker::{Durability, Slice};
@@ -68,6 +70,8 @@ struct Unsettled {
 pub(crate) struct Replica {
     pending: BTreeMap<Ticket, Pending>,
     unsettled: BTreeMap<Key, Unsettled>,
+    /// Keys that show a write which could not be made durable: what a reader would see of them is gone after a restart.
+    doubtful: BTreeSet<Key>,
     /// Whether this node has all its data.
     pub(crate) ready: bool,
     /// Why the store takes no writes, if it does not.
@@ -94,6 +98,12 @@ impl Replica {
     ) {
         if !self.ready {
             out.send(asker, Message::ReadAnswer { question, result: Err(Refusal::NotReady) });
+            return;
+        }
+        if self.doubtful.contains(&key) {
+            let why = self.read_only.clone().unwrap_or_default();
+            let refusal = Refusal::Store(StoreFailure::ReadOnly(why));
+            out.send(asker, Message::ReadAnswer { question, result: Err(refusal) });
             return;
         }
         let operation = StoreOperation::Read { keyspace: key.0, key: key.1.clone(), bodies };
@@ -238,6 +248,9 @@ impl Replica {
             self.read_only = Some(failure.to_string());
         }
         if let Kind::Write(key) | Kind::Mint(key) = kind {
+            if result.is_err() {
+                self.doubtful.insert(key.clone());
+            }
             self.settle(&key, ticket, result.clone(), out);
             let result = result.map_err(Refusal::Store);
             out.send(&asker, Message::WriteAnswer { question, result });

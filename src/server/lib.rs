@@ -7,8 +7,15 @@
 
 mod bench;
 mod cli;
+mod config;
+mod database;
+mod http;
+mod metrics;
 pub mod node;
 mod pairs;
+mod resp;
 pub mod rpc;
+mod runtime;
+mod server;
 
 pub use cli::main;

@@ -1,4 +1,4 @@
-//! The binary `esker`: server and command line of the store.
+//! The binary `esker`. Everything it does lives in the library beside it, where fuzz targets and tests reach it too.
 
 #![forbid(unsafe_code)]
 

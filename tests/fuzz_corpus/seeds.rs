@@ -1,8 +1,11 @@
 //! The seed corpus: small, and real. Tables, logs and MANIFESTs come from a store that is written here; operations from
-//! arbitrary bytes.
+//! arbitrary bytes; messages between nodes from the generator of the crate's own tests.
 
 use esker::testing::{SimEnv, payloads};
 use esker::{Db, Durability, Env, KeyspaceOptions, MIN_MEMORY_BUDGET, WriteBatch};
+use esker_cluster::causality::{Actor, Context, Dot, VectorClock};
+use esker_cluster::message::encoding::encode;
+use esker_cluster::message::encoding::testing::{KINDS, envelope};
 use esker_format_block::BlockFormat;
 use esker_table::{BlockSource, RawBlock, ReadOptions, Run, TableFormat};
 use esker_tests::bytes::Random;
@@ -83,6 +86,18 @@ fn first_block(table: &[u8]) -> Option<RawBlock> {
     reader.raw_block_at(run.key(0), run.trailer(0)).unwrap()
 }
 
+/// A message between nodes.
+fn message(kind: u64, seed: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(&envelope(kind, seed), &mut bytes);
+    bytes
+}
+
+/// A clock of some actors.
+fn clock(actors: u64) -> VectorClock {
+    (0..actors).map(|n| Dot { actor: Actor(n << 40 | 7), counter: 0x0190_0000_0000_0000 + n }).collect()
+}
+
 /// The seeds of every target.
 pub(crate) fn all() -> Vec<(&'static str, Seeds)> {
     let env = store();
@@ -111,6 +126,8 @@ pub(crate) fn all() -> Vec<(&'static str, Seeds)> {
     let manifest_replay = vec![after(&[0], &files(&env, "MANIFEST")[0]), after(&[1], &join(&edits))];
     let batch_decode = batches.into_iter().step_by(11).collect();
     let db_operations = (0..8).map(|i| random(1000 + i, 150 + 60 * i as usize)).collect();
+    let mut contexts: Vec<Vec<u8>> = (0..4).map(|actors| Context(clock(actors)).to_bytes()).collect();
+    contexts.push(Context(clock(3)).to_string().into_bytes());
     vec![
         ("table_open", named(table_open)),
         ("block_decode", named(block_decode)),
@@ -118,5 +135,7 @@ pub(crate) fn all() -> Vec<(&'static str, Seeds)> {
         ("manifest_replay", named(manifest_replay)),
         ("batch_decode", named(batch_decode)),
         ("db_operations", named(db_operations)),
+        ("peer_message", named((0..KINDS).flat_map(|kind| [message(kind, 1), message(kind, 2)]).collect())),
+        ("context", named(contexts)),
     ]
 }

@@ -1,5 +1,5 @@
-//! Memory, counted: what a compaction holds at its peak does not grow with the level that it rewrites, and what range deletes
-//! take not with how much they overlap.
+//! Memory, counted: what a compaction holds at its peak does not grow with the level that it rewrites, what range deletes
+//! take not with how much they overlap, and what a message takes not with the lengths that it claims.
 //!
 //! The allocator counts the bytes that the whole process holds, since compactions run on a thread of the store. That is why
 //! this test has a process of its own. Mapped tables are the page cache's, not the heap's.
@@ -7,6 +7,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 use esker::{CompactionStrategy, Db, KeyspaceOptions, TableIo};
+use esker_cluster::message::encoding::testing::{KINDS, envelope};
+use esker_cluster::message::encoding::{decode, encode};
+use esker_table::codec::checksum::crc32c;
+use esker_tests::bytes::Random;
 use esker_tests::counting::{Counting, held};
 use std::sync::Mutex;
 
@@ -131,4 +135,51 @@ fn nested_range_deletes_take_memory_by_their_number_alone() {
     db.put(7u32.to_be_bytes(), "late").unwrap();
     assert_eq!(db.range(..).count(), 2);
     assert_eq!(db.range(..).rev().count(), 2);
+}
+
+/// Bytes with their checksum behind them.
+fn sealed(mut message: Vec<u8>) -> Vec<u8> {
+    let crc = crc32c(&message);
+    message.extend_from_slice(&crc.to_le_bytes());
+    message
+}
+
+/// The message of this kind that belongs to a seed, without its checksum.
+fn message(kind: u64, seed: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(&envelope(kind, seed), &mut bytes);
+    bytes.truncate(bytes.len() - 4);
+    bytes
+}
+
+#[test]
+fn reading_a_message_takes_a_small_multiple_of_its_bytes() {
+    let _alone = COUNTING.lock().unwrap();
+    // The densest message there is: records of three bytes, each with an empty key and an empty set.
+    let mut dense = message(14, 0);
+    dense.truncate(6);
+    dense.extend_from_slice(&[0; 16 + 8 + 1 + 2]);
+    dense.extend_from_slice(&[0x80, 0x80, 4]);
+    dense.extend_from_slice(&[0; 65_536 * 3 + 1]);
+    let dense = sealed(dense);
+    let taken = held(|| assert!(decode(&dense).is_ok()));
+    println!("{taken} bytes for a page of {}", dense.len());
+    assert!(taken < 40 * dense.len());
+    let mut random = Random::new(5);
+    let mut most = 0;
+    for kind in 0..KINDS {
+        for round in 0..400 {
+            let mut changed = message(kind, round % 20);
+            // Behind the header, so that lengths and counts are reached.
+            let at = 30 + random.below(changed.len() - 30);
+            let lie = [&b"\xff\xff\xff\xff\x0f"[..], b"\xff\xff\xff\x1f", b"\xff\xff\x03", b"\xff\x07"]
+                [random.below(4)];
+            changed.splice(at..at + random.below(2), lie.iter().copied());
+            let changed = sealed(changed);
+            let taken = held(|| drop(decode(&changed)));
+            assert!(taken < 64 * changed.len() + 1024, "{taken} bytes for {} of kind {kind}", changed.len());
+            most = most.max(taken);
+        }
+    }
+    println!("{most} bytes for a message that lies, at most");
 }

@@ -5,6 +5,8 @@ use crate::bytes::Bytes;
 use crate::op::Case;
 use esker::testing::{self, Header, SimEnv};
 use esker::{Env, Recovery};
+use esker_cluster::causality::Context;
+use esker_cluster::message::encoding::testing::fuzz_message;
 use esker_format_block::BlockFormat;
 use esker_table::codec::Compression;
 use esker_table::codec::checksum::crc32c;
@@ -19,13 +21,15 @@ use std::sync::{Arc, Mutex};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     ("table_open", table_open),
     ("block_decode", block_decode),
     ("wal_replay", wal_replay),
     ("manifest_replay", manifest_replay),
     ("batch_decode", batch_decode),
     ("db_operations", db_operations),
+    ("peer_message", peer_message),
+    ("context", context),
 ];
 
 /// Damage is told as damage: bytes in memory give no other error.
@@ -347,5 +351,26 @@ pub fn db_operations(data: &[u8]) {
     let case = Case::decode(data);
     if let Err(finding) = crate::run::run(&case) {
         panic!("{finding}\n{case}");
+    }
+}
+
+/// Decodes a message between nodes, as it is and with its checksum put right; what can be read is written as it was.
+pub fn peer_message(data: &[u8]) {
+    fuzz_message(data);
+}
+
+/// Decodes a context, as it is and with its checksum put right; what can be read is written as it was.
+pub fn context(data: &[u8]) {
+    let hold = |bytes: &[u8]| {
+        let Ok(context) = Context::from_bytes(bytes) else { return };
+        assert_eq!(context.to_bytes(), bytes, "a context has two encodings");
+        assert_eq!(context.to_string().parse(), Ok(context), "a context does not survive as text");
+    };
+    hold(data);
+    if let Some((_, covered)) = data.split_first_chunk::<4>() {
+        hold(&[&crc32c(covered).to_le_bytes(), covered].concat());
+    }
+    if let Ok(context) = String::from_utf8_lossy(data).parse::<Context>() {
+        assert_eq!(Context::from_bytes(&context.to_bytes()), Ok(context));
     }
 }

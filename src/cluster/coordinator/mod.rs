@@ -11,25 +11,22 @@
 
 mod forward;
 mod latency;
-mod level;
 mod read;
-mod request;
 mod scan;
 mod task;
-#[cfg(test)]
-mod tests;
 mod write;
 
-pub use level::{Impossible, Level, Quota, majority};
-pub use request::{Operation, Rejection, Request, Response, Version};
+pub use crate::request::{
+    Impossible, Level, Operation, Quota, Rejection, Request, Response, Version, majority,
+};
 pub(crate) use task::Origin;
 
 use crate::causality::SiblingSet;
 use crate::config::NodeConfig;
 use crate::directory::Directory;
-use crate::event::{Address, RequestId};
+use crate::event::RequestId;
 use crate::handoff::Handoff;
-use crate::id::NodeId;
+use crate::id::{Address, NodeId};
 use crate::message::{QuestionId, Refusal};
 use crate::outbox::Outbox;
 use crate::replica::{Replica, Told};

@@ -42,8 +42,8 @@ pub(super) struct ReadTask {
     merged: SiblingSet,
     /// Whom the missing bodies were asked of.
     fetching: Vec<NodeId>,
-    /// Who is being brought up.
-    repairing: Vec<NodeId>,
+    /// Who is being brought up, and to what.
+    repairing: Vec<(NodeId, SiblingSet)>,
     /// What the last refusal said.
     said: String,
     deadline: Duration,
@@ -117,7 +117,8 @@ impl ReadTask {
 
     /// How long to wait for those that have not answered.
     fn patience(&self, desk: &Desk<'_, '_>) -> Duration {
-        let waiting = self.silent().chain(self.repairing.iter().copied()).filter(|&node| node != desk.me());
+        let waiting =
+            self.silent().chain(self.repairing.iter().map(|(id, _)| *id)).filter(|&node| node != desk.me());
         let longest = waiting.map(|node| desk.latencies.patience(node)).max();
         longest.unwrap_or(Duration::from_secs(1))
     }
@@ -145,9 +146,11 @@ impl ReadTask {
                 self.advance(desk)
             }
             Heard::Stored(Ok(())) => {
-                self.repairing.retain(|id| *id != node);
-                if let Some((_, set)) = self.answers.iter_mut().find(|(id, _)| *id == node) {
-                    set.join(&self.merged, self.mode);
+                // It has what it was sent; more may have become known since.
+                let sent = self.repairing.extract_if(.., |(id, _)| *id == node).next();
+                let answer = self.answers.iter_mut().find(|(id, _)| *id == node);
+                if let (Some((_, sent)), Some((_, set))) = (sent, answer) {
+                    set.join(&sent, self.mode);
                 }
                 self.advance(desk)
             }
@@ -163,7 +166,7 @@ impl ReadTask {
     fn without(&mut self, node: NodeId, desk: &mut Desk<'_, '_>) -> Progress {
         self.refused.push(node);
         self.answers.retain(|(id, _)| *id != node);
-        self.repairing.retain(|id| *id != node);
+        self.repairing.retain(|(id, _)| *id != node);
         self.fetching.retain(|id| *id != node);
         self.ask_another(desk);
         let possible: Vec<NodeId> = self
@@ -205,7 +208,7 @@ impl ReadTask {
         }
         let fresh: Vec<NodeId> = answered.into_iter().filter(|node| !behind.contains(node)).collect();
         for &node in &behind {
-            if !self.repairing.contains(&node) {
+            if !self.repairing.iter().any(|(id, _)| *id == node) {
                 self.repair(node, desk);
             }
         }
@@ -257,7 +260,7 @@ impl ReadTask {
 
     /// Brings a replica up to what is known.
     fn repair(&mut self, node: NodeId, desk: &mut Desk<'_, '_>) {
-        self.repairing.push(node);
+        self.repairing.push((node, self.merged.clone()));
         desk.counters.read_repairs += 1;
         let (keyspace, key, set, durability) =
             (self.keyspace, self.key.clone(), self.merged.clone(), self.durability);

@@ -178,6 +178,10 @@ impl WriteTask {
             self.fallback_acks.push(node);
             return;
         }
+        if self.as_fallback {
+            // One more absent replica that this node keeps the write for.
+            return;
+        }
         self.waiting.retain(|id| *id != node);
         if !self.acked.contains(&node) {
             self.acked.push(node);
@@ -190,6 +194,7 @@ impl WriteTask {
         self.set = Some(set);
         if self.as_fallback {
             self.standing_in.push((me, self.replicas[0]));
+            desk.handoff.kept(self.replicas[0]);
             for target in self.replicas.clone().into_iter().skip(1) {
                 self.send(me, Some(target), desk);
             }

@@ -12,19 +12,18 @@
 //! refused. Requests are taken once a majority of the members keeps the sealed state, so that it is known whatever single
 //! node is lost. A node whose data directory is gone and that comes back at its old address gets its old identity back.
 
-mod state;
-
-pub use state::{ClusterState, MemberRecord};
+pub use crate::state::{ClusterState, MemberRecord};
 
 use crate::config::NodeConfig;
-use crate::coordinator::majority;
-use crate::event::{Address, Notice, Ticket};
-use crate::id::NodeId;
+use crate::event::{Notice, Ticket};
+use crate::id::{Address, NodeId};
 use crate::membership::MemberInfo;
 use crate::message::encoding::{decode_state, encode_state};
 use crate::message::{JoinAnswer, Message};
-use crate::outbox::{Outbox, Room};
+use crate::number::Room;
+use crate::outbox::Outbox;
 use crate::random::Random;
+use crate::request::majority;
 use crate::ring::{Ring, RingMember};
 use crate::store::{KeyspaceDefinition, KeyspaceId, StoreFailure, StoreOperation, StoreOutcome};
 use std::collections::{BTreeSet, VecDeque};
@@ -196,7 +195,11 @@ impl Formation {
             out.send(&reply_to, Message::Joined(Err(why)));
             return;
         }
-        if self.is_founder(me) {
+        if there.as_ref() == Some(&record_of(&info)) {
+            // It is a member, and did not hear the answer.
+            let answer = JoinAnswer { you: info.id, generation: info.generation, state: state.clone() };
+            out.send(&reply_to, Message::Joined(Ok(answer)));
+        } else if self.is_founder(me) {
             self.queue.push_back(Change::Join { info: Box::new(info), reply_to });
         } else if let Some(founder) = self.founder_address(me) {
             // The answer goes to the one who asked, not to this node.

@@ -8,10 +8,11 @@
 use crate::causality::SiblingSet;
 use crate::config::{NodeConfig, protected};
 use crate::directory::Directory;
-use crate::event::{Address, Notice, Ticket};
-use crate::id::NodeId;
+use crate::event::{Notice, Ticket};
+use crate::id::{Address, NodeId};
 use crate::message::{Message, QuestionId, Refusal};
-use crate::outbox::{Outbox, Room};
+use crate::number::Room;
+use crate::outbox::Outbox;
 use crate::store::{Copy, Hint, HintKey, KeyspaceId, StoreOperation, StoreOutcome};
 use esker::{Durability, Slice};
 use std::collections::BTreeMap;
@@ -235,7 +236,7 @@ fn message_of(question: QuestionId, hint: &HintKey, set: SiblingSet, config: &No
 
 /// What a store that knows no causality would do: write the value again.
 fn as_new_write(question: QuestionId, keyspace: KeyspaceId, key: Slice, set: &SiblingSet) -> Message {
-    use crate::coordinator::{Level, Operation, Request};
+    use crate::request::{Level, Operation, Request};
     use crate::store::Change;
     let last = set.siblings().iter().max_by_key(|sibling| sibling.dot.age());
     let change = match last.and_then(|sibling| sibling.bytes()) {

@@ -3,11 +3,11 @@
 pub mod encoding;
 
 use crate::causality::SiblingSet;
-use crate::coordinator::{Request, Response};
-use crate::event::Address;
-use crate::formation::ClusterState;
-use crate::id::NodeId;
+use crate::id::{Address, NodeId};
 use crate::membership::{Gossip, MemberInfo};
+use crate::number::{Room, room_of};
+use crate::request::{Request, Response};
+use crate::state::ClusterState;
 use crate::store::{KeyspaceId, Record, StoreFailure};
 use esker::{Durability, Slice};
 
@@ -124,6 +124,23 @@ pub enum Message {
         /// The records, and where the next page begins (`None` at the end).
         result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
     },
+}
+
+impl Message {
+    /// Whether it is a question or an answer about keys: by far the most are.
+    pub(crate) fn is_of_a_request(&self) -> bool {
+        let question = match self {
+            Message::Read { .. } | Message::Write { .. } | Message::Forward { .. } | Message::Page { .. } => {
+                return true;
+            }
+            Message::ReadAnswer { question, .. }
+            | Message::WriteAnswer { question, .. }
+            | Message::ForwardAnswer { question, .. }
+            | Message::PageAnswer { question, .. } => *question,
+            _ => return false,
+        };
+        room_of(question.0) == Some(Room::Coordinator)
+    }
 }
 
 /// How a node becomes a member.

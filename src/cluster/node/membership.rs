@@ -4,17 +4,17 @@ use super::{Node, outbox};
 use crate::causality::Actor;
 use crate::config::protected;
 use crate::directory::Entry;
-use crate::event::{Address, Notice};
+use crate::event::Notice;
 use crate::event::{Effect, Moment};
-use crate::formation::MemberRecord;
-use crate::id::NodeId;
+use crate::id::{Address, NodeId};
 use crate::membership::{
     Change, Conflict, Gossip, GossipConfig, Liveness, MemberInfo, Membership, Status, Target,
 };
 use crate::message::Message;
+use crate::number::Room;
 use crate::outbox::Outbox;
-use crate::outbox::Room;
 use crate::rebuild::Rebuild;
+use crate::state::MemberRecord;
 use crate::store::{Identity, StoreOperation};
 
 impl Node {

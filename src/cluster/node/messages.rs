@@ -1,17 +1,18 @@
 //! What a node does with messages: each goes to its room.
 
 use super::{Node, REMEMBER, around, outbox};
-use crate::coordinator::{Origin, Response, Surroundings};
+use crate::coordinator::{Origin, Surroundings};
 use crate::directory::Directory;
-use crate::event::{Address, Notice};
+use crate::event::Notice;
 use crate::event::{Effect, Moment};
 use crate::handoff::Handoff;
-use crate::id::NodeId;
+use crate::id::{Address, NodeId};
 use crate::membership::{Gossip, Liveness};
 use crate::message::{Envelope, Message, Refusal};
+use crate::number::{Room, room_of};
 use crate::outbox::Outbox;
-use crate::outbox::{Room, asked_by};
 use crate::replica::Replica;
+use crate::request::Response;
 use crate::store::Copy;
 
 impl Node {
@@ -57,7 +58,8 @@ impl Node {
             | Message::StateWanted => self.form(now, from, &reply_to, message, effects),
             Message::Forward { question, request } => {
                 // A message that the network brought twice is one write.
-                if self.taken.insert((reply_to.clone(), question.0), now.monotonic).is_none() {
+                if self.taken.insert((reply_to.clone(), question)) {
+                    self.taken_at.push_back((now.monotonic, (reply_to.clone(), question)));
                     self.request(now, Origin::Peer { address: reply_to, question }, request, effects);
                 }
             }
@@ -154,7 +156,7 @@ impl Node {
             Message::ReadAnswer { question, .. }
             | Message::WriteAnswer { question, .. }
             | Message::ForwardAnswer { question, .. }
-            | Message::PageAnswer { question, .. } => asked_by(*question),
+            | Message::PageAnswer { question, .. } => room_of(question.0),
             _ => None,
         };
         match (room, answer) {

@@ -12,18 +12,21 @@ mod status;
 pub use status::{MemberStatus, NodeStatus};
 
 use crate::config::{NodeConfig, protected};
-use crate::coordinator::{Coordinator, Origin, Rejection, Request, Response, Surroundings};
+use crate::coordinator::{Coordinator, Origin, Surroundings};
 use crate::directory::Directory;
-use crate::event::{Address, Effect, Event, Moment, Ticket};
-use crate::formation::{ClusterState, Formation};
+use crate::event::{Effect, Event, Moment, Ticket};
+use crate::formation::Formation;
 use crate::handoff::Handoff;
-use crate::id::NodeId;
+use crate::id::{Address, NodeId};
 use crate::membership::Membership;
-use crate::message::Message;
+use crate::message::{Message, QuestionId};
+use crate::number::{Room, room_of};
 use crate::outbox::{Outbox, Sender};
 use crate::random::Random;
 use crate::rebuild::Rebuild;
 use crate::replica::Replica;
+use crate::request::{Rejection, Request, Response};
+use crate::state::ClusterState;
 use crate::store::Identity;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -59,7 +62,9 @@ pub struct Node {
     settled: bool,
     settle_at: Duration,
     /// Writes that were handed over, so that none is taken twice.
-    taken: BTreeMap<(Address, u64), Duration>,
+    taken: BTreeSet<(Address, QuestionId)>,
+    /// The same, the oldest first.
+    taken_at: VecDeque<(Duration, (Address, QuestionId))>,
     adopting: Option<(Ticket, Identity)>,
     local: VecDeque<Message>,
     /// Why the node takes part no more.
@@ -129,7 +134,8 @@ impl Node {
             probe_at: Duration::ZERO,
             settled: false,
             settle_at: now.monotonic + config.settle_after,
-            taken: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            taken_at: VecDeque::new(),
             adopting: None,
             local: VecDeque::new(),
             over: None,
@@ -159,6 +165,7 @@ impl Node {
             }
             return;
         }
+        let is_light = self.is_light(&event);
         match event {
             Event::Tick => {}
             Event::Request { id, request } => self.request(now, Origin::client(id), request, effects),
@@ -179,8 +186,22 @@ impl Node {
             }
         }
         self.run_local(now, effects);
-        self.tick(now, effects);
-        self.run_local(now, effects);
+        if !is_light {
+            self.tick(now, effects);
+            self.run_local(now, effects);
+        }
+    }
+
+    /// Whether nothing but requests can have gone on by an event: timers, members and hints are looked at with the others.
+    fn is_light(&self, event: &Event) -> bool {
+        match event {
+            Event::Request { .. } => self.formation.is_open(),
+            Event::Received(envelope) => envelope.message.is_of_a_request(),
+            Event::Stored { ticket, .. } | Event::Durable { ticket, .. } => {
+                room_of(ticket.0) == Some(Room::Replica)
+            }
+            _ => false,
+        }
     }
 
     /// Messages of this node to itself.
@@ -223,11 +244,10 @@ impl Node {
         self.handoff.drained(&mut out);
         self.tick_rebuild(now, effects);
         self.tick_parked(now, effects);
-        while let Some(entry) = self.taken.first_entry() {
-            if *entry.get() + REMEMBER > now.monotonic {
-                break;
+        while self.taken_at.front().is_some_and(|(at, _)| *at + REMEMBER <= now.monotonic) {
+            if let Some((_, taken)) = self.taken_at.pop_front() {
+                self.taken.remove(&taken);
             }
-            entry.remove();
         }
     }
 }

@@ -6,8 +6,8 @@ use crate::event::{Effect, Moment};
 use crate::event::{Notice, Ticket};
 use crate::formation::Turn;
 use crate::id::NodeId;
+use crate::number::{Room, room_of};
 use crate::outbox::Outbox;
-use crate::outbox::{Room, held_by};
 use crate::store::{StoreFailure, StoreOutcome};
 
 impl Node {
@@ -19,7 +19,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let mut out = outbox!(self, now, effects);
-        match held_by(ticket) {
+        match room_of(ticket.0) {
             Some(Room::Replica) => {
                 if let Some(told) = self.replica.stored(ticket, outcome, &self.directory, &mut out) {
                     self.coordinator.told(told, &mut around!(self), &mut out);
@@ -88,7 +88,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let mut out = outbox!(self, now, effects);
-        match held_by(ticket) {
+        match room_of(ticket.0) {
             Some(Room::Replica) => self.replica.durable(ticket, result, &mut out),
             Some(Room::Rebuild) => {
                 if let Some(rebuild) = &mut self.rebuild {

@@ -2,10 +2,11 @@
 
 use super::{Node, Parked, around, outbox};
 use crate::causality::Context;
-use crate::coordinator::{Operation, Origin, Rejection, Request, Response, Surroundings, majority};
+use crate::coordinator::{Origin, Surroundings};
 use crate::event::{Effect, Moment};
 use crate::message::Message;
 use crate::outbox::Outbox;
+use crate::request::{Operation, Rejection, Request, Response, majority};
 use std::time::Duration;
 
 impl Node {

@@ -3,10 +3,10 @@
 use super::Node;
 use crate::causality::ConflictMode;
 use crate::coordinator::Counters;
-use crate::formation::{ClusterState, MemberRecord};
 use crate::id::NodeId;
 use crate::membership::Liveness;
 use crate::rebuild::Rebuild;
+use crate::state::{ClusterState, MemberRecord};
 use std::collections::BTreeMap;
 
 /// A member, as one node sees it.

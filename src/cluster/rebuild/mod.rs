@@ -5,12 +5,13 @@
 //! quorum acknowledged must be among what they have: N − Q + 1 of them, Q being more than half of N, and all that can be
 //! reached. Each of them is read once, from the first stored key to the last, keyspace by keyspace.
 
-use crate::coordinator::majority;
 use crate::directory::Directory;
-use crate::event::{Address, Ticket};
-use crate::id::NodeId;
+use crate::event::Ticket;
+use crate::id::{Address, NodeId};
 use crate::message::{Message, QuestionId, Refusal};
-use crate::outbox::{Outbox, Room};
+use crate::number::Room;
+use crate::outbox::Outbox;
+use crate::request::majority;
 use crate::ring::Partition;
 use crate::store::{Copy, KeyspaceId, Record, StoreOperation, StoreOutcome};
 use esker::Durability;

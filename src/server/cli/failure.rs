@@ -7,20 +7,23 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// How a command that ran ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     /// Done: exit status 0.
     Done,
     /// Not found, or verification failed; what exactly has been said. Exit status 1.
     Negative,
+    /// Ended with a status of its own.
+    Status(ExitCode),
 }
 
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> ExitCode {
-        ExitCode::from(match outcome {
-            Outcome::Done => 0,
-            Outcome::Negative => 1,
-        })
+        match outcome {
+            Outcome::Done => ExitCode::SUCCESS,
+            Outcome::Negative => ExitCode::from(1),
+            Outcome::Status(status) => status,
+        }
     }
 }
 

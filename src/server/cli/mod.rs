@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod repair;
 mod scan;
+mod serve;
 mod stats;
 mod store;
 mod verify;
@@ -40,6 +41,7 @@ struct CommandLine {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Serve(serve::Serve),
     Load(load::Load),
     Get(kv::Get),
     Put(kv::Put),
@@ -59,6 +61,7 @@ enum Command {
 impl Command {
     fn run(&self) -> Ended {
         match self {
+            Command::Serve(c) => c.run(),
             Command::Load(c) => c.run(),
             Command::Get(c) => c.run(),
             Command::Put(c) => c.run(),

@@ -10,9 +10,9 @@ use super::refusal::{durability, outcome, put_durability, put_outcome};
 use super::request::{put_request, put_response, request, response};
 use super::writer::Writer;
 use crate::causality::SiblingSet;
-use crate::coordinator::{Operation, Response};
 use crate::membership::encoding as gossip;
 use crate::message::{Message, QuestionId};
+use crate::request::{Operation, Response};
 use crate::store::{Change, KeyspaceId, Record};
 
 const GOSSIP: u8 = 1;

@@ -16,10 +16,10 @@ use super::malformed::MalformedMessage;
 use super::reader::{Read, Reader};
 use super::writer::Writer;
 use crate::causality::ConflictMode;
-use crate::formation::{ClusterState, MemberRecord};
-use crate::membership::{MemberInfo, Status};
+use crate::membership::{MemberInfo, Status, TEXT_MAX as INFO_TEXT_MAX};
 use crate::message::JoinAnswer;
 use crate::ring::Ring;
+use crate::state::{ClusterState, MemberRecord};
 use crate::store::KeyspaceDefinition;
 
 /// The version of the bytes of a kept state.
@@ -156,16 +156,18 @@ pub(super) fn put_member_info(w: &mut Writer<'_>, info: &MemberInfo) {
     w.varint(info.wall_ms);
 }
 
+/// What a node says of itself. Its texts are as short as gossip has them, which would cut longer ones.
 pub(super) fn member_info(r: &mut Reader<'_>) -> Read<MemberInfo> {
+    let text = |r: &mut Reader<'_>| r.text(INFO_TEXT_MAX).map(str::to_owned);
     Ok(MemberInfo {
         id: r.node()?,
         generation: r.varint()?,
         incarnation: r.u64()?,
-        peer: r.string()?,
-        resp: r.string()?,
-        http: r.string()?,
-        zone: r.string()?,
-        dc: r.string()?,
+        peer: text(r)?,
+        resp: text(r)?,
+        http: text(r)?,
+        zone: text(r)?,
+        dc: text(r)?,
         weight: r.number()?,
         status: Status {
             ready: r.flag()?,

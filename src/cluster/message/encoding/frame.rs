@@ -9,10 +9,11 @@
 //! The version is looked at before the checksum, because a later version may end in another one.
 
 use super::body;
+use super::limits::TEXT_MAX;
 use super::malformed::MalformedMessage;
 use super::reader::{Read, Reader};
 use super::writer::Writer;
-use crate::event::Address;
+use crate::id::Address;
 use crate::message::Envelope;
 use esker::Slice;
 
@@ -61,7 +62,7 @@ pub fn decode_shared(bytes: Slice) -> Result<Envelope, MalformedMessage> {
 
 fn envelope(mut r: Reader<'_>, frame: &[u8]) -> Result<Envelope, MalformedMessage> {
     if r.array()? != MAGIC {
-        return Err(MalformedMessage::Content { what: "they do not begin as one does", at: 0 });
+        return Err(MalformedMessage::Content { what: "they do not begin as a message does", at: 0 });
     }
     let version = r.u8()?;
     if version != VERSION {
@@ -72,7 +73,7 @@ fn envelope(mut r: Reader<'_>, frame: &[u8]) -> Result<Envelope, MalformedMessag
     let kind = r.u8()?;
     let cluster = r.u128()?;
     let from = r.node()?;
-    let reply_to = Address::from(r.text()?);
+    let reply_to = Address::from(r.text(TEXT_MAX)?);
     let message = body::message(&mut r, kind)?;
     r.end()?;
     Ok(Envelope { cluster, from, reply_to, message })

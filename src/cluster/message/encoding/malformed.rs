@@ -1,4 +1,4 @@
-//! [`MalformedMessage`]: why bytes are not a message, and where they stop being one.
+//! [`MalformedMessage`]: why bytes are not a message, or a piece of one, and where they stop being one.
 
 use super::frame::VERSION;
 use std::fmt;
@@ -30,7 +30,7 @@ impl fmt::Display for MalformedMessage {
                  versions of Esker that know each other on all nodes"
             ),
             MalformedMessage::Content { what, at } => {
-                write!(f, "these bytes are no message between nodes: {what}, at byte {at}")
+                write!(f, "these bytes are not what a node of Esker writes: {what}, at byte {at}")
             }
         }
     }

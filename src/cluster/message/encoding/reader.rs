@@ -185,8 +185,8 @@ impl<'a> Reader<'a> {
         Ok(self.take(len)?.to_vec())
     }
 
-    pub(super) fn text(&mut self) -> Read<&'a str> {
-        let len = self.length(TEXT_MAX)?;
+    pub(super) fn text(&mut self, max: usize) -> Read<&'a str> {
+        let len = self.length(max)?;
         match std::str::from_utf8(self.take(len)?) {
             Ok(text) => Ok(text),
             Err(_) => self.wrong("a text is not UTF-8"),
@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn string(&mut self) -> Read<String> {
-        Ok(self.text()?.to_owned())
+        Ok(self.text(TEXT_MAX)?.to_owned())
     }
 
     /// A piece that another room takes apart.

@@ -6,7 +6,7 @@ use super::limits::{RECORDS_MAX, SIBLINGS_MAX};
 use super::reader::{Read, Reader};
 use super::refusal::{durability, put_durability};
 use super::writer::Writer;
-use crate::coordinator::{Level, Operation, Rejection, Request, Response, Version};
+use crate::request::{Level, Operation, Rejection, Request, Response, Version};
 use crate::store::Change;
 use std::time::Duration;
 

@@ -129,7 +129,10 @@ fn random_bytes_are_no_message() {
 
 #[test]
 fn other_programs_and_versions_are_told_apart() {
-    refused(b"GET / HTTP/1.1\r\n\r\n", "no message between nodes: they do not begin as one does");
+    refused(
+        b"GET / HTTP/1.1\r\n\r\n",
+        "not what a node of Esker writes: they do not begin as a message does",
+    );
     refused(b"ESK", "ends too early");
     let mut later = encoded(&envelope(9, 3));
     later[4] = 2;
@@ -234,6 +237,16 @@ fn sets_that_break_their_invariants_are_refused() {
 }
 
 #[test]
+fn a_node_that_joins_says_no_more_of_itself_than_gossip_passes_on() {
+    let Message::Join(mut info) = envelope(1, 0).message else { panic!("not a join") };
+    info.dc = "x".repeat(crate::membership::TEXT_MAX);
+    let longest = from_nobody(Message::Join(info.clone()));
+    assert_eq!(hold(&encoded(&longest)), Ok(longest));
+    info.dc.push('x');
+    refused(&encoded(&from_nobody(Message::Join(info))), "a length is beyond its limit");
+}
+
+#[test]
 fn states_survive_and_are_checked() {
     for seed in 0..100 {
         let Message::State(state) = envelope(4, seed).message else { panic!("not a state") };
@@ -301,4 +314,34 @@ fn sentences_lose_their_end_and_not_their_message() {
         from_nobody(Message::WriteAnswer { question: QuestionId(1), result })
     };
     assert_eq!(hold(&encoded(&failed(long.clone()))), Ok(failed(long[..TEXT_MAX - TEXT_MAX % 3].to_owned())));
+}
+
+/// The bytes of the example in `WIRE.md`.
+fn specified() -> Vec<u8> {
+    let page = include_str!("../../WIRE.md");
+    let example = page.split("## An example").nth(1).unwrap().split("```").nth(1).unwrap();
+    // The first line is the kind of the text; in all others the bytes end where two spaces begin.
+    let lines = example.lines().skip(1).filter_map(|line| line.trim().split("  ").next());
+    lines.flat_map(str::split_whitespace).map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+#[test]
+fn the_example_of_the_specification_is_what_is_written() {
+    let sibling = Sibling::value(Dot { actor: Actor(0xa), counter: 7 }, Slice::from_static(b"ada"), None);
+    let envelope = Envelope {
+        cluster: 0xc1,
+        from: NodeId(0xb),
+        reply_to: "host:7001".into(),
+        message: Message::Write {
+            question: QuestionId(300),
+            keyspace: KeyspaceId(1),
+            key: Slice::from_static(b"user/1"),
+            set: SiblingSet::from_parts(Default::default(), vec![sibling]),
+            durability: Durability::Synced,
+            stands_in_for: None,
+        },
+    };
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
+    assert_eq!(hex(encoded(&envelope)), hex(specified()));
+    assert_eq!(hold(&specified()), Ok(envelope));
 }

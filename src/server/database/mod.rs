@@ -1,0 +1,20 @@
+//! What the server serves: [`Databases`], numbered as `SELECT` counts them, each on a [`Target`] that knows how to read and write.
+//!
+//! Commands see a target through three kinds of operation, and no other: pure reads, pure writes, and read-modify-writes. A
+//! target that cannot do the last exactly refuses them by name.
+
+mod cursors;
+mod entry;
+mod expiry;
+mod glob;
+mod locks;
+mod plain;
+mod scan;
+mod target;
+
+pub(crate) use entry::{Change, Entry, Expiry, now_ms};
+pub(crate) use glob::Glob;
+pub(crate) use locks::Stripes;
+pub(crate) use plain::{PlainKeyspace, hash};
+pub(crate) use scan::Wanted;
+pub(crate) use target::{Database, Databases, OpenError, Target};

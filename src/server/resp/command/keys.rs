@@ -1,0 +1,131 @@
+//! Keys, whatever their value: `DEL`, `EXISTS`, `TYPE`, `FLUSHDB` and their relatives.
+
+use super::arguments::is;
+use crate::database::{Change, Target, hash};
+use crate::resp::context::{Context, Flow, Ran};
+use crate::resp::parse::Args;
+use crate::resp::refusal::Refusal;
+use std::collections::HashSet;
+use std::time::SystemTime;
+
+pub(super) fn del(context: &mut Context<'_>, args: Args<'_>) -> Ran {
+    let keys = args.from(1);
+    if keys.len() == 1 {
+        return context.modify(
+            keys.get(0),
+            |entry| Ok((if entry.is_some() { Change::Delete } else { Change::None }, entry.is_some())),
+            |deleted, reply| reply.flag(deleted),
+        );
+    }
+    context.modify_many(
+        keys.iter(),
+        |entries| {
+            // A key that is named twice goes once.
+            let mut gone = HashSet::new();
+            let changes = keys
+                .iter()
+                .zip(entries)
+                .map(
+                    |(key, entry)| {
+                        if entry.is_some() && gone.insert(key) { Change::Delete } else { Change::None }
+                    },
+                )
+                .collect();
+            (changes, gone.len())
+        },
+        |deleted, reply| reply.size(deleted),
+    )
+}
+
+pub(super) fn exists(context: &mut Context<'_>, args: Args<'_>) -> Ran {
+    context.read_many(args.from(1), |entries, reply| {
+        reply.size(entries.iter().flatten().count());
+        Ok(())
+    })
+}
+
+pub(super) fn type_of(context: &mut Context<'_>, args: Args<'_>) -> Ran {
+    context.read(args.get(1), |entry, reply| {
+        reply.simple(if entry.is_some() { "string" } else { "none" });
+        Ok(())
+    })
+}
+
+pub(super) fn dbsize(context: &mut Context<'_>, _args: Args<'_>) -> Ran {
+    context.aside(
+        |target| match target {
+            Target::Plain(keyspace) => Ok(keyspace.count()?.0),
+        },
+        |count, reply| reply.size(count as usize),
+    )
+}
+
+pub(super) fn randomkey(context: &mut Context<'_>, _args: Args<'_>) -> Ran {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.as_nanos());
+    let random = hash(&time.to_le_bytes());
+    context.aside(
+        move |target| match target {
+            Target::Plain(keyspace) => Ok(keyspace.random_key(random)?),
+        },
+        |key, reply| reply.optional(key.as_deref()),
+    )
+}
+
+/// The words that say how a flush is to be done; here it is always the same.
+fn check_flush(args: Args<'_>) -> Result<(), Refusal> {
+    match args.len() {
+        1 => Ok(()),
+        2 if is(args.get(1), "ASYNC") || is(args.get(1), "SYNC") => Ok(()),
+        _ => Err(Refusal::SYNTAX),
+    }
+}
+
+pub(super) fn flushdb(context: &mut Context<'_>, args: Args<'_>) -> Ran {
+    check_flush(args)?;
+    context.settle_order();
+    let commit = match context.database()?.target.clone() {
+        Target::Plain(keyspace) => keyspace.clear()?,
+    };
+    context.answer_commit(Some(commit), |reply| reply.ok());
+    Ok(Flow::Done)
+}
+
+pub(super) fn flushall(context: &mut Context<'_>, args: Args<'_>) -> Ran {
+    check_flush(args)?;
+    context.settle_order();
+    let server = context.server;
+    let user = context.session.user.clone();
+    if let Some(database) = server
+        .databases
+        .iter()
+        .find(|database| user.as_ref().is_some_and(|user| !user.may_use(&database.name)))
+    {
+        return Err(Refusal::new(format!(
+            "NOPERM the keyspace '{}' is not open to this user; FLUSHDB clears one",
+            database.name
+        )));
+    }
+    let mut last = None;
+    for database in server.databases.iter() {
+        last = match &database.target {
+            Target::Plain(keyspace) => Some(keyspace.clear()?),
+        };
+    }
+    context.answer_commit(last, |reply| reply.ok());
+    Ok(Flow::Done)
+}
+
+/// Bytes of the pair, and of what the memtable keeps with it.
+pub(super) fn memory(context: &mut Context<'_>, args: Args<'_>) -> Ran {
+    if !is(args.get(1), "USAGE") || args.len() < 3 {
+        return Err(Refusal::new("ERR unknown subcommand; MEMORY knows USAGE key"));
+    }
+    let key_len = args.get(2).len();
+    context.read(args.get(2), move |entry, reply| {
+        match entry {
+            Some(entry) => reply.size(key_len + entry.value.len() + 16),
+            None => reply.null(),
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,155 @@
+//! [`Writes`]: the blind writes of one pipeline, gathered into one batch, and whether they became what their answers say.
+//!
+//! A client that sends many requests at once gets all answers at once. Its blind writes are answered while they are gathered, and
+//! become visible together, before the next thing that could see them: a read, a read-modify-write, another database, the end of what
+//! was received. Nothing is sent before the last of them has its durability. If that fails, [`Writes::settle`] turns the answers
+//! that were written too early into errors.
+
+use super::refusal::Refusal;
+use super::reply::Reply;
+use crate::database::{Expiry, PlainKeyspace, Stripes, hash};
+use esker::{Commit, WriteBatch};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A batch that has grown to this is written without waiting for more.
+const BATCH_BYTES: usize = 128 << 10;
+
+/// The writes of a pipeline.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    /// Where the batch goes.
+    keyspace: Option<Arc<PlainKeyspace>>,
+    batch: WriteBatch,
+    /// The keys in the batch, one after the other, and of each its hash, its end, and its expiry.
+    keys: Vec<u8>,
+    entries: Vec<(u64, usize, Expiry)>,
+    /// The answers that claim a write, by their place in the output.
+    claims: Vec<Range<usize>>,
+    /// How many of them belong to what is visible already.
+    visible: usize,
+    /// Claims that are false, and why.
+    broken: Vec<(Range<usize>, Refusal)>,
+    /// The last write that was made visible: when it is durable, so are those before it.
+    last: Option<Commit>,
+}
+
+/// What became of the writes.
+#[derive(Debug)]
+pub(crate) enum WritesOutcome {
+    /// They have their durability, or there were none.
+    Done,
+    /// This one has to be waited for.
+    Wait(Commit),
+}
+
+impl Writes {
+    /// Adds a blind write.
+    pub(crate) fn put(&mut self, keyspace: &Arc<PlainKeyspace>, key: &[u8], value: &[u8], expiry: Expiry) {
+        if !self.keyspace.as_ref().is_some_and(|now| Arc::ptr_eq(now, keyspace)) {
+            self.flush();
+            self.keyspace = Some(keyspace.clone());
+        }
+        keyspace.data.put_to(&mut self.batch, key, value);
+        self.keys.extend_from_slice(key);
+        self.entries.push((hash(key), self.keys.len(), expiry));
+    }
+
+    /// Says that the answer at this place of the output claims the writes added last.
+    pub(crate) fn claim(&mut self, answer: Range<usize>) {
+        self.claims.push(answer);
+        if self.batch.byte_len() >= BATCH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Says that a write was made visible outside of the batch, and which answer claims it.
+    pub(crate) fn claim_commit(&mut self, commit: Commit, answer: Range<usize>) {
+        debug_assert!(self.batch.is_empty(), "an earlier write is not visible yet");
+        self.claims.push(answer);
+        self.visible = self.claims.len();
+        self.last = Some(commit);
+    }
+
+    /// Forgets the claims of answers that are taken back. The writes stay.
+    pub(crate) fn unclaim(&mut self, from: usize) {
+        while self.claims.last().is_some_and(|claim| claim.start >= from) {
+            self.claims.pop();
+        }
+        self.visible = self.visible.min(self.claims.len());
+        self.broken.retain(|(claim, _)| claim.start < from);
+    }
+
+    /// Makes what was gathered visible.
+    pub(crate) fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        match self.submit() {
+            Ok(commit) => self.last = Some(commit),
+            Err(error) => {
+                let refusal = Refusal::from(error);
+                let claims = self.claims.drain(self.visible..);
+                self.broken.extend(claims.map(|claim| (claim, refusal.clone())));
+            }
+        }
+        self.visible = self.claims.len();
+        self.batch.clear();
+        self.keys.clear();
+        self.entries.clear();
+    }
+
+    fn submit(&mut self) -> esker::Result<Commit> {
+        let Some(keyspace) = &self.keyspace else { return Err(esker::Error::Closed) };
+        let mut stripes = Stripes::default();
+        self.entries.iter().for_each(|(hash, ..)| stripes.add(Stripes::of(*hash)));
+        let _held = keyspace.locks.shared(stripes);
+        let mut start = 0;
+        for (_, end, expiry) in &self.entries {
+            // Whether a key may have an expiry is asked here, under its stripe: nobody gives it one in between.
+            keyspace.expire_to(&mut self.batch, self.keys.get(start..*end).unwrap_or_default(), *expiry)?;
+            start = *end;
+        }
+        keyspace.submit(&self.batch)
+    }
+
+    /// Makes everything visible and says whether something is to be waited for.
+    pub(crate) fn outcome(&mut self) -> WritesOutcome {
+        self.flush();
+        match self.last.take() {
+            Some(commit) if commit.poll().is_none() => WritesOutcome::Wait(commit),
+            Some(commit) => {
+                if let Some(Err(error)) = commit.poll() {
+                    self.fail(error);
+                }
+                WritesOutcome::Done
+            }
+            None => WritesOutcome::Done,
+        }
+    }
+
+    /// Says that what was visible did not become durable.
+    pub(crate) fn fail(&mut self, error: esker::Error) {
+        let refusal = Refusal::from(error);
+        let claims = self.claims.drain(..);
+        self.broken.extend(claims.map(|claim| (claim, refusal.clone())));
+    }
+
+    /// Puts errors in the place of answers that claim what did not happen. Call it when nothing is to be waited for any more.
+    pub(crate) fn settle(&mut self, output: &mut Vec<u8>) {
+        if !self.broken.is_empty() {
+            self.broken.sort_by_key(|(claim, _)| claim.start);
+            let before = std::mem::take(output);
+            let mut copied = 0;
+            for (claim, refusal) in self.broken.drain(..) {
+                output.extend_from_slice(before.get(copied..claim.start).unwrap_or_default());
+                Reply::new(output, false).error(refusal.text());
+                copied = claim.end;
+            }
+            output.extend_from_slice(before.get(copied..).unwrap_or_default());
+        }
+        self.claims.clear();
+        self.visible = 0;
+        self.keyspace = None;
+    }
+}
