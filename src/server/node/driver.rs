@@ -52,7 +52,10 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Damaged(what) => {
-                write!(f, "{what}; restore the data directory from a backup, or empty it and start the node again")
+                write!(
+                    f,
+                    "{what}; restore the data directory from a backup, or empty it and start the node again"
+                )
             }
             StartError::System(source) => write!(f, "the system gives the node no thread: {source}"),
         }
@@ -131,16 +134,18 @@ impl Driver {
         let mut entries = Vec::new();
         while !self.is_over() {
             let now = self.now();
-            let wait = self.node.next_wake(now).saturating_sub(now.monotonic);
+            let wake = self.node.next_wake(now);
+            let wait = wake.saturating_sub(now.monotonic);
             self.shared.inbox.take(self.capped(wait), &mut entries);
-            if entries.is_empty() {
-                self.event(Event::Tick);
-            }
             for (i, entry) in entries.drain(..).enumerate() {
                 self.enter(entry);
                 if i % BATCH == BATCH - 1 {
                     self.transport.flush();
                 }
+            }
+            // However much there is to do: members, hints and deadlines have their time.
+            if self.base.elapsed() >= wake {
+                self.event(Event::Tick);
             }
             self.transport.flush();
             self.publish();

@@ -102,8 +102,8 @@ impl Esker for Clients {
     async fn get(&self, call: Call<proto::GetRequest>) -> Result<Answer<proto::GetAnswer>, Status> {
         self.check(call.metadata())?;
         let proto::GetRequest { keyspace, key, context, options } = call.into_inner();
-        let operation = convert::context(context)
-            .map(|context| Operation::Get { key: convert::slice(key), context });
+        let operation =
+            convert::context(context).map(|context| Operation::Get { key: convert::slice(key), context });
         let response = match self.request(&keyspace, options.as_ref(), operation) {
             Ok(request) => self.node.request(request).await,
             Err(rejection) => Response::Rejected(rejection),

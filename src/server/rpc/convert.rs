@@ -31,7 +31,9 @@ pub(super) fn context(bytes: Option<Bytes>) -> Result<Option<Context>, Rejection
 /// When something ends that is to be visible for so long.
 pub(super) fn expiry(ttl_ms: Option<u64>) -> Result<Option<u64>, Rejection> {
     match ttl_ms {
-        Some(0) => Err(Rejection::Invalid("a time to live of 0 ms makes no sense: delete the key".to_owned())),
+        Some(0) => {
+            Err(Rejection::Invalid("a time to live of 0 ms makes no sense: delete the key".to_owned()))
+        }
         ttl => Ok(ttl.map(|ttl| wall_millis().saturating_add(ttl))),
     }
 }

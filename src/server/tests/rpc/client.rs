@@ -109,7 +109,11 @@ async fn a_scan_finds_every_key_once_and_goes_on_where_it_ended() {
             let Some(scan_answer::Outcome::Piece(piece)) = answer.outcome else { panic!("{answer:?}") };
             keys += piece.pairs.len();
             for pair in piece.pairs {
-                assert!(found.insert(pair.key.clone(), pair.versions).is_none(), "{:?} comes twice", pair.key);
+                assert!(
+                    found.insert(pair.key.clone(), pair.versions).is_none(),
+                    "{:?} comes twice",
+                    pair.key
+                );
             }
             next = piece.next;
         }

@@ -17,7 +17,11 @@ fn key(random: &mut u64) -> Slice {
     Slice::from(format!("user{:012}", (*random >> 33) % KEYS))
 }
 
-async fn run(members: &[Member], seconds: u64, make: impl Fn(Slice) -> Request + Clone + Send + Sync + 'static) {
+async fn run(
+    members: &[Member],
+    seconds: u64,
+    make: impl Fn(Slice) -> Request + Clone + Send + Sync + 'static,
+) {
     let begun = Instant::now();
     let until = begun + Duration::from_secs(seconds);
     let callers: Vec<_> = (0..CALLERS)

@@ -37,7 +37,8 @@ async fn bytes_that_are_no_message_end_their_stream_and_nothing_else() {
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
     for garbage in [b"hello".to_vec(), Vec::new(), damaged] {
-        let status = exchange(&node.address, vec![stranger(cluster), garbage]).await.expect_err("it is garbage");
+        let status =
+            exchange(&node.address, vec![stranger(cluster), garbage]).await.expect_err("it is garbage");
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     }
     let counts = node.handle.traffic().counts();
