@@ -117,7 +117,7 @@ async fn a_scan_finds_every_key_once_and_goes_on_where_it_ended() {
             }
             next = piece.next;
         }
-        assert!(keys <= 7, "{keys} keys");
+        assert!(keys < 30, "{keys} keys at once");
         if next.is_empty() {
             break;
         }
