@@ -1,9 +1,9 @@
 //! The service that clients ask, by gRPC.
 
-use super::members::{PATIENCE, three, three_with};
-use esker_server::rpc::ClientDefaults;
-use esker_server::rpc::proto::esker_client::EskerClient;
-use esker_server::rpc::proto::*;
+use super::members::{PATIENCE, channel, three, three_with};
+use ::esker_server::rpc::ClientDefaults;
+use ::esker_server::rpc::proto::esker_client::EskerClient;
+use ::esker_server::rpc::proto::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 type Client = EskerClient<Channel>;
 
 async fn connect(address: &str) -> Client {
-    EskerClient::connect(format!("http://{address}")).await.expect("it listens")
+    EskerClient::new(channel(address).await)
 }
 
 fn options() -> Option<Options> {

@@ -13,27 +13,28 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::transport::Channel;
 
 /// How long anything may take on a machine that has other things to do.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node that runs.
-pub struct Member {
-    pub handle: NodeHandle,
-    pub fatal: oneshot::Receiver<String>,
-    pub address: String,
-    pub directory: PathBuf,
+pub(crate) struct Member {
+    pub(crate) handle: NodeHandle,
+    pub(crate) fatal: oneshot::Receiver<String>,
+    pub(crate) address: String,
+    pub(crate) directory: PathBuf,
     serving: JoinHandle<()>,
     stop: oneshot::Sender<()>,
 }
 
 impl Member {
     /// Starts a node at this address; port 0 for any.
-    pub async fn start(directory: &Path, address: &str, join: &[String]) -> Member {
+    pub(crate) async fn start(directory: &Path, address: &str, join: &[String]) -> Member {
         Member::start_with(directory, address, join, ClientDefaults::default()).await
     }
 
-    pub async fn start_with(
+    pub(crate) async fn start_with(
         directory: &Path,
         address: &str,
         join: &[String],
@@ -42,7 +43,8 @@ impl Member {
         let listener = TcpListener::bind(address).await.expect("the address is free");
         let address = listener.local_addr().expect("it is bound").to_string();
         let opened = node::open(directory, StoreConfig::default()).expect("the store opens");
-        let config = NodeConfig { join: join.to_vec(), ..config(&address) };
+        let mut config = config(&address);
+        config.join = join.to_vec();
         let Started { handle, fatal } = node::start(config, opened).expect("the node starts");
         let (stop, stopped) = oneshot::channel();
         let served = handle.clone();
@@ -54,18 +56,18 @@ impl Member {
     }
 
     /// Stops it, cleanly.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.handle.stop().await.expect("the store closes cleanly");
         let _ = self.stop.send(());
         self.serving.await.expect("the listener ends");
     }
 
-    pub async fn status(&self) -> NodeStatus {
+    pub(crate) async fn status(&self) -> NodeStatus {
         self.handle.status().await.expect("the node runs")
     }
 
     /// Waits until the node says so of itself.
-    pub async fn until(&self, what: &str, is_so: impl Fn(&NodeStatus) -> bool) {
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&NodeStatus) -> bool) {
         let end = Instant::now() + PATIENCE;
         loop {
             let status = self.status().await;
@@ -77,12 +79,12 @@ impl Member {
         }
     }
 
-    pub async fn put(&self, key: &str, value: &str) -> Response {
+    pub(crate) async fn put(&self, key: &str, value: &str) -> Response {
         self.handle.request(write(key, value, Level::Quorum)).await
     }
 
     /// The values of a key, by a quorum.
-    pub async fn get(&self, key: &str) -> Vec<String> {
+    pub(crate) async fn get(&self, key: &str) -> Vec<String> {
         match self.handle.request(read(key, Level::Quorum)).await {
             Response::Found { versions, .. } => {
                 versions.iter().map(|version| String::from_utf8_lossy(&version.value).into_owned()).collect()
@@ -90,6 +92,12 @@ impl Member {
             other => panic!("{key} cannot be read: {other:?}"),
         }
     }
+}
+
+/// A connection to a node's peer address.
+pub(crate) async fn channel(address: &str) -> Channel {
+    let endpoint = Channel::from_shared(format!("http://{address}")).expect("it is an address");
+    endpoint.connect().await.expect("it listens")
 }
 
 fn config(address: &str) -> NodeConfig {
@@ -100,16 +108,16 @@ fn config(address: &str) -> NodeConfig {
     config
 }
 
-pub fn read(key: &str, level: Level) -> Request {
+pub(crate) fn read(key: &str, level: Level) -> Request {
     request(Operation::Get { key: Slice::from(key), context: None }, level)
 }
 
-pub fn write(key: &str, value: &str, level: Level) -> Request {
+pub(crate) fn write(key: &str, value: &str, level: Level) -> Request {
     let change = Change::Put { value: Slice::from(value), expires_at: None };
     request(Operation::Write { key: Slice::from(key), change, context: None }, level)
 }
 
-pub fn request(operation: Operation, level: Level) -> Request {
+pub(crate) fn request(operation: Operation, level: Level) -> Request {
     Request {
         keyspace: DEFAULT_KEYSPACE,
         operation,
@@ -121,11 +129,11 @@ pub fn request(operation: Operation, level: Level) -> Request {
 }
 
 /// Three nodes that know each other.
-pub async fn three(scratch: &TempDir) -> Vec<Member> {
+pub(crate) async fn three(scratch: &TempDir) -> Vec<Member> {
     three_with(scratch, &ClientDefaults::default()).await
 }
 
-pub async fn three_with(scratch: &TempDir, defaults: &ClientDefaults) -> Vec<Member> {
+pub(crate) async fn three_with(scratch: &TempDir, defaults: &ClientDefaults) -> Vec<Member> {
     let mut members: Vec<Member> = Vec::new();
     for name in ["a", "b", "c"] {
         let join: Vec<String> = members.iter().take(1).map(|member| member.address.clone()).collect();

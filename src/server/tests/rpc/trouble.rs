@@ -1,6 +1,6 @@
 //! Peers that are not what they should be.
 
-use super::members::{Member, PATIENCE, three};
+use super::members::{Member, PATIENCE, channel, three};
 use esker_cluster::NodeId;
 use esker_cluster::message::encoding::encode;
 use esker_cluster::message::{Envelope, Message};
@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 /// Sends one message of frames, and ends the stream.
 async fn exchange(address: &str, frames: Vec<Vec<u8>>) -> Result<(), Status> {
-    let mut client = PeerClient::connect(format!("http://{address}")).await.expect("it listens");
+    let mut client = PeerClient::new(channel(address).await);
     let frames = Frames { frames: frames.into_iter().map(Into::into).collect() };
     client.exchange(tonic::codegen::tokio_stream::iter([frames])).await.map(drop)
 }
