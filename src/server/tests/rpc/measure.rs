@@ -17,6 +17,11 @@ fn key(random: &mut u64) -> Slice {
     Slice::from(format!("user{:012}", (*random >> 33) % KEYS))
 }
 
+/// Microseconds, up to a minute.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds make sense")
+}
+
 async fn run(
     members: &[Member],
     seconds: u64,
@@ -28,7 +33,7 @@ async fn run(
         .map(|caller| {
             let (handle, make) = (members[caller % members.len()].handle.clone(), make.clone());
             tokio::spawn(async move {
-                let mut times = Histogram::<u64>::new(3).expect("three digits");
+                let mut times = histogram();
                 let mut random = caller as u64 * 7919 + 1;
                 while Instant::now() < until {
                     let request = make(key(&mut random));
@@ -42,7 +47,7 @@ async fn run(
             })
         })
         .collect();
-    let mut all = Histogram::<u64>::new(3).expect("three digits");
+    let mut all = histogram();
     for caller in callers {
         all.add(caller.await.expect("it ends")).expect("they are alike");
     }
