@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::database::{Databases, OpenError};
 use crate::metrics::Metrics;
+use crate::node::NodeHandle;
 use crate::resp::{Access, Clients, Limits, TABLE, TurnPool};
 use esker::Db;
 use std::net::SocketAddr;
@@ -14,6 +15,8 @@ use std::time::{Instant, SystemTime};
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) config: Config,
+    pub(crate) node: NodeHandle,
+    /// The engine below the node's store.
     pub(crate) db: Db,
     pub(crate) databases: Databases,
     pub(crate) access: Access,
@@ -32,13 +35,16 @@ pub(crate) struct Server {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Addresses {
     pub(crate) resp: SocketAddr,
+    pub(crate) peer: SocketAddr,
     pub(crate) http: SocketAddr,
 }
 
 impl Server {
-    /// Serves the keyspaces of a store.
-    pub(crate) fn new(config: Config, db: Db) -> Result<Server, OpenError> {
-        let databases = Databases::open(&db, &config.databases, config.durability)?;
+    /// Serves the keyspaces of a node.
+    pub(crate) fn new(config: Config, node: NodeHandle) -> Result<Server, OpenError> {
+        let db = node.store().db().clone();
+        let databases =
+            Databases::open(&db, &node, &config.databases, config.durability, config.request_timeout)?;
         let request = usize::try_from(config.max_request_bytes).unwrap_or(usize::MAX);
         let limits = Limits { arguments: 1 << 20, bulk: request, request };
         Ok(Server {
@@ -52,6 +58,7 @@ impl Server {
             addresses: OnceLock::new(),
             ready: AtomicBool::new(false),
             config,
+            node,
             db,
             databases,
         })

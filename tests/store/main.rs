@@ -6,6 +6,7 @@ mod at_once;
 mod checkpoints;
 mod drops;
 mod features;
+mod kinds;
 mod panics;
 
 use esker::{

@@ -117,7 +117,8 @@ impl Member {
             return Taken::Nothing;
         }
         if entry.version() == self.version() {
-            // Whoever has known a heartbeat for longer is right about its age. So all forget a ghost at one time.
+            // Whoever has known a heartbeat for longer is right about its age: a clock may have stood still while its
+            // machine slept. So all forget a ghost at one time.
             self.age_then = self.age_then.saturating_add(entry.silent.saturating_sub(self.silent(now)));
             return Taken::Nothing;
         }

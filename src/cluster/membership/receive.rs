@@ -4,7 +4,7 @@
 use super::config::MEMBERS_MAX;
 use super::detector;
 use super::gossip::{Entry, Gossip, GossipError, Target};
-use super::member::{Liveness, Member, Taken};
+use super::member::{Member, Taken};
 use super::state::{Change, Membership};
 use crate::NodeId;
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl Membership {
     /// Takes in a member that was not known, unless it is a ghost or the list is full.
     fn learn(&mut self, now: Duration, entry: &Entry, changes: &mut Vec<Change>) {
         let id = entry.info.id;
-        let ghost = self.forgotten.covers(id, entry.version());
+        let ghost = self.forgotten.covers(id, entry.version()) || entry.silent >= self.config.forget_after;
         if (ghost && !self.permanent.contains(&id)) || self.members.len() + 1 >= MEMBERS_MAX {
             return;
         }
@@ -113,24 +113,16 @@ impl Membership {
         }
     }
 
-    /// Adds the observers of suspicions that speak of the present heartbeat. What others say in this node's name was said in
-    /// an earlier life, or is known here.
+    /// Adds the observers of suspicions that speak of the present heartbeat. Only members have a voice; this node is not among
+    /// `members`, so what others say in its name, because an earlier life of it said so, does not count.
     fn take_suspicions(&mut self, gossip: &Gossip) {
-        let me = self.me.info.id;
         for suspicion in &gossip.suspicions {
-            let present = |member: &&mut Member| member.version() == suspicion.version;
-            let Some(mut observers) = self
-                .members
-                .get_mut(&suspicion.suspect)
-                .filter(present)
-                .map(|m| std::mem::take(&mut m.observers))
-            else {
-                continue;
-            };
-            let known = |observer: &&NodeId| **observer != me && self.members.contains_key(observer);
-            observers.extend(suspicion.observers.iter().filter(known));
-            if let Some(member) = self.members.get_mut(&suspicion.suspect) {
-                member.observers = observers;
+            let said = suspicion.observers.iter().copied();
+            let voices: Vec<NodeId> = said.filter(|observer| self.members.contains_key(observer)).collect();
+            if let Some(member) = self.members.get_mut(&suspicion.suspect)
+                && member.version() == suspicion.version
+            {
+                member.observers.extend(voices);
             }
         }
     }
@@ -176,10 +168,5 @@ impl Membership {
             suspicions,
         };
         out.push((target, answer));
-    }
-
-    /// How many members are down, suspected and alive, this node among the last.
-    pub fn count(&self, liveness: Liveness) -> usize {
-        self.members().filter(|member| member.liveness == liveness).count()
     }
 }

@@ -119,6 +119,11 @@ impl Membership {
         self.liveness(id) == Some(Liveness::Alive)
     }
 
+    /// How many members are so; this node is among the living.
+    pub fn count(&self, liveness: Liveness) -> usize {
+        self.members().filter(|member| member.liveness == liveness).count()
+    }
+
     /// A member's wall clock minus this node's, in milliseconds, once the member has written to this node.
     pub fn skew_ms(&self, id: NodeId) -> Option<i64> {
         self.member(id).and_then(Member::skew_ms)

@@ -10,10 +10,10 @@
 //!   row 40:  a e f         and there it is b that can give:   a ──(row 40: a gives to b)──► b ──(row 17)──► d
 //! ```
 //!
-//! Rows begin as cheap as they can be. Always taking a cheapest path then keeps the whole as cheap as any table with the
-//! same shares (successive shortest paths; that rows are bases of a matroid makes single exchanges enough). Of paths that
-//! cost the same the shortest is taken. What a path costs beyond one move for each place settled is moved for nothing, so
-//! such paths are taken only while they are few, or where a member would otherwise miss its share by more than is promised.
+//! Rows begin as cheap as they can be. What a path costs beyond what the shares of those who gain grow by is its *price*:
+//! places moved for nothing. Cheapest paths are taken first (successive shortest paths; that rows are bases of a matroid
+//! makes single exchanges enough), and of those that cost the same the shortest. Paths with a price are taken only where a
+//! member would otherwise miss its share by more than is promised, and while there are few of them.
 //!
 //! Invariant: whatever happens on the way, every row is spread as it must be.
 
@@ -30,7 +30,7 @@ const MOVE: i64 = 1 << 32;
 const UNFAIR: i64 = 1 << 16;
 const STEP: i64 = 1;
 
-/// Paths that move places for nothing are taken for up to this part of what the shares grow by.
+/// Places are moved for nothing, where no promise demands it, for up to this part of what the shares grow by.
 const SPENT_FOR_BALANCE: i64 = 50;
 
 pub(super) struct Exchange<'a> {
@@ -172,8 +172,8 @@ impl<'a> Exchange<'a> {
                 let lack = |(has, share): (&u32, &u32)| u64::from(share.saturating_sub(*has));
                 let lack: u64 = self.places.iter().zip(shares).map(lack).sum();
                 let over = u64::from(self.places[giver].saturating_sub(*share));
-                for taker in 0..shares.len() {
-                    let lacks = u64::from(shares[taker].saturating_sub(self.places[taker]));
+                for (taker, wanted) in shares.iter().enumerate() {
+                    let lacks = u64::from(wanted.saturating_sub(self.places[taker]));
                     let left = u64::from(self.places[giver].saturating_sub(*share));
                     let amount = (over * lacks).div_ceil(lack.max(1)).div_ceil(part).min(lacks).min(left);
                     for _ in 0..amount {

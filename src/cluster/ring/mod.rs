@@ -14,9 +14,18 @@
 //!    where a twentieth is less. Best is the least sum of `places² / weight`: in proportion to the weights, and where 1 and
 //!    2 cap one member, zone or data centre, the others share in proportion what that leaves. First places, which reads
 //!    prefer, follow the weights within a tenth.
-//! 4. **Little movement.** Placed after a previous ring, with members that join, leave or change their weight, a ring has
-//!    few replicas in new places: at most 1.05 times the sum of what the shares of those who gain have grown by, which no
-//!    ring could undercut. If nothing has changed, nothing moves. Where zones or data centres are renamed, 2 comes first.
+//! 4. **Little movement.** Placed after a previous ring, with members that join, leave or change their weight, a ring puts
+//!    few replicas in new places: at most 1.05 times what the shares of those who gain grow by, which no ring undercuts; or,
+//!    where the previous rows and 1 to 3 force more, at most 1.05 times the least that any ring can do with. If nothing has
+//!    changed nothing moves, and cutting partitions in two moves nothing either.
+//!
+//! More is forced where a zone or a node gets close to a place in every row: it must then grow in the few rows that it is
+//! not in, and if the member that left was not in them either, somebody else has to make room there. This needs few zones of
+//! unlike weight; with zones of like weight and three nodes or more in each it does not happen. Where members get another
+//! zone or data centre, 2 comes first, and moves what it must.
+//!
+//! Shares count in whole places, so promises 3 and 4 are worth something only if a member has some twenty places or more,
+//! as it has with [`Ring::DEFAULT_PARTITIONS`].
 //!
 //! | file | holds |
 //! |---|---|

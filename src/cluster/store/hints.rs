@@ -3,11 +3,12 @@
 //! A replica that has a write notes the keys that another one missed, as markers: what is sent later is what it knows then. A
 //! store that is no replica of a key keeps a copy for the one that it stands in for. It forgets that copy once it is
 //! delivered, and a store that forgot its writes of a key must not write it under the same name again: to others that would
-//! say that it knows them. So each copy has an actor of its own, made from the first dot that was given in it.
+//! say that it knows them. So each copy has an actor of its own, made from the first dot that was given in it, and another one
+//! once the store itself has taken another.
 //!
 //! Hints are bounded for each target. What there is no room for is noted by the part of the ring in which it lies.
 
-use super::hint_record::HintRecord;
+use super::hint_record::{CopyWriter, HintRecord};
 use super::keyspace::KeyspaceId;
 use super::open::OpenError;
 use super::operation::{Change, Hint, HintKey, StoreFailure, StoreOutcome};
@@ -158,8 +159,11 @@ impl Store {
         self.check_siblings(set, seen, mode)?;
         // Above all counters that are known: whichever actor it gets, it is new.
         let floor = known.max_counter().max(seen.max_counter());
-        let Dot { actor, counter } = self.give_dot(wall_millis, |_| floor)?;
-        let actor = *stored.hint.actor.get_or_insert_with(|| actor_of_copy(actor, counter));
+        let Dot { actor: store, counter } = self.give_dot(wall_millis, |_| floor)?;
+        let writer = stored.hint.writer.filter(|writer| writer.store == store);
+        let writer = writer.unwrap_or(CopyWriter { store, actor: actor_of_copy(store, counter) });
+        stored.hint.writer = Some(writer);
+        let actor = writer.actor;
         set.put(seen, sibling_of(change, Dot { actor, counter }), mode);
         let truncated = set.truncate_clock(self.config.max_clock_entries);
         let set = set.clone();
@@ -200,7 +204,7 @@ impl Store {
             None => Bound::Included(prefix.to_vec()),
             Some(after) => {
                 let mut stored = Vec::new();
-                layout::stored_key(&mut stored, &after.key);
+                layout::stored_key(&mut stored, Token::of_key(&after.key), &after.key);
                 Bound::Excluded(layout::hint_key(target, after.keyspace, &stored))
             }
         };

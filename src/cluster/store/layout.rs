@@ -50,13 +50,11 @@ pub(super) fn options_for(name: &str) -> Option<KeyspaceOptions> {
     }
 }
 
-/// Writes the stored key of a user key in the place of what is in `out`. Returns its token.
-pub(super) fn stored_key(out: &mut Vec<u8>, key: &[u8]) -> Token {
-    let token = Token::of_key(key);
+/// Writes the stored key of a user key with this token in the place of what is in `out`.
+pub(super) fn stored_key(out: &mut Vec<u8>, token: Token, key: &[u8]) {
     out.clear();
     out.extend_from_slice(&token.to_be_bytes());
     out.extend_from_slice(key);
-    token
 }
 
 /// The user key of a stored key. `None` if it is none.

@@ -27,8 +27,8 @@ impl Store {
     /// What is known of a key.
     pub(super) fn read(&self, id: KeyspaceId, key: &[u8], bodies: bool) -> Result<SiblingSet, StoreFailure> {
         let tables = self.replicated(id)?;
-        let mut stored = Vec::with_capacity(key.len() + 8);
-        let token = layout::stored_key(&mut stored, key);
+        let (token, mut stored) = (Token::of_key(key), Vec::with_capacity(key.len() + 8));
+        layout::stored_key(&mut stored, token, key);
         self.read_stored(&tables, &stored, token, bodies)
     }
 
@@ -106,8 +106,9 @@ impl Store {
 
     /// Locks a key. Its stored key is in the stripe then.
     pub(super) fn lock_key(&self, key: &[u8]) -> std::sync::MutexGuard<'_, Stripe> {
-        let mut stripe = self.stripe(Token::of_key(key));
-        layout::stored_key(&mut stripe.stored, key);
+        let token = Token::of_key(key);
+        let mut stripe = self.stripe(token);
+        layout::stored_key(&mut stripe.stored, token, key);
         stripe
     }
 

@@ -5,6 +5,7 @@ use super::output::print_line;
 use crate::config::{self, OPTIONS};
 use crate::runtime::{self, ServeError};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, error::Error};
+use esker_cluster::store::OpenError;
 use std::path::PathBuf;
 
 /// The flags of `serve`: `--config`, and one for each option of the table.
@@ -86,7 +87,7 @@ impl Serve {
         };
         match runtime::run(config, announce) {
             Ok(status) => Ok(Outcome::Status(status)),
-            Err(ServeError::Store(error)) => Err(error.into()),
+            Err(ServeError::Store(OpenError::Engine(error))) => Err(error.into()),
             Err(error) => Err(Failure::new(error.to_string())),
         }
     }

@@ -11,9 +11,11 @@ mod value;
 
 pub(crate) use layers::load;
 pub(crate) use options::OPTIONS;
-pub(crate) use value::{Level, Siblings};
+pub(crate) use value::Siblings;
 
 use esker::Durability;
+use esker_cluster::causality::ConflictMode;
+use esker_cluster::coordinator::Level;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) weight: u32,
     pub(crate) replicas: u32,
     pub(crate) level: Level,
+    pub(crate) conflicts: ConflictMode,
     pub(crate) siblings: Siblings,
     pub(crate) databases: Vec<String>,
     pub(crate) durability: Durability,
@@ -79,11 +82,12 @@ impl Default for Config {
             advertise_peer: None,
             advertise_http: None,
             join: Vec::new(),
-            zone: String::new(),
-            dc: String::new(),
+            zone: "z1".to_owned(),
+            dc: "dc1".to_owned(),
             weight: 1,
             replicas: 3,
             level: Level::Quorum,
+            conflicts: ConflictMode::Causal,
             siblings: Siblings::Error,
             databases: vec![esker::DEFAULT_KEYSPACE_NAME.to_owned()],
             durability: Durability::Synced,

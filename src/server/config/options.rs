@@ -175,7 +175,15 @@ pub(crate) const OPTIONS: &[OptionInfo] = &[
         "How many replicas must answer where a request does not say: ANY, ONE, TWO, THREE, QUORUM, ALL, LOCAL_ONE, \
          LOCAL_QUORUM or EACH_QUORUM.",
         |c, v| value::level(v.text()?).map(|l| c.level = l),
-        |c| value::show_level(c.level)
+        |c| c.level.to_string()
+    ),
+    option!(
+        "conflicts",
+        "causal or last_write_wins",
+        "What becomes of concurrent writes, in the keyspaces of a cluster that this node begins: `causal` keeps them as siblings, \
+         `last_write_wins` loses all but one.",
+        |c, v| value::conflicts(v.text()?).map(|m| c.conflicts = m),
+        |c| value::show_conflicts(c.conflicts)
     ),
     option!(
         "siblings",

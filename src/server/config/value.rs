@@ -2,35 +2,9 @@
 
 use crate::pairs::size::parse_size;
 use esker::Durability;
+use esker_cluster::causality::ConflictMode;
+use esker_cluster::coordinator::Level;
 use std::time::Duration;
-
-/// Where replicas must answer; the default of requests that do not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    Any,
-    One,
-    Two,
-    Three,
-    Quorum,
-    All,
-    LocalOne,
-    LocalQuorum,
-    EachQuorum,
-}
-
-impl Level {
-    const NAMES: [(&'static str, Level); 9] = [
-        ("ANY", Level::Any),
-        ("ONE", Level::One),
-        ("TWO", Level::Two),
-        ("THREE", Level::Three),
-        ("QUORUM", Level::Quorum),
-        ("ALL", Level::All),
-        ("LOCAL_ONE", Level::LocalOne),
-        ("LOCAL_QUORUM", Level::LocalQuorum),
-        ("EACH_QUORUM", Level::EachQuorum),
-    ];
-}
 
 /// What a plain `GET` answers when a key has several siblings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +31,18 @@ fn name_of<T: PartialEq>(value: &T, choices: &[(&'static str, T)]) -> String {
 }
 
 pub(super) fn level(text: &str) -> Result<Level, Bad> {
-    choose(text, &Level::NAMES)
+    text.trim().parse()
 }
 
-pub(super) fn show_level(level: Level) -> String {
-    name_of(&level, &Level::NAMES)
+const CONFLICTS: [(&str, ConflictMode); 2] =
+    [("causal", ConflictMode::Causal), ("last_write_wins", ConflictMode::LastWriteWins)];
+
+pub(super) fn conflicts(text: &str) -> Result<ConflictMode, Bad> {
+    choose(text, &CONFLICTS)
+}
+
+pub(super) fn show_conflicts(mode: ConflictMode) -> String {
+    name_of(&mode, &CONFLICTS)
 }
 
 const SIBLINGS: [(&str, Siblings); 2] = [("error", Siblings::Error), ("newest", Siblings::Newest)];
@@ -191,8 +172,8 @@ mod tests {
         for bad in ["", "0", "5 parsecs", "-1s", "99999999999h"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
-        for (name, value) in Level::NAMES {
-            assert_eq!((level(&name.to_lowercase()), show_level(value)), (Ok(value), name.to_owned()));
+        for name in ["ANY", "ONE", "QUORUM", "LOCAL_QUORUM", "3"] {
+            assert_eq!(level(&name.to_lowercase()).map(|level| level.to_string()), Ok(name.to_owned()));
         }
     }
 }

@@ -9,6 +9,7 @@ mod expiry;
 mod glob;
 mod locks;
 mod plain;
+mod replicated;
 mod scan;
 mod target;
 
@@ -16,5 +17,6 @@ pub(crate) use entry::{Change, Entry, Expiry, now_ms};
 pub(crate) use glob::Glob;
 pub(crate) use locks::Stripes;
 pub(crate) use plain::{PlainKeyspace, hash};
-pub(crate) use scan::Wanted;
+pub(crate) use replicated::{Levels, ReplicatedKeyspace};
+pub(crate) use scan::{Page, Wanted};
 pub(crate) use target::{Database, Databases, OpenError, Target};

@@ -3,22 +3,52 @@
 use super::cursors::Cursors;
 use super::expiry::RESERVED_SUFFIXES;
 use super::plain::PlainKeyspace;
+use super::replicated::ReplicatedKeyspace;
+use crate::node::NodeHandle;
 use esker::{Db, Durability};
+use esker_cluster::store::is_internal;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Where the commands of a database go.
-#[derive(Clone, Debug)]
-pub(crate) enum Target {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target<'a> {
     /// A plain keyspace of this process: one copy, and everything is exact.
-    Plain(Arc<PlainKeyspace>),
+    Plain(&'a Arc<PlainKeyspace>),
+    /// A keyspace that the cluster keeps.
+    Replicated(&'a Arc<ReplicatedKeyspace>),
 }
 
 /// A keyspace that is served under a number.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) name: String,
-    pub(crate) target: Target,
+    plain: Option<Arc<PlainKeyspace>>,
+    replicated: Arc<ReplicatedKeyspace>,
+    /// The plain keyspace was made a replicated one.
+    adopted: AtomicBool,
+}
+
+impl Database {
+    /// Where its commands go.
+    pub(crate) fn target(&self) -> Target<'_> {
+        match &self.plain {
+            Some(plain) if !self.adopted.load(Ordering::Acquire) => Target::Plain(plain),
+            _ => Target::Replicated(&self.replicated),
+        }
+    }
+
+    /// The keyspace that the cluster has of this name, or will have.
+    pub(crate) fn replicated(&self) -> &Arc<ReplicatedKeyspace> {
+        &self.replicated
+    }
+
+    /// From here on commands go to the replicated keyspace.
+    pub(crate) fn set_adopted(&self) {
+        self.adopted.store(true, Ordering::Release);
+    }
 }
 
 /// The keyspaces that are served.
@@ -58,14 +88,29 @@ impl From<esker::Error> for OpenError {
 }
 
 impl Databases {
-    /// Opens the keyspaces of these names, which are created if they are not there.
-    pub(crate) fn open(db: &Db, names: &[String], durability: Durability) -> Result<Databases, OpenError> {
+    /// Opens the keyspaces of these names. One that holds pairs as the library writes them is plain, and any other belongs to
+    /// the cluster.
+    pub(crate) fn open(
+        db: &Db,
+        node: &NodeHandle,
+        names: &[String],
+        durability: Durability,
+        timeout: Duration,
+    ) -> Result<Databases, OpenError> {
         let open = |name: &String| {
-            if RESERVED_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) {
+            if is_internal(name) || RESERVED_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) {
                 return Err(OpenError::Reserved(name.clone()));
             }
-            let keyspace = PlainKeyspace::open(db, name, durability)?;
-            Ok(Database { name: name.clone(), target: Target::Plain(Arc::new(keyspace)) })
+            let is_plain = match db.keyspace(name) {
+                Err(esker::Error::NoSuchKeyspace { .. }) => false,
+                keyspace => keyspace?.first()?.is_some(),
+            };
+            let plain = match is_plain {
+                true => Some(Arc::new(PlainKeyspace::open(db, name, durability)?)),
+                false => None,
+            };
+            let replicated = Arc::new(ReplicatedKeyspace::new(node.clone(), name, durability, timeout));
+            Ok(Database { name: name.clone(), plain, replicated, adopted: AtomicBool::new(false) })
         };
         Ok(Databases { list: names.iter().map(open).collect::<Result<_, _>>()?, cursors: Cursors::new() })
     }

@@ -54,8 +54,9 @@ fn status_of(server: &Server) -> Value {
         .iter()
         .enumerate()
         .map(|(number, database)| {
-            let kind = match database.target {
+            let kind = match database.target() {
                 Target::Plain(_) => "plain",
+                Target::Replicated(_) => "replicated",
             };
             json!({ "number": number, "keyspace": database.name, "kind": kind })
         })

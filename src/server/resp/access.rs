@@ -1,6 +1,7 @@
 //! [`Access`]: who may connect, and what each may do.
 
 use crate::config::{Config, UserConfig};
+use base64::Engine as _;
 use std::sync::Arc;
 
 /// The user that commands without a name mean.
@@ -78,6 +79,29 @@ fn named(user: &UserConfig) -> User {
         keyspaces: user.keyspaces.clone(),
         read_only: user.read_only,
     }
+}
+
+/// Whether a call over gRPC says who it comes from, in the header `authorization: Basic …`. A user who may not do everything has
+/// no business there: what is open to each is told by keyspace and command, which calls do not have.
+pub(crate) fn check_metadata(
+    access: &Access,
+    metadata: &tonic::metadata::MetadataMap,
+) -> Result<(), tonic::Status> {
+    let refused = || {
+        tonic::Status::unauthenticated("give a user and a password in the header `authorization: Basic …`")
+    };
+    let header = metadata.get("authorization").and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
+    let encoded = header.strip_prefix("Basic ").ok_or_else(refused)?;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).map_err(|_| refused())?;
+    let at = decoded.iter().position(|byte| *byte == b':').ok_or_else(refused)?;
+    let (name, password) = (&decoded[..at], &decoded[at + 1..]);
+    let user = access.authenticate(name, password).ok_or_else(refused)?;
+    if user.read_only || user.keyspaces.is_some() {
+        return Err(tonic::Status::permission_denied(
+            "this user may not do everything; it is served by RESP alone",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether two secrets are equal, in a time that depends on the given one's length alone.

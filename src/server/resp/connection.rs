@@ -168,6 +168,13 @@ impl Connection {
                     };
                     turn.add_later(answer, &mut self.session);
                 }
+                Stop::Fetch(fetch) => {
+                    let fetched = tokio::select! {
+                        fetched = fetch => fetched,
+                        () = gone(&self.session.client, &self.server) => Err(Refusal::STOPPING),
+                    };
+                    turn.add_fetched(fetched, &mut self.session);
+                }
                 Stop::Drained => break,
                 Stop::Close => return Some(End::Closed),
                 Stop::Garbage(error) => {

@@ -3,19 +3,23 @@
 //! There are three kinds: [`read`](Context::read), [`put`](Context::put) (blind: it depends on nothing that is there), and
 //! [`modify`](Context::modify) (what is written depends on what was read, with no write in between).
 
+use super::causal::Fetched;
 use super::command::Command;
 use super::parse::Args;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::session::Session;
 use super::writes::Writes;
-use crate::database::{Change, Database, Entry, Expiry, Target};
+use crate::database::{Change, Database, Entry, Expiry, PlainKeyspace, Target};
 use crate::server::Server;
 use std::pin::Pin;
 use std::sync::Arc;
 
 /// An answer that comes later: its bytes, or why there is none.
 pub(crate) type Later = Pin<Box<dyn Future<Output = Result<Vec<u8>, Refusal>> + Send>>;
+
+/// What a command needs to have read before it can decide.
+pub(crate) type Fetch = Pin<Box<dyn Future<Output = Result<Fetched, Refusal>> + Send>>;
 
 /// What a command leaves behind.
 pub(crate) enum Flow {
@@ -25,6 +29,8 @@ pub(crate) enum Flow {
     Close,
     /// Its answer comes later; what was received behind it waits.
     Later(Later),
+    /// It has to be run again, with what this brings.
+    Fetch(Fetch),
 }
 
 /// What a command returns.
@@ -37,17 +43,20 @@ pub(crate) struct Context<'a> {
     pub(crate) reply: Reply<'a>,
     pub(crate) writes: &'a mut Writes,
     pub(crate) command: &'static Command,
+    /// The command keeps the expiry of what it replaces, and otherwise does not depend on it.
+    pub(crate) keeps_ttl: bool,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     /// The database that was selected.
-    pub(crate) fn database(&self) -> Result<&Database, Refusal> {
-        let database = self.server.databases.get(self.session.database);
+    pub(crate) fn database(&self) -> Result<&'a Database, Refusal> {
+        let server: &'a Server = self.server;
+        let database = server.databases.get(self.session.database);
         database.ok_or(Refusal::fixed("ERR DB index is out of range"))
     }
 
-    fn target(&self) -> Result<Target, Refusal> {
-        Ok(self.database()?.target.clone())
+    pub(super) fn target(&self) -> Result<Target<'a>, Refusal> {
+        Ok(self.database()?.target())
     }
 
     /// Makes earlier writes of this connection visible: call it before anything that could see them.
@@ -62,13 +71,14 @@ impl Context<'_> {
         answer: impl FnOnce(Option<&Entry>, &mut Reply<'_>) -> Result<(), Refusal> + Send + 'static,
     ) -> Ran {
         self.settle_order();
-        match &self.database()?.target {
+        match self.target()? {
             Target::Plain(keyspace) => {
                 let entry = keyspace.get(key)?;
                 answer(entry.as_ref(), &mut self.reply)?;
+                Ok(Flow::Done)
             }
+            Target::Replicated(keyspace) => self.read_replicated(keyspace, key, answer),
         }
-        Ok(Flow::Done)
     }
 
     /// Answers from what several keys hold at one moment.
@@ -79,9 +89,12 @@ impl Context<'_> {
     ) -> Ran {
         self.settle_order();
         match self.target()? {
-            Target::Plain(keyspace) => answer(&keyspace.get_many(keys.iter())?, &mut self.reply)?,
+            Target::Plain(keyspace) => {
+                answer(&keyspace.get_many(keys.iter())?, &mut self.reply)?;
+                Ok(Flow::Done)
+            }
+            Target::Replicated(keyspace) => self.read_many_replicated(keyspace, keys.iter(), answer),
         }
-        Ok(Flow::Done)
     }
 
     /// Refuses a pair that is larger than pairs may be.
@@ -109,18 +122,19 @@ impl Context<'_> {
         for (key, value) in pairs.clone() {
             self.check_pair(key, value.len())?;
         }
-        let server = self.server;
-        let database = server.databases.get(self.session.database);
-        let target = &database.ok_or(Refusal::fixed("ERR DB index is out of range"))?.target;
         let start = self.reply.len();
-        match target {
+        match self.target()? {
             Target::Plain(keyspace) => {
                 pairs.for_each(|(key, value)| self.writes.put(keyspace, key, value, expiry));
                 self.reply.ok();
                 self.writes.claim(start..self.reply.len());
+                Ok(Flow::Done)
+            }
+            Target::Replicated(keyspace) => {
+                self.settle_order();
+                self.put_replicated(keyspace, pairs, expiry)
             }
         }
-        Ok(Flow::Done)
     }
 
     /// Reads a key, decides what becomes of it, writes that, and answers; nobody writes the key in between.
@@ -142,9 +156,16 @@ impl Context<'_> {
                     Ok::<_, Refusal>((change, result))
                 })?;
                 self.answer_commit(commit, |reply| answer(result, reply));
+                Ok(Flow::Done)
+            }
+            Target::Replicated(keyspace) => {
+                let decide = |entries: &[Option<Entry>]| {
+                    let (change, result) = decide(entries.first().and_then(Option::as_ref))?;
+                    Ok((vec![change], result))
+                };
+                self.modify_replicated(keyspace, &[key], decide, answer)
             }
         }
-        Ok(Flow::Done)
     }
 
     /// The same for several keys; `decide` sees what each held before, and gives a change for each.
@@ -168,9 +189,13 @@ impl Context<'_> {
                         answer(result, reply);
                     }
                 });
+                Ok(Flow::Done)
+            }
+            Target::Replicated(keyspace) => {
+                let keys: Vec<&[u8]> = keys.collect();
+                self.modify_replicated(keyspace, &keys, |entries| Ok(decide(entries)), answer)
             }
         }
-        Ok(Flow::Done)
     }
 
     /// Writes an answer that is sent when a write has its durability.
@@ -186,16 +211,19 @@ impl Context<'_> {
         }
     }
 
-    /// Does what may take long where it hinders nobody, and answers then.
+    /// Does what may take long with a plain keyspace where it hinders nobody, and answers then.
     pub(crate) fn aside<R: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&Target) -> Result<R, Refusal> + Send + 'static,
+        work: impl FnOnce(&PlainKeyspace) -> Result<R, Refusal> + Send + 'static,
         answer: impl FnOnce(R, &mut Reply<'_>) + Send + 'static,
     ) -> Ran {
         self.settle_order();
-        let (target, resp3) = (self.target()?, self.session.resp3);
+        let Target::Plain(keyspace) = self.target()? else {
+            return Err(Refusal::fixed("ERR this command needs a plain keyspace"));
+        };
+        let (keyspace, resp3) = (keyspace.clone(), self.session.resp3);
         Ok(Flow::Later(Box::pin(async move {
-            let result = tokio::task::spawn_blocking(move || work(&target)).await;
+            let result = tokio::task::spawn_blocking(move || work(&keyspace)).await;
             let result = result
                 .map_err(|_| Refusal::fixed("ERR the server failed in this command; see its log"))??;
             let mut bytes = Vec::new();

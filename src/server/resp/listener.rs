@@ -51,7 +51,8 @@ pub(crate) async fn sweep(server: Arc<Server>) {
         tokio::time::sleep(SWEEP_EVERY).await;
         for (number, place) in places.iter_mut().enumerate() {
             let Some(database) = server.databases.get(number) else { continue };
-            let Target::Plain(keyspace) = database.target.clone();
+            let Target::Plain(keyspace) = database.target() else { continue };
+            let keyspace = keyspace.clone();
             if keyspace.expiries.hint.is_empty() {
                 continue;
             }

@@ -4,6 +4,7 @@
 //! in order and sent with one write; see [`connection`] for how pipelines, slow readers and durability meet.
 
 mod access;
+mod causal;
 mod clients;
 mod command;
 mod connection;
@@ -14,9 +15,10 @@ mod refusal;
 mod reply;
 mod session;
 mod turn;
+mod walk;
 mod writes;
 
-pub(crate) use access::Access;
+pub(crate) use access::{Access, check_metadata};
 pub(crate) use clients::Clients;
 pub(crate) use command::TABLE;
 pub(crate) use listener::{accept, sweep};

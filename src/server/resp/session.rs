@@ -1,10 +1,13 @@
 //! [`Session`]: what a connection has said about itself and how it wants to be answered.
 
 use super::access::User;
+use super::causal::Fetched;
 use super::clients::Client;
 use super::parse::Limits;
+use crate::database::Levels;
 use crate::server::Server;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 /// Which answers are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +32,27 @@ pub(crate) struct Session {
     pub(crate) user: Option<Arc<User>>,
     pub(crate) resp3: bool,
     pub(crate) replies: Replies,
+    /// Which replicas have to answer.
+    pub(crate) levels: Levels,
+    /// How many replicas have the last write.
+    pub(crate) acks: Arc<AtomicU32>,
+    /// What a command that has to be run again needed to read.
+    pub(crate) fetched: Option<Fetched>,
 }
 
 impl Session {
     pub(crate) fn new(server: &Server, client: Arc<Client>) -> Session {
-        let mut session = Session { client, database: 0, user: None, resp3: false, replies: Replies::On };
+        let levels = Levels { read: server.config.level, write: server.config.level };
+        let mut session = Session {
+            client,
+            database: 0,
+            user: None,
+            resp3: false,
+            replies: Replies::On,
+            levels,
+            acks: Arc::default(),
+            fetched: None,
+        };
         session.reset(server);
         session
     }
@@ -43,6 +62,7 @@ impl Session {
         self.speak_resp3(false);
         self.select(0);
         self.replies = Replies::On;
+        self.levels = Levels { read: server.config.level, write: server.config.level };
         self.become_user(server.access.stranger().cloned());
         self.client.words().name.clear();
     }

@@ -3,8 +3,9 @@
 //! A connection takes one from the pool when something arrives and gives it back when nothing is left over. So buffers are as many
 //! as connections that are being served at one moment, not as many as there are connections.
 
+use super::causal::Fetched;
 use super::command::{self, TABLE};
-use super::context::{Context, Flow, Later};
+use super::context::{Context, Fetch, Flow, Later};
 use super::parse::{Parser, ProtocolError};
 use super::refusal::Refusal;
 use super::reply::Reply;
@@ -32,6 +33,8 @@ pub(crate) enum Stop {
     Full,
     /// The next answer comes later.
     Later(Later),
+    /// The next command is run again with what this brings.
+    Fetch(Fetch),
     /// The connection ends behind these answers.
     Close,
     /// The bytes are no request; the connection ends.
@@ -56,6 +59,8 @@ pub(crate) struct Turn {
     pub(crate) output: Vec<u8>,
     pub(crate) writes: Writes,
     tally: Tally,
+    /// The length of the request that is to be run again.
+    fetching: usize,
     /// Commands answered since the last [`finish`](Turn::finish).
     answered: u64,
 }
@@ -75,8 +80,15 @@ impl Turn {
                 Err(error) => break Stop::Garbage(error),
                 Ok(Some(len)) => {
                     let flow = self.run_one(server, session);
+                    let start = self.start;
                     self.start += len;
                     match flow {
+                        Flow::Fetch(fetch) => {
+                            self.start = start;
+                            self.fetching = len;
+                            self.answered -= 1;
+                            break Stop::Fetch(fetch);
+                        }
                         Flow::Done => {}
                         Flow::Close => break Stop::Close,
                         Flow::Later(later) => break Stop::Later(later),
@@ -110,7 +122,14 @@ impl Turn {
             Some(command) => command::check(command, args, server, session).and_then(|()| {
                 let reply = Reply::new(&mut self.output, session.resp3);
                 (command.run)(
-                    &mut Context { server, session, reply, writes: &mut self.writes, command },
+                    &mut Context {
+                        server,
+                        session,
+                        reply,
+                        writes: &mut self.writes,
+                        command,
+                        keeps_ttl: false,
+                    },
                     args,
                 )
             }),
@@ -143,6 +162,17 @@ impl Turn {
         };
         self.output.truncate(before);
         self.writes.unclaim(before);
+    }
+
+    /// Hands over what the next command needed to read. If that could not be read, this is its answer.
+    pub(crate) fn add_fetched(&mut self, fetched: Result<Fetched, Refusal>, session: &mut Session) {
+        match fetched {
+            Ok(fetched) => session.fetched = Some(fetched),
+            Err(refusal) => {
+                self.start += self.fetching;
+                self.add_later(Err(refusal), session);
+            }
+        }
     }
 
     /// Adds the answer that came later.

@@ -9,9 +9,12 @@ mod log;
 use crate::config::Config;
 use crate::database::OpenError;
 use crate::http;
+use crate::node::{self, NodeHandle};
 use crate::resp;
+use crate::rpc;
 use crate::server::{Addresses, Server};
-use esker::{Db, Event};
+use esker_cluster::NodeConfig;
+use esker_cluster::store::{StoreConfig, StoreFailure};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// What a process that was told twice to stop leaves as its status: that of one which SIGINT ended.
 const STATUS_FORCED: u8 = 130;
@@ -27,7 +31,11 @@ const STATUS_FORCED: u8 = 130;
 #[derive(Debug)]
 pub(crate) enum ServeError {
     /// The store does not open.
-    Store(esker::Error),
+    Store(esker_cluster::store::OpenError),
+    /// The store does not close cleanly.
+    Stop(StoreFailure),
+    /// The node cannot take part.
+    Node(String),
     /// The keyspaces do not.
     Databases(OpenError),
     /// An address is not free, or not one of this machine.
@@ -40,6 +48,8 @@ impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServeError::Store(error) => error.fmt(f),
+            ServeError::Stop(failure) => failure.fmt(f),
+            ServeError::Node(why) => f.write_str(why),
             ServeError::Databases(error) => error.fmt(f),
             ServeError::Listen { option, address, source } => {
                 let advice = match source.kind() {
@@ -71,29 +81,6 @@ pub(crate) fn run(config: Config, announce: impl FnOnce(&[String])) -> Result<Ex
     ended
 }
 
-fn open(config: &Config) -> Result<Db, ServeError> {
-    let memory = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
-    let listener = |event: &Event| match event {
-        Event::ReadOnly { reason } => tracing::error!("the store takes no more writes: {reason}"),
-        Event::BackgroundError { what } => tracing::error!("background work failed: {what}"),
-        other => tracing::debug!("{other:?}"),
-    };
-    let db = Db::builder()
-        .memory_budget(memory)
-        .durability(config.durability)
-        .listener(Arc::new(listener))
-        .open(&config.data)
-        .map_err(ServeError::Store)?;
-    for torn in &db.recovery().torn {
-        tracing::warn!(
-            "the end of {} was torn by a crash before it was synced; {} bytes of it are not used",
-            torn.path.display(),
-            torn.bytes
-        );
-    }
-    Ok(db)
-}
-
 async fn listen(option: &'static str, address: &str) -> Result<(TcpListener, SocketAddr), ServeError> {
     let failed = |source| ServeError::Listen { option, address: address.to_owned(), source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -104,38 +91,121 @@ async fn listen(option: &'static str, address: &str) -> Result<(TcpListener, Soc
 async fn serve(config: Config, announce: impl FnOnce(&[String])) -> Result<ExitCode, ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
-    let db = tokio::task::block_in_place(|| open(&config))?;
-    // Dropped after everything else: an error on the way closes the store too.
     let (resp_listener, resp) = listen("listen-resp", &config.listen_resp).await?;
     let (http_listener, http) = listen("listen-http", &config.listen_http).await?;
-    let server = Arc::new(Server::new(config, db).map_err(ServeError::Databases)?);
-    let _ = server.addresses.set(Addresses { resp, http });
+    let (peer_listener, peer) = listen("listen-peer", &config.listen_peer).await?;
+    let addresses = Addresses { resp, peer, http };
+    // Dropped after everything else: an error on the way closes the store too.
+    let (node, mut fatal) = tokio::task::block_in_place(|| start_node(&config, addresses))?;
+    let server = Arc::new(Server::new(config, node.clone()).map_err(ServeError::Databases)?);
+    let _ = server.addresses.set(addresses);
     announce(&[
         format!("resp  {resp}  redis-cli{} -p {}", host_flag(resp), resp.port()),
+        format!("peer  {peer}  esker serve --data DIR --join {peer}"),
         format!("http  {http}  curl http://{http}/status"),
     ]);
     let accepting = tokio::spawn(resp::accept(server.clone(), resp_listener));
     let sweeping = tokio::spawn(resp::sweep(server.clone()));
     let answering = tokio::spawn(http::serve(server.clone(), http_listener));
+    let (end_peers, peers_end) = oneshot::channel::<()>();
+    let peering = tokio::spawn(serve_peers(server.clone(), peer_listener, peers_end));
+    let defining = tokio::spawn(define_databases(server.clone()));
     server.set_ready(true);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let why = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        Ok(why) = &mut fatal => Some(why),
+    };
     let forced = tokio::select! {
         () = stop(&server, accepting, sweeping) => false,
         _ = terminate.recv() => true,
         _ = interrupt.recv() => true,
     };
     answering.abort();
+    defining.abort();
     if forced {
         tracing::warn!("told twice to stop; what was not answered is left");
         return Ok(ExitCode::from(STATUS_FORCED));
     }
-    let db = server.db.clone();
-    tokio::task::block_in_place(|| db.close()).map_err(ServeError::Store)?;
+    node.stop().await.map_err(ServeError::Stop)?;
+    drop(end_peers);
+    let _ = peering.await;
+    if let Some(why) = why {
+        return Err(ServeError::Node(why));
+    }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the store and starts the node on it.
+fn start_node(
+    config: &Config,
+    bound: Addresses,
+) -> Result<(NodeHandle, oneshot::Receiver<String>), ServeError> {
+    let mut store = StoreConfig::default();
+    store.memory_budget = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
+    let opened = node::open(&config.data, store).map_err(ServeError::Store)?;
+    for torn in &opened.store.db().recovery().torn {
+        tracing::warn!(
+            "the end of {} was torn by a crash before it was synced; {} bytes of it are not used",
+            torn.path.display(),
+            torn.bytes
+        );
+    }
+    let said = |advertised: &Option<String>, bound: SocketAddr| {
+        advertised.clone().unwrap_or_else(|| bound.to_string())
+    };
+    let mut node = NodeConfig::new(said(&config.advertise_peer, bound.peer));
+    node.resp_address = said(&config.advertise_resp, bound.resp);
+    node.http_address = said(&config.advertise_http, bound.http);
+    node.join.clone_from(&config.join);
+    node.zone.clone_from(&config.zone);
+    node.dc.clone_from(&config.dc);
+    node.weight = config.weight;
+    node.replicas = u8::try_from(config.replicas).unwrap_or(u8::MAX);
+    node.mode = config.conflicts;
+    node.max_pair_bytes = usize::try_from(config.max_pair_bytes).unwrap_or(usize::MAX);
+    let started = node::start(node, opened).map_err(|e| ServeError::Node(e.to_string()))?;
+    Ok((started.handle, started.fatal))
+}
+
+/// Serves other nodes, and clients by gRPC.
+async fn serve_peers(server: Arc<Server>, listener: TcpListener, end: oneshot::Receiver<()>) {
+    let check: Option<rpc::Check> = server.access.stranger().is_none().then(|| {
+        let server = server.clone();
+        let check: rpc::Check = Arc::new(move |metadata| resp::check_metadata(&server.access, metadata));
+        check
+    });
+    let defaults = rpc::ClientDefaults {
+        durability: server.config.durability,
+        timeout: server.config.request_timeout,
+        check,
+    };
+    let ended = rpc::serve(listener, server.node.clone(), defaults, async { drop(end.await) }).await;
+    if let Err(error) = ended {
+        tracing::error!("the listener for peers ended: {error}");
+    }
+}
+
+/// Lets the cluster have the databases that are served, if this node is the one that may define them.
+async fn define_databases(server: Arc<Server>) {
+    let mut views = server.node.views();
+    loop {
+        let view = views.borrow_and_update().clone();
+        if let Some(state) = view.state.as_ref().filter(|state| state.founder == view.id) {
+            for database in server.databases.iter() {
+                if view.keyspace(&database.name).is_none() {
+                    let (mode, replicas) = (server.config.conflicts, state.replicas);
+                    if let Err(why) = server.node.define_keyspace(&database.name, mode, replicas).await {
+                        tracing::warn!("the keyspace `{}` is not defined: {why}", database.name);
+                    }
+                }
+            }
+        }
+        if views.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Lets every connection answer what it received.

@@ -1,7 +1,7 @@
 //! Two nodes with one id, directories restored from older copies, and nodes of other clusters.
 
 use super::simulator::{CLUSTER, World, address, info, ms, secs};
-use crate::membership::{Change, Entry, Gossip, GossipConfig, GossipError, Membership};
+use crate::membership::{Change, Entry, Gossip, GossipConfig, GossipError, MemberInfo, Membership};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +92,38 @@ fn many_restarts_on_a_bad_network_are_no_conflict() {
         }
         let found = world.log.iter().find(|(_, _, change)| matches!(change, Change::Conflict(_)));
         assert_eq!(found, None, "seed {seed}");
+    }
+}
+
+#[test]
+fn an_echo_is_no_conflict_and_what_this_life_never_said_is_one() {
+    let begin = || {
+        let mut node =
+            Membership::new(CLUSTER, info(1, 5, "a"), GossipConfig::default(), 1, Duration::ZERO).unwrap();
+        node.update_me(|status| status.ring_epoch = 3);
+        node
+    };
+    let presented = |node: &mut Membership, info, heartbeat| {
+        let from =
+            Entry { info: Arc::new(super::simulator::info(2, 1, "b")), heartbeat: 1, silent: Duration::ZERO };
+        let mine = Entry { info: Arc::new(info), heartbeat, silent: Duration::ZERO };
+        let gossip =
+            Gossip { cluster: CLUSTER, answer: true, from, members: vec![mine], suspicions: Vec::new() };
+        let changes = node.receive(ms(1), 0, &gossip, &mut Vec::new()).unwrap();
+        changes.iter().any(|change| matches!(change, Change::Conflict(_)))
+    };
+    let other_incarnation = |generation| MemberInfo { incarnation: 9, ..info(1, generation, "a") };
+    // An echo, with a status that has changed since; an earlier life, of this store or of the one before it.
+    for (said, heartbeat) in [(info(1, 5, "a"), 1), (info(1, 4, "a"), 99), (other_incarnation(4), 99)] {
+        assert!(!presented(&mut begin(), said, heartbeat));
+    }
+    let ahead = (info(1, 5, "a"), 99);
+    for (said, heartbeat) in [ahead, (info(1, 5, "z"), 1), (other_incarnation(5), 1), (info(1, 6, "a"), 1)] {
+        let mut node = begin();
+        let generation = said.generation;
+        assert!(presented(&mut node, said, heartbeat));
+        assert_eq!(node.remembered().map(|info| info.generation), Some(generation));
+        assert_eq!(node.conflict(node.me().id).map(|found| found.other.generation), Some(generation));
     }
 }
 

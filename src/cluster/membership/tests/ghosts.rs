@@ -53,6 +53,28 @@ fn whoever_comes_late_or_slept_does_not_keep_a_ghost_alive() {
 }
 
 #[test]
+fn a_stream_of_newcomers_does_not_pass_a_ghost_on() {
+    for seed in 0..4 {
+        let mut world = World::new(seed, 10);
+        world.config.forget_after = secs(60);
+        for slot in 0..3 {
+            world.start(slot);
+        }
+        world.run_for(secs(10));
+        let ghost = world.id(2);
+        world.kill(2);
+        // Each comes while the one before would still keep what it learned, if it counted from when it learned it.
+        for slot in 3..10 {
+            world.run_for(secs(50));
+            world.start(slot);
+            if slot > 3 {
+                assert!(!knows(&world, ghost), "seed {seed}, before slot {slot}");
+            }
+        }
+    }
+}
+
+#[test]
 fn members_of_the_ring_are_never_forgotten() {
     for seed in 0..3 {
         let mut world = World::formed(seed, 3);

@@ -66,6 +66,40 @@ fn an_observer_that_is_down_itself_has_no_voice() {
 }
 
 #[test]
+fn only_members_have_a_voice() {
+    let mut node = membership(GossipConfig::default());
+    let reports = suspicion(5, (1, 7), &[1, 2, 99]);
+    hear(&mut node, ms(1), &gossip(entry(2, 1, 1), vec![entry(5, 1, 7)], vec![reports]));
+    let observers: Vec<NodeId> = node.member(NodeId(5)).unwrap().observers.iter().copied().collect();
+    assert_eq!(observers, [NodeId(2)]);
+}
+
+#[test]
+fn the_age_of_a_ghost_is_what_those_say_who_have_known_it_for_longest() {
+    let config = GossipConfig::default();
+    let aged = |heartbeat, silent| Entry { silent, ..entry(5, 1, heartbeat) };
+    // A stranger that has been silent for too long is not taken in, unless it is of the ring.
+    let mut node = membership(config.clone());
+    hear(&mut node, ms(1), &gossip(entry(2, 1, 1), vec![aged(7, config.forget_after)], vec![]));
+    assert!(node.member(NodeId(5)).is_none());
+    node.set_permanent(&[NodeId(5)]);
+    hear(&mut node, ms(1), &gossip(entry(2, 1, 1), vec![aged(7, config.forget_after)], vec![]));
+    assert!(node.member(NodeId(5)).is_some());
+    // One that is nearly old enough is taken in with its age; one that is known gets older by what others say.
+    for heard in [aged(7, config.forget_after - secs(2)), aged(7, ms(1))] {
+        let mut node = membership(config.clone());
+        hear(&mut node, ms(1), &gossip(entry(2, 1, 1), vec![heard], vec![]));
+        hear(&mut node, ms(1), &gossip(entry(2, 1, 1), vec![aged(7, config.forget_after - secs(2))], vec![]));
+        for at in [600, 1200, 1800] {
+            assert_eq!(node.tick(ms(at), 0, &mut Vec::new()), []);
+        }
+        hear(&mut node, ms(1900), &gossip(entry(2, 1, 2), vec![], vec![]));
+        let changes = node.tick(ms(2001), 0, &mut Vec::new());
+        assert_eq!(changes, [Change::Suspect(NodeId(5)), Change::Forgotten(NodeId(5))]);
+    }
+}
+
+#[test]
 fn a_heartbeat_that_advances_clears_suspicion_at_once() {
     let mut node = membership(GossipConfig::default());
     hear(&mut node, ms(1), &gossip(entry(2, 1, 1), vec![entry(3, 1, 1)], vec![]));

@@ -1,7 +1,7 @@
 //! Random clusters, and what happens to them, from a seed.
 
 use crate::NodeId;
-use crate::ring::{RingMember, scatter};
+use crate::ring::{Ring, RingMember, scatter};
 
 /// Numbers from a seed.
 pub(super) struct Draw {
@@ -60,6 +60,19 @@ impl Cluster {
         cluster
     }
 
+    /// As operators build them: zones of one size, three nodes or more in each, and weights that differ by half at most.
+    pub(super) fn even(draw: &mut Draw) -> Cluster {
+        let (zones, dcs) = (draw.number(3, 4), draw.number(1, 2));
+        let mut cluster = Cluster { replicas: 3, members: Vec::new(), heaviest: 1, zones, dcs };
+        for at in 0..zones * dcs * draw.number(3, 7) {
+            cluster.join(draw);
+            cluster.members[at].weight = draw.number(2, 3) as u32;
+            cluster.members[at].zone = format!("zone {}", at % zones);
+            cluster.members[at].dc = format!("dc {}", at / zones % dcs);
+        }
+        cluster
+    }
+
     fn join(&mut self, draw: &mut Draw) {
         self.members.push(RingMember {
             id: NodeId(draw.bits()),
@@ -69,25 +82,23 @@ impl Cluster {
         });
     }
 
-    /// Somebody joins, leaves, is replaced, or changes its weight.
+    /// Somebody joins, leaves, or changes its weight.
     pub(super) fn change(&mut self, draw: &mut Draw, most: usize) -> String {
         let at = draw.number(0, self.members.len() - 1);
-        match draw.number(0, 9) {
-            0..=2 if self.members.len() < most => {
+        match draw.number(0, 8) {
+            0..=3 if self.members.len() < most => {
                 self.join(draw);
                 format!("{:?} joins", self.members[self.members.len() - 1])
             }
-            3..=5 if self.members.len() > 1 => format!("{:?} leaves", self.members.swap_remove(at)),
-            6 if self.members.len() > 1 => {
-                let old = self.members.swap_remove(at);
-                self.join(draw);
-                format!("{old:?} is replaced by {:?}", self.members[self.members.len() - 1])
-            }
+            4..=6 if self.members.len() > 1 => format!("{:?} leaves", self.members.swap_remove(at)),
             _ => {
-                let heaviest = 10;
-                self.members[at].weight = draw.number(1, heaviest) as u32;
-                format!("{:?} has this weight now", self.members[at])
+                self.members[at].weight = draw.number(1, 10) as u32;
+                format!("{:?} changes its weight", self.members[at])
             }
         }
+    }
+
+    pub(super) fn ring(&self, partitions: u32, previous: Option<&Ring>) -> Ring {
+        Ring::place(partitions, self.replicas, &self.members, previous).unwrap()
     }
 }

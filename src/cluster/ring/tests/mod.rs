@@ -1,7 +1,10 @@
-//! What the ring promises, held against rings of random clusters. One promise a file.
+//! What the ring promises, held against the rings of random clusters that change.
 
+mod bytes;
+mod chains;
 mod cluster;
-mod least;
-mod reference;
-
 mod explore;
+mod least;
+mod lookups;
+mod reference;
+mod rows;

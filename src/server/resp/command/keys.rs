@@ -52,23 +52,30 @@ pub(super) fn type_of(context: &mut Context<'_>, args: Args<'_>) -> Ran {
 }
 
 pub(super) fn dbsize(context: &mut Context<'_>, _args: Args<'_>) -> Ran {
-    context.aside(
-        |target| match target {
-            Target::Plain(keyspace) => Ok(keyspace.count()?.0),
-        },
-        |count, reply| reply.size(count as usize),
-    )
+    context.settle_order();
+    if let Target::Replicated(keyspace) = context.target()? {
+        let walk = context.walk(keyspace)?;
+        return context.later(async move { walk.count().await }, |count, reply| {
+            reply.size(count as usize);
+            Ok(())
+        });
+    }
+    context.aside(|keyspace| Ok(keyspace.count()?.0), |count, reply| reply.size(count as usize))
 }
 
 pub(super) fn randomkey(context: &mut Context<'_>, _args: Args<'_>) -> Ran {
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.as_nanos());
     let random = hash(&time.to_le_bytes());
-    context.aside(
-        move |target| match target {
-            Target::Plain(keyspace) => Ok(keyspace.random_key(random)?),
-        },
-        |key, reply| reply.optional(key.as_deref()),
-    )
+    context.settle_order();
+    if let Target::Replicated(keyspace) = context.target()? {
+        let walk = context.walk(keyspace)?;
+        return context.later(async move { walk.random_key(random).await }, |key, reply| {
+            reply.optional(key.as_deref());
+            Ok(())
+        });
+    }
+    context
+        .aside(move |keyspace| Ok(keyspace.random_key(random)?), |key, reply| reply.optional(key.as_deref()))
 }
 
 /// The words that say how a flush is to be done; here it is always the same.
@@ -83,11 +90,19 @@ fn check_flush(args: Args<'_>) -> Result<(), Refusal> {
 pub(super) fn flushdb(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     check_flush(args)?;
     context.settle_order();
-    let commit = match context.database()?.target.clone() {
-        Target::Plain(keyspace) => keyspace.clear()?,
-    };
-    context.answer_commit(Some(commit), |reply| reply.ok());
-    Ok(Flow::Done)
+    match context.target()? {
+        Target::Plain(keyspace) => {
+            context.answer_commit(Some(keyspace.clear()?), |reply| reply.ok());
+            Ok(Flow::Done)
+        }
+        Target::Replicated(keyspace) => {
+            let walk = context.walk(keyspace)?;
+            context.later(async move { walk.clear().await }, |(), reply| {
+                reply.ok();
+                Ok(())
+            })
+        }
+    }
 }
 
 pub(super) fn flushall(context: &mut Context<'_>, args: Args<'_>) -> Ran {
@@ -105,14 +120,39 @@ pub(super) fn flushall(context: &mut Context<'_>, args: Args<'_>) -> Ran {
             database.name
         )));
     }
-    let mut last = None;
+    let (mut last, mut walks) = (None, Vec::new());
     for database in server.databases.iter() {
-        last = match &database.target {
-            Target::Plain(keyspace) => Some(keyspace.clear()?),
-        };
+        match database.target() {
+            Target::Plain(keyspace) => last = Some(keyspace.clear()?),
+            // One that the cluster does not have yet is empty.
+            Target::Replicated(keyspace) if keyspace.id().is_none() => {}
+            Target::Replicated(keyspace) => walks.push(context.walk(keyspace)?),
+        }
     }
-    context.answer_commit(last, |reply| reply.ok());
-    Ok(Flow::Done)
+    if walks.is_empty() {
+        context.answer_commit(last, |reply| reply.ok());
+        return Ok(Flow::Done);
+    }
+    let work = async move {
+        for walk in walks {
+            walk.clear().await?;
+        }
+        match last {
+            Some(commit) => durable(commit).await,
+            None => Ok(()),
+        }
+    };
+    context.later(work, |(), reply| {
+        reply.ok();
+        Ok(())
+    })
+}
+
+/// Waits until a write is as durable as it asked to be.
+async fn durable(commit: esker::Commit) -> Result<(), Refusal> {
+    let (done, told) = tokio::sync::oneshot::channel();
+    commit.on_done(move |result| drop(done.send(result)));
+    Ok(told.await.unwrap_or(Err(esker::Error::Closed))?)
 }
 
 /// Bytes of the pair, and of what the memtable keeps with it.

@@ -4,6 +4,8 @@
 //! `COMMAND` answers, what strangers and read-only users may do, and the metrics follow from the row.
 
 mod arguments;
+mod causal;
+mod cluster;
 mod connection;
 mod counters;
 mod expiry;

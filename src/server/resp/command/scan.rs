@@ -1,11 +1,12 @@
 //! Walks over keys: `SCAN` and `KEYS`. Keys come in their order.
 
 use super::arguments::{integer, is};
-use crate::database::{Glob, Target, Wanted};
+use crate::database::{Glob, Page, Target, Wanted};
 use crate::resp::context::{Context, Ran};
 use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
+use crate::resp::walk::too_many;
 
 /// Keys looked at for one answer, if the client does not say.
 const DEFAULT_COUNT: usize = 10;
@@ -42,17 +43,21 @@ pub(super) fn scan(context: &mut Context<'_>, args: Args<'_>) -> Ran {
             "ERR invalid cursor: it was not given out here, or too long ago; begin again with 0",
         ))?,
     };
-    context.aside(
-        move |target| match target {
-            Target::Plain(keyspace) => Ok(keyspace.page(&from, &wanted)?),
-        },
-        move |page, reply| {
-            let next = page.next.map_or(0, |from| server.databases.cursors.remember(number, from));
-            reply.array(2);
-            reply.bulk(next.to_string().as_bytes());
-            keys_answer(if strings { &page.keys } else { &[] }, reply);
-        },
-    )
+    let answer = move |page: Page, reply: &mut Reply<'_>| {
+        let next = page.next.map_or(0, |from| server.databases.cursors.remember(number, from));
+        reply.array(2);
+        reply.bulk(next.to_string().as_bytes());
+        keys_answer(if strings { &page.keys } else { &[] }, reply);
+    };
+    context.settle_order();
+    if let Target::Replicated(keyspace) = context.target()? {
+        let walk = context.walk(keyspace)?;
+        return context.later(async move { walk.page(from, wanted).await }, move |page, reply| {
+            answer(page, reply);
+            Ok(())
+        });
+    }
+    context.aside(move |keyspace| Ok(keyspace.page(&from, &wanted)?), answer)
 }
 
 fn keys_answer(keys: &[Vec<u8>], reply: &mut Reply<'_>) {
@@ -64,9 +69,17 @@ fn keys_answer(keys: &[Vec<u8>], reply: &mut Reply<'_>) {
 pub(super) fn keys(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     let pattern = Glob::new(args.get(1));
     let limit = context.server.config.client_output_limit as usize;
+    context.settle_order();
+    if let Target::Replicated(keyspace) = context.target()? {
+        let walk = context.walk(keyspace)?;
+        return context.later(async move { walk.keys(pattern, limit).await }, |(count, bytes), reply| {
+            reply.array(count);
+            reply.encoded(&bytes);
+            Ok(())
+        });
+    }
     context.aside(
-        move |target| {
-            let Target::Plain(keyspace) = target;
+        move |keyspace| {
             let (mut count, mut bytes) = (0, Vec::new());
             let mut encoded = Reply::new(&mut bytes, false);
             keyspace.visit_matching(&[], &pattern, |key| {
@@ -75,9 +88,7 @@ pub(super) fn keys(context: &mut Context<'_>, args: Args<'_>) -> Ran {
                 encoded.len() <= limit
             })?;
             if encoded.len() > limit {
-                return Err(Refusal::new(format!(
-                    "ERR the keys are more than the {limit} bytes that client-output-limit allows; use SCAN"
-                )));
+                return Err(too_many(limit));
             }
             Ok((count, bytes))
         },

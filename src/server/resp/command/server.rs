@@ -1,4 +1,4 @@
-//! The server as a whole: `INFO`, `CONFIG`, `TIME`, `WAIT`, and what `CLUSTER` says of a node that stands alone.
+//! The server as a whole: `INFO`, `CONFIG`, `TIME` and `WAIT`.
 
 use super::arguments::{integer, is};
 use super::connection::unknown_subcommand;
@@ -9,6 +9,7 @@ use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
 use crate::server::Server;
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 /// The version of Redis whose commands are answered as there, as clients want to hear it.
@@ -24,13 +25,17 @@ pub(super) fn time(context: &mut Context<'_>, _args: Args<'_>) -> Ran {
 
 /// How many replicas have the earlier writes of this connection: a plain keyspace has none, so that the answer is 0, after the time
 /// that the client gives them.
+/// How many replicas beside the one that took it have the last write of this connection. A write is answered when as many have
+/// it as its level says, so there is nothing to wait for but what the level did not ask.
 pub(super) fn wait(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     let replicas = integer(args.get(1))?;
     let millis =
         integer(args.get(2)).map_err(|_| Refusal::fixed("ERR timeout is not an integer or out of range"))?;
     let millis = u64::try_from(millis).map_err(|_| Refusal::fixed("ERR timeout is negative"))?;
-    if replicas <= 0 {
-        context.reply.integer(0);
+    context.settle_order();
+    let others = i64::from(context.session.acks.load(Ordering::Relaxed)).saturating_sub(1).max(0);
+    if replicas <= others {
+        context.reply.integer(others);
         return Ok(Flow::Done);
     }
     Ok(Flow::Later(Box::pin(async move {
@@ -39,7 +44,7 @@ pub(super) fn wait(context: &mut Context<'_>, args: Args<'_>) -> Ran {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        Ok(b":0\r\n".to_vec())
+        Ok(format!(":{others}\r\n").into_bytes())
     })))
 }
 
@@ -99,23 +104,6 @@ fn config_get(context: &mut Context<'_>, patterns: Args<'_>) {
     }
 }
 
-pub(super) fn cluster(context: &mut Context<'_>, args: Args<'_>) -> Ran {
-    match args.get(1) {
-        w if is(w, "INFO") && args.len() == 2 => {
-            context.reply.verbatim(
-                "cluster_enabled:0\r\ncluster_state:ok\r\ncluster_slots_assigned:0\r\ncluster_slots_ok:0\r\n\
-                 cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:1\r\ncluster_size:0\r\n",
-            );
-        }
-        w if is(w, "MYID") && args.len() == 2 => {
-            let id = context.server.run_id.clone();
-            context.reply.bulk(id.as_bytes());
-        }
-        _ => return Err(Refusal::fixed("ERR This instance has cluster support disabled")),
-    }
-    Ok(Flow::Done)
-}
-
 /// The sections of `INFO`, and what writes each.
 const SECTIONS: &[(&str, fn(&Server, &mut String))] = &[
     ("Server", server_section),
@@ -125,7 +113,7 @@ const SECTIONS: &[(&str, fn(&Server, &mut String))] = &[
     ("Stats", stats_section),
     ("Replication", |_, text| text.push_str("role:master\r\nconnected_slaves:0\r\n")),
     ("Commandstats", commandstats_section),
-    ("Cluster", |_, text| text.push_str("cluster_enabled:0\r\n")),
+    ("Cluster", |_, text| text.push_str("cluster_enabled:1\r\n")),
 ];
 
 pub(super) fn info(context: &mut Context<'_>, args: Args<'_>) -> Ran {
@@ -144,29 +132,34 @@ pub(super) fn info(context: &mut Context<'_>, args: Args<'_>) -> Ran {
         context.reply.verbatim(&text);
         return Ok(Flow::Done);
     }
-    // Keys are counted, which takes a while where there are many.
+    // Keys are counted, which takes a while where there are many. Those of the cluster are not: every node would be asked.
     let server = context.server.clone();
-    context.aside(
-        move |_| {
-            text.push_str(if text.is_empty() { "# Keyspace\r\n" } else { "\r\n# Keyspace\r\n" });
-            for (number, database) in server.databases.iter().enumerate() {
-                let Target::Plain(keyspace) = &database.target;
-                let (keys, expires) = keyspace.count()?;
-                if keys > 0 {
-                    let _ = write!(text, "db{number}:keys={keys},expires={expires},avg_ttl=0\r\n");
-                }
+    context.settle_order();
+    let work = tokio::task::spawn_blocking(move || {
+        text.push_str(if text.is_empty() { "# Keyspace\r\n" } else { "\r\n# Keyspace\r\n" });
+        for (number, database) in server.databases.iter().enumerate() {
+            let Target::Plain(keyspace) = database.target() else { continue };
+            let (keys, expires) = keyspace.count()?;
+            if keys > 0 {
+                let _ = write!(text, "db{number}:keys={keys},expires={expires},avg_ttl=0\r\n");
             }
-            Ok(text)
-        },
-        |text, reply| reply.verbatim(&text),
-    )
+        }
+        Ok(text)
+    });
+    let work = async move {
+        work.await.map_err(|_| Refusal::fixed("ERR the server failed in this command; see its log"))?
+    };
+    context.later(work, |text: String, reply| {
+        reply.verbatim(&text);
+        Ok(())
+    })
 }
 
 fn server_section(server: &Server, text: &mut String) {
     let uptime = server.started.elapsed().as_secs();
     let _ = write!(
         text,
-        "redis_version:{REDIS_VERSION}\r\nesker_version:{}\r\nredis_mode:standalone\r\nos:{}\r\narch_bits:{}\r\n\
+        "redis_version:{REDIS_VERSION}\r\nesker_version:{}\r\nredis_mode:cluster\r\nos:{}\r\narch_bits:{}\r\n\
          process_id:{}\r\nrun_id:{}\r\ntcp_port:{}\r\nserver_time_usec:{}\r\nuptime_in_seconds:{uptime}\r\n\
          uptime_in_days:{}\r\nio_threads_active:{}\r\n",
         env!("CARGO_PKG_VERSION"),

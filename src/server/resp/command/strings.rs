@@ -64,6 +64,7 @@ pub(super) fn set(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     if blind {
         return context.put(std::iter::once((key, value)), options.expiry);
     }
+    context.keeps_ttl = options.only_if_there.is_none() && !options.answer_old;
     context.modify(
         key,
         |entry| {

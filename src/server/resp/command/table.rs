@@ -2,7 +2,10 @@
 //!
 //! `SET` is a blind write or a read-modify-write, as its options say; its row says the stronger.
 
-use super::{Command, Keys, Kind, connection, counters, expiry, introspection, keys, scan, server, strings};
+use super::{
+    Command, Keys, Kind, causal, cluster, connection, counters, expiry, introspection, keys, scan, server,
+    strings,
+};
 
 /// No keys among the arguments.
 const NONE: Keys = Keys { first: 0, last: 0, step: 0 };
@@ -39,7 +42,7 @@ pub(crate) static TABLE: &[Command] = &[
     row!("append" 3 Modify FIRST, "string", "Appends to a value; an absent key counts as empty.", strings::append),
     row!("auth" -2 Free NONE, "connection", "Says who the client is.", connection::auth, true),
     row!("client" -2 Free NONE, "connection", "About this connection and others.", connection::client),
-    row!("cluster" -2 Free NONE, "cluster", "About the cluster.", server::cluster),
+    row!("cluster" -2 Free NONE, "cluster", "About the cluster.", cluster::cluster),
     row!("command" -1 Free NONE, "server", "About the commands.", introspection::command),
     row!("config" -2 Free NONE, "server", "About the configuration.", server::config),
     row!("dbsize" 1 Read NONE, "server", "Counts the keys of the database.", keys::dbsize),
@@ -47,6 +50,10 @@ pub(crate) static TABLE: &[Command] = &[
     row!("decrby" 3 Modify FIRST, "string", "Subtracts from a number.", counters::decrby),
     row!("del" -2 Modify ALL, "generic", "Deletes keys.", keys::del),
     row!("echo" 2 Free NONE, "connection", "Answers its argument.", strings::echo),
+    row!("ek.del" -2 Write FIRST, "replicated", "Deletes a key; answers the context.", causal::del),
+    row!("ek.get" -2 Read FIRST, "replicated", "The context and all siblings of a key.", causal::get),
+    row!("ek.level" -1 Free NONE, "replicated", "Which replicas have to answer on this connection.", causal::set_levels),
+    row!("ek.set" -3 Write FIRST, "replicated", "Writes a value over what its context covers; answers the context.", causal::set),
     row!("exists" -2 Read ALL, "generic", "Counts the keys that are there.", keys::exists),
     row!("expire" -3 Modify FIRST, "generic", "Sets when a key expires, in seconds from now.", expiry::expire),
     row!("expireat" -3 Modify FIRST, "generic", "Sets when a key expires, in seconds since 1970.", expiry::expireat),
