@@ -116,8 +116,11 @@ pub(super) fn cluster(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     Ok(Flow::Done)
 }
 
+/// Writes a section of `INFO`.
+type Section = fn(&Server, &mut String);
+
 /// The sections of `INFO`, and what writes each.
-const SECTIONS: &[(&str, fn(&Server, &mut String))] = &[
+const SECTIONS: &[(&str, Section)] = &[
     ("Server", server_section),
     ("Clients", clients_section),
     ("Memory", memory_section),
