@@ -2,8 +2,10 @@
 
 use super::cursors::Cursors;
 use super::expiry::RESERVED_SUFFIXES;
+use super::glob::Glob;
 use super::plain::PlainKeyspace;
-use esker::{Db, Durability};
+use super::scan::{Page, Wanted};
+use esker::{Commit, Db, Durability};
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,6 +14,69 @@ use std::sync::Arc;
 pub(crate) enum Target {
     /// A plain keyspace of this process: one copy, and everything is exact.
     Plain(Arc<PlainKeyspace>),
+}
+
+/// What is done to a keyspace as a whole, by work that may take long. What is done to keys is in the operations of commands.
+impl Target {
+    /// What kind of keyspace it is.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Target::Plain(_) => "plain",
+        }
+    }
+
+    /// How many keys there are, and how many of them expire.
+    pub(crate) fn count(&self) -> esker::Result<(u64, u64)> {
+        match self {
+            Target::Plain(keyspace) => keyspace.count(),
+        }
+    }
+
+    /// The keys that are wanted, among the next ones from `from` on.
+    pub(crate) fn page(&self, from: &[u8], wanted: &Wanted) -> esker::Result<Page> {
+        match self {
+            Target::Plain(keyspace) => keyspace.page(from, wanted),
+        }
+    }
+
+    /// Shows the keys that match in order, until `visit` says that it has enough.
+    pub(crate) fn visit_matching(
+        &self,
+        pattern: &Glob,
+        visit: impl FnMut(&[u8]) -> bool,
+    ) -> esker::Result<()> {
+        match self {
+            Target::Plain(keyspace) => keyspace.visit_matching(pattern, visit),
+        }
+    }
+
+    /// Some key.
+    pub(crate) fn random_key(&self, random: u64) -> esker::Result<Option<Vec<u8>>> {
+        match self {
+            Target::Plain(keyspace) => keyspace.random_key(random),
+        }
+    }
+
+    /// Removes every key.
+    pub(crate) fn clear(&self) -> esker::Result<Commit> {
+        match self {
+            Target::Plain(keyspace) => keyspace.clear(),
+        }
+    }
+
+    /// Whether there may be keys to sweep.
+    pub(crate) fn may_expire(&self) -> bool {
+        match self {
+            Target::Plain(keyspace) => !keyspace.expiries.hint.is_empty(),
+        }
+    }
+
+    /// Removes keys that have expired, among the next `limit` from `from` on. Returns where to go on, and how many were removed.
+    pub(crate) fn sweep(&self, from: &[u8], limit: usize) -> esker::Result<(Option<Vec<u8>>, usize)> {
+        match self {
+            Target::Plain(keyspace) => keyspace.sweep(from, limit),
+        }
+    }
 }
 
 /// A keyspace that is served under a number.

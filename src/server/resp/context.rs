@@ -1,7 +1,7 @@
 //! [`Context`]: what a command has in its hands. Commands reach keys only through its operations, which know each kind of target.
 //!
-//! There are three kinds: [`read`](Context::read), [`put`](Context::put) (blind: it depends on nothing that is there), and
-//! [`modify`](Context::modify) (what is written depends on what was read, with no write in between).
+//! There are three kinds: [`read`](Context::read); [`put`](Context::put) and [`delete`](Context::delete), which are done whatever is
+//! there; and [`modify`](Context::modify) (what is written depends on what was read, with no write in between).
 
 use super::command::Command;
 use super::parse::Args;
@@ -11,6 +11,7 @@ use super::session::Session;
 use super::writes::Writes;
 use crate::database::{Change, Database, Entry, Expiry, Target};
 use crate::server::Server;
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -118,6 +119,26 @@ impl Context<'_> {
                 pairs.for_each(|(key, value)| self.writes.put(keyspace, key, value, expiry));
                 self.reply.ok();
                 self.writes.claim(start..self.reply.len());
+            }
+        }
+        Ok(Flow::Done)
+    }
+
+    /// Deletes keys, all of them at one moment, and answers how many were there.
+    pub(crate) fn delete(&mut self, keys: Args<'_>) -> Ran {
+        self.settle_order();
+        match self.target()? {
+            Target::Plain(keyspace) => {
+                let mut gone = HashSet::new();
+                let commit = keyspace.modify_many(keys.iter(), |entries| {
+                    let pairs = keys.iter().zip(entries);
+                    // A key that is named twice goes once.
+                    let change = |(key, entry): (_, &Option<Entry>)| {
+                        if entry.is_some() && gone.insert(key) { Change::Delete } else { Change::None }
+                    };
+                    Ok::<_, Refusal>(pairs.map(change).collect())
+                })?;
+                self.answer_commit(commit, |reply| reply.size(gone.len()));
             }
         }
         Ok(Flow::Done)

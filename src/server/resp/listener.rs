@@ -1,7 +1,6 @@
 //! Accepts connections, and removes what has expired.
 
 use super::connection::serve;
-use crate::database::Target;
 use crate::server::Server;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,12 +50,12 @@ pub(crate) async fn sweep(server: Arc<Server>) {
         tokio::time::sleep(SWEEP_EVERY).await;
         for (number, place) in places.iter_mut().enumerate() {
             let Some(database) = server.databases.get(number) else { continue };
-            let Target::Plain(keyspace) = database.target.clone();
-            if keyspace.expiries.hint.is_empty() {
+            let target = database.target.clone();
+            if !target.may_expire() {
                 continue;
             }
             let from = std::mem::take(place);
-            let swept = tokio::task::spawn_blocking(move || keyspace.sweep(&from, SWEEP_KEYS)).await;
+            let swept = tokio::task::spawn_blocking(move || target.sweep(&from, SWEEP_KEYS)).await;
             // If it failed the store says why at the next write, to somebody who can do something about it.
             if let Ok(Ok((next, removed))) = swept {
                 server.metrics.expired.add(removed as u64);

@@ -1,40 +1,14 @@
 //! Keys, whatever their value: `DEL`, `EXISTS`, `TYPE`, `FLUSHDB` and their relatives.
 
 use super::arguments::is;
-use crate::database::{Change, Target, hash};
+use crate::database::hash;
 use crate::resp::context::{Context, Flow, Ran};
 use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
-use std::collections::HashSet;
 use std::time::SystemTime;
 
 pub(super) fn del(context: &mut Context<'_>, args: Args<'_>) -> Ran {
-    let keys = args.from(1);
-    if keys.len() == 1 {
-        return context.modify(
-            keys.get(0),
-            |entry| Ok((if entry.is_some() { Change::Delete } else { Change::None }, entry.is_some())),
-            |deleted, reply| reply.flag(deleted),
-        );
-    }
-    context.modify_many(
-        keys.iter(),
-        |entries| {
-            // A key that is named twice goes once.
-            let mut gone = HashSet::new();
-            let changes = keys
-                .iter()
-                .zip(entries)
-                .map(
-                    |(key, entry)| {
-                        if entry.is_some() && gone.insert(key) { Change::Delete } else { Change::None }
-                    },
-                )
-                .collect();
-            (changes, gone.len())
-        },
-        |deleted, reply| reply.size(deleted),
-    )
+    context.delete(args.from(1))
 }
 
 pub(super) fn exists(context: &mut Context<'_>, args: Args<'_>) -> Ran {
@@ -52,23 +26,13 @@ pub(super) fn type_of(context: &mut Context<'_>, args: Args<'_>) -> Ran {
 }
 
 pub(super) fn dbsize(context: &mut Context<'_>, _args: Args<'_>) -> Ran {
-    context.aside(
-        |target| match target {
-            Target::Plain(keyspace) => Ok(keyspace.count()?.0),
-        },
-        |count, reply| reply.size(count as usize),
-    )
+    context.aside(|target| Ok(target.count()?.0), |count, reply| reply.size(count as usize))
 }
 
 pub(super) fn randomkey(context: &mut Context<'_>, _args: Args<'_>) -> Ran {
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.as_nanos());
     let random = hash(&time.to_le_bytes());
-    context.aside(
-        move |target| match target {
-            Target::Plain(keyspace) => Ok(keyspace.random_key(random)?),
-        },
-        |key, reply| reply.optional(key.as_deref()),
-    )
+    context.aside(move |target| Ok(target.random_key(random)?), |key, reply| reply.optional(key.as_deref()))
 }
 
 /// The words that say how a flush is to be done; here it is always the same.
@@ -83,9 +47,7 @@ fn check_flush(args: Args<'_>) -> Result<(), Refusal> {
 pub(super) fn flushdb(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     check_flush(args)?;
     context.settle_order();
-    let commit = match context.database()?.target.clone() {
-        Target::Plain(keyspace) => keyspace.clear()?,
-    };
+    let commit = context.database()?.target.clear()?;
     context.answer_commit(Some(commit), |reply| reply.ok());
     Ok(Flow::Done)
 }
@@ -107,9 +69,7 @@ pub(super) fn flushall(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     }
     let mut last = None;
     for database in server.databases.iter() {
-        last = match &database.target {
-            Target::Plain(keyspace) => Some(keyspace.clear()?),
-        };
+        last = Some(database.target.clear()?);
     }
     context.answer_commit(last, |reply| reply.ok());
     Ok(Flow::Done)

@@ -1,7 +1,7 @@
 //! Walks over keys: `SCAN` and `KEYS`. Keys come in their order.
 
 use super::arguments::{integer, is};
-use crate::database::{Glob, Target, Wanted};
+use crate::database::{Glob, Wanted};
 use crate::resp::context::{Context, Ran};
 use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
@@ -43,9 +43,7 @@ pub(super) fn scan(context: &mut Context<'_>, args: Args<'_>) -> Ran {
         ))?,
     };
     context.aside(
-        move |target| match target {
-            Target::Plain(keyspace) => Ok(keyspace.page(&from, &wanted)?),
-        },
+        move |target| Ok(target.page(&from, &wanted)?),
         move |page, reply| {
             let next = page.next.map_or(0, |from| server.databases.cursors.remember(number, from));
             reply.array(2);
@@ -66,10 +64,9 @@ pub(super) fn keys(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     let limit = context.server.config.client_output_limit as usize;
     context.aside(
         move |target| {
-            let Target::Plain(keyspace) = target;
             let (mut count, mut bytes) = (0, Vec::new());
             let mut encoded = Reply::new(&mut bytes, false);
-            keyspace.visit_matching(&[], &pattern, |key| {
+            target.visit_matching(&pattern, |key| {
                 count += 1;
                 encoded.bulk(key);
                 encoded.len() <= limit

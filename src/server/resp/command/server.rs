@@ -3,7 +3,7 @@
 use super::arguments::{integer, is};
 use super::connection::unknown_subcommand;
 use crate::config::OPTIONS;
-use crate::database::{Glob, Target, now_ms};
+use crate::database::{Glob, now_ms};
 use crate::resp::context::{Context, Flow, Ran};
 use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
@@ -153,8 +153,7 @@ pub(super) fn info(context: &mut Context<'_>, args: Args<'_>) -> Ran {
         move |_| {
             text.push_str(if text.is_empty() { "# Keyspace\r\n" } else { "\r\n# Keyspace\r\n" });
             for (number, database) in server.databases.iter().enumerate() {
-                let Target::Plain(keyspace) = &database.target;
-                let (keys, expires) = keyspace.count()?;
+                let (keys, expires) = database.target.count()?;
                 if keys > 0 {
                     let _ = write!(text, "db{number}:keys={keys},expires={expires},avg_ttl=0\r\n");
                 }

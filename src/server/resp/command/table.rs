@@ -45,7 +45,7 @@ pub(crate) static TABLE: &[Command] = &[
     row!("dbsize" 1 Read NONE, "server", "Counts the keys of the database.", keys::dbsize),
     row!("decr" 2 Modify FIRST, "string", "Subtracts one from a number.", counters::decr),
     row!("decrby" 3 Modify FIRST, "string", "Subtracts from a number.", counters::decrby),
-    row!("del" -2 Modify ALL, "generic", "Deletes keys.", keys::del),
+    row!("del" -2 Write ALL, "generic", "Deletes keys.", keys::del),
     row!("echo" 2 Free NONE, "connection", "Answers its argument.", strings::echo),
     row!("exists" -2 Read ALL, "generic", "Counts the keys that are there.", keys::exists),
     row!("expire" -3 Modify FIRST, "generic", "Sets when a key expires, in seconds from now.", expiry::expire),
@@ -91,6 +91,6 @@ pub(crate) static TABLE: &[Command] = &[
     row!("touch" -2 Read ALL, "generic", "Counts the keys that are there.", keys::exists),
     row!("ttl" 2 Read FIRST, "generic", "The seconds until a key expires.", expiry::ttl),
     row!("type" 2 Read FIRST, "generic", "The kind of a key's value.", keys::type_of),
-    row!("unlink" -2 Modify ALL, "generic", "Deletes keys.", keys::del),
+    row!("unlink" -2 Write ALL, "generic", "Deletes keys.", keys::del),
     row!("wait" 3 Free NONE, "generic", "Waits for replicas.", server::wait),
 ];
