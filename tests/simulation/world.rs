@@ -65,6 +65,9 @@ impl Happening {
     }
 }
 
+/// A schedule with more events than this is one that does not end.
+const MOST_EVENTS: u64 = 300_000;
+
 /// One schedule.
 pub(crate) struct World {
     pub(crate) plan: Plan,
@@ -149,6 +152,11 @@ impl World {
                 }
             }
             self.events += 1;
+            if self.events == MOST_EVENTS {
+                self.violated("a cluster comes to rest", format!("{MOST_EVENTS} events, and more to come"));
+                self.queue.clear();
+                return false;
+            }
             self.happen(happening);
         }
         self.now = self.now.max(end);

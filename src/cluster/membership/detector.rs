@@ -47,7 +47,7 @@ pub(super) fn judge(members: &mut BTreeMap<NodeId, Member>, me: NodeId, changes:
         let alive = alive(members);
         let fallen: Vec<NodeId> = members
             .iter()
-            .filter(|(id, member)| is_down(**id, member, &alive, me))
+            .filter(|(id, member)| member.liveness != Liveness::Down && is_down(**id, member, &alive, me))
             .map(|(id, _)| *id)
             .collect();
         if fallen.is_empty() {
