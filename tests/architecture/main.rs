@@ -79,7 +79,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("formats/block", &["esker-table"]),
     ("formats/conformance", &["esker-table"]),
     ("src/engine", &["esker-table", "esker-format-block"]),
-    ("src/server", &["esker"]),
+    ("src/cluster", &["esker"]),
+    ("src/server", &["esker", "esker-cluster"]),
     // It plays an outsider: what is published, and no more.
     ("examples/third-party-format", &["esker", "esker-table"]),
 ];

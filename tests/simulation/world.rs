@@ -15,9 +15,9 @@ use crate::trace::{Keep, Trace};
 use crate::workload::Clients;
 use esker_cluster::causality::VectorClock;
 use esker_cluster::coordinator::Request;
-use esker_cluster::{Address, Event, RequestId, Ticket};
 use esker_cluster::formation::ClusterState;
 use esker_cluster::store::{StoreOperation, StoreOutcome};
+use esker_cluster::{Address, Event, RequestId, Ticket};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -170,8 +170,12 @@ impl World {
             Happening::Ask { machine, life, op, request } => {
                 self.step(machine, life, Event::Request { id: RequestId(op), request: *request });
             }
-            Happening::Run { machine, life, ticket, operation } => self.run_operation(machine, life, ticket, *operation),
-            Happening::Stored { machine, life, ticket, outcome } => self.stored(machine, life, ticket, *outcome),
+            Happening::Run { machine, life, ticket, operation } => {
+                self.run_operation(machine, life, ticket, *operation)
+            }
+            Happening::Stored { machine, life, ticket, outcome } => {
+                self.stored(machine, life, ticket, *outcome)
+            }
             Happening::Background { machine, life } => self.background(machine, life),
             Happening::Peer { machine, life, address, found } => self.peer(machine, life, address, found),
             Happening::Client(client) => self.client(client),

@@ -106,6 +106,29 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Trades only until nobody misses its share by more than is promised, for the least that has to be moved.
+    pub(super) fn settle_barely(&mut self, shares: &[u32]) {
+        // Measured against such shares nothing grows, so that only what moves decides between paths.
+        self.before.fill(u32::MAX);
+        self.trade_all(|exchange| Some((exchange.broken(shares), i64::MAX)));
+    }
+
+    /// Whether much more was moved than the shares have grown by.
+    pub(super) fn is_wasteful(&self) -> bool {
+        self.origin.is_some() && self.moved * 25 > self.grown() * 26
+    }
+
+    /// How many replicas stand where they did not stand before.
+    pub(super) fn moved(&self) -> i64 {
+        self.moved
+    }
+
+    /// What the shares of those who gained have grown by.
+    fn grown(&self) -> i64 {
+        let grown = |(new, old): (&u32, &u32)| i64::from(new.saturating_sub(*old));
+        self.places.iter().zip(&self.before).map(grown).sum()
+    }
+
     /// Trades along one path after the other, as long as there are ends to connect for a price. Each path settles a place,
     /// so there are fewer of them than places.
     fn trade_all(&mut self, ends: impl Fn(&Self) -> Option<(Ends, i64)>) {
@@ -119,8 +142,7 @@ impl<'a> Exchange<'a> {
 
     /// Whether one more path of this price stays within what may be moved for nothing.
     fn affords(&self, price: i64) -> bool {
-        let grown = |(new, old): (&u32, &u32)| i64::from(new.saturating_sub(*old));
-        let grown: i64 = self.places.iter().zip(&self.before).map(grown).sum();
+        let grown = self.grown();
         self.moved - grown + price <= grown / SPENT_FOR_BALANCE
     }
 

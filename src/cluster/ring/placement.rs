@@ -42,8 +42,16 @@ pub(super) fn place(
         return Ok(Ring { partitions, asked: replicas, members, places: origin.rows });
     }
     let draft = fill(keep(&spread, &shares, &before, &origin), &spread, &shares, &members);
-    let mut exchange = Exchange::new(&spread, &origin, draft);
+    let mut exchange = Exchange::new(&spread, &origin, draft.clone());
     exchange.settle(&shares);
+    if exchange.is_wasteful() {
+        // The constraints force more to be moved than the shares grow by. Then the less they grow the better.
+        let mut barely = Exchange::new(&spread, &origin, draft);
+        barely.settle_barely(&shares);
+        if barely.moved() < exchange.moved() {
+            exchange = barely;
+        }
+    }
     let mut places = exchange.into_rows();
     order::arrange(&mut places, n, &weights, &origin, &members);
     Ok(Ring { partitions, asked: replicas, members, places })

@@ -79,7 +79,7 @@ impl NodeHandle {
     /// once if the node is stopped.
     pub fn request_with(&self, request: Request, answer: impl FnOnce(Response) + Send + 'static) {
         let answer: Answer = Box::new(answer);
-        if let Err(Entry::Request(_, answer)) = self.shared.inbox.push(Entry::Request(request, answer)) {
+        if let Some(Entry::Request(_, answer)) = self.shared.inbox.push(Entry::Request(request, answer)) {
             answer(Response::Rejected(Rejection::NotReady(STOPPED.to_owned())));
         }
     }
@@ -87,7 +87,7 @@ impl NodeHandle {
     /// What the node knows of its cluster. `None` once it is stopped.
     pub async fn status(&self) -> Option<NodeStatus> {
         let (answer, answered) = oneshot::channel();
-        self.shared.inbox.push(Entry::Status(answer)).ok()?;
+        self.shared.inbox.push(Entry::Status(answer));
         answered.await.ok()
     }
 
@@ -98,7 +98,7 @@ impl NodeHandle {
     pub async fn define_keyspace(&self, name: &str, mode: ConflictMode, replicas: u8) -> Result<(), String> {
         let (done, answered) = oneshot::channel();
         let entry = Entry::Define { name: name.to_owned(), mode, replicas, done };
-        self.shared.inbox.push(entry).map_err(|_| STOPPED.to_owned())?;
+        self.shared.inbox.push(entry);
         answered.await.unwrap_or_else(|_| Err(STOPPED.to_owned()))
     }
 
@@ -163,8 +163,9 @@ impl NodeHandle {
         count(&traffic.bytes_in, bytes);
         if !messages.is_empty() {
             let room = self.shared.inbox.room_for(bytes).await.ok_or(FrameFault::Stopped)?;
-            let pushed = self.shared.inbox.push(Entry::Messages(messages, room));
-            pushed.map_err(|_| FrameFault::Stopped)?;
+            if self.shared.inbox.push(Entry::Messages(messages, room)).is_some() {
+                return Err(FrameFault::Stopped);
+            }
         }
         fault.map_or(Ok(()), Err)
     }
@@ -181,9 +182,8 @@ impl NodeHandle {
     /// If the store could not be closed cleanly. It is closed all the same.
     pub async fn stop(self) -> Result<(), StoreFailure> {
         let (done, stopped) = oneshot::channel();
-        if self.shared.inbox.push(Entry::Stop(done)).is_err() {
-            return Ok(());
-        }
+        self.shared.inbox.push(Entry::Stop(done));
+        // Nobody answers if it is stopped.
         stopped.await.unwrap_or(Ok(()))
     }
 }

@@ -4,6 +4,7 @@
 //! - *Stop*, at SIGTERM or SIGINT: nobody is accepted any more; each connection answers what it received and is closed; the store is
 //!   closed, which makes everything durable. A second signal ends the process at once; what was acknowledged is kept then too.
 
+mod descriptors;
 mod log;
 
 use crate::config::Config;
@@ -67,15 +68,17 @@ impl fmt::Display for ServeError {
 }
 
 /// Serves until it is told to stop. `announce` is given a line for each listener, once all of them are there.
-pub(crate) fn run(config: Config, announce: impl FnOnce(&[String])) -> Result<ExitCode, ServeError> {
+pub(crate) fn run(mut config: Config, announce: impl FnOnce(&[String])) -> Result<ExitCode, ServeError> {
     log::start(config.log);
+    let wanted_clients = config.max_clients;
+    config.max_clients = descriptors::room_for(wanted_clients);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.threads)
         .thread_name("esker-serve")
         .enable_all()
         .build()
         .map_err(ServeError::System)?;
-    let ended = runtime.block_on(serve(config, announce));
+    let ended = runtime.block_on(serve(config, wanted_clients, announce));
     // What is left are tasks of connections that did not take their answers in time.
     runtime.shutdown_background();
     ended
@@ -88,7 +91,11 @@ async fn listen(option: &'static str, address: &str) -> Result<(TcpListener, Soc
     Ok((listener, bound))
 }
 
-async fn serve(config: Config, announce: impl FnOnce(&[String])) -> Result<ExitCode, ServeError> {
+async fn serve(
+    config: Config,
+    wanted_clients: usize,
+    announce: impl FnOnce(&[String]),
+) -> Result<ExitCode, ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
     let (resp_listener, resp) = listen("listen-resp", &config.listen_resp).await?;
@@ -104,6 +111,7 @@ async fn serve(config: Config, announce: impl FnOnce(&[String])) -> Result<ExitC
         format!("peer  {peer}  esker serve --data DIR --join {peer}"),
         format!("http  {http}  curl http://{http}/status"),
     ]);
+    descriptors::warn_of(server.config.max_clients, wanted_clients);
     let accepting = tokio::spawn(resp::accept(server.clone(), resp_listener));
     let sweeping = tokio::spawn(resp::sweep(server.clone()));
     let answering = tokio::spawn(http::serve(server.clone(), http_listener));

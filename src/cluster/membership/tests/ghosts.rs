@@ -48,6 +48,10 @@ fn whoever_comes_late_or_slept_does_not_keep_a_ghost_alive() {
         assert!(!knows(&world, ghost), "seed {seed}");
         let back = world.log.iter().filter(|(_, _, change)| *change == Change::Joined(ghost)).count();
         assert_eq!(back, 5, "seed {seed}: four at the beginning and the late one, never again");
+        let living = [world.id(0), world.id(1)];
+        let forgot =
+            world.log.iter().any(|(_, _, change)| living.iter().any(|id| *change == Change::Forgotten(*id)));
+        assert!(!forgot, "seed {seed}: the sleeper knows that it slept");
         assert!(world.all_know_all(), "seed {seed}");
     }
 }

@@ -3,7 +3,8 @@
 use super::simulator::{CLUSTER, info, ms, secs};
 use crate::NodeId;
 use crate::membership::{
-    Change, Entry, Gossip, GossipConfig, Liveness, Membership, SetupError, Suspicion, TEXT_MAX, Target,
+    Change, Entry, Gossip, GossipConfig, Liveness, MemberInfo, Membership, OBSERVERS_MAX, SetupError,
+    Suspicion, TEXT_MAX, Target,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +120,57 @@ fn a_heartbeat_that_advances_clears_suspicion_at_once() {
         []
     );
     assert!(node.alive(NodeId(3)));
+}
+
+#[test]
+fn a_round_tells_of_suspicions_with_this_node_as_the_first_witness() {
+    let mut node = membership(GossipConfig::default());
+    let others: Vec<Entry> = (3..20).map(|id| entry(id, 1, 7)).collect();
+    let reports = (5..20).collect::<Vec<_>>();
+    hear(&mut node, ms(1), &gossip(entry(2, 1, 1), others, vec![]));
+    for at in [900, 1800] {
+        node.tick(ms(at), 0, &mut Vec::new());
+    }
+    let alive = (2..20).filter(|id| *id != 3).map(|id| entry(id, 1, 8));
+    hear(&mut node, ms(1900), &gossip(entry(2, 1, 8), alive.collect(), vec![suspicion(3, (1, 7), &reports)]));
+    let mut out = Vec::new();
+    node.tick(ms(2400), 0, &mut out);
+    let [told] = &out[0].1.suspicions[..] else { panic!("{out:?}") };
+    assert_eq!((told.suspect, told.version), (NodeId(3), (1, 7)));
+    assert_eq!((told.observers.len(), told.observers[0]), (OBSERVERS_MAX, NodeId(1)));
+}
+
+#[test]
+fn of_twins_the_first_one_is_kept_while_it_lives() {
+    let mut node = membership(GossipConfig::default());
+    let twin = |address: &str, heartbeat| Entry {
+        info: Arc::new(info(2, 1, address)),
+        heartbeat,
+        silent: Duration::ZERO,
+    };
+    hear(&mut node, ms(1), &gossip(twin("first", 1), vec![], vec![]));
+    let changes = hear(&mut node, ms(2), &gossip(twin("second", 9), vec![], vec![]));
+    assert!(matches!(&changes[..], [Change::Conflict(found)] if found.other.peer == "second"), "{changes:?}");
+    assert_eq!(node.info(NodeId(2)).unwrap().peer, "first");
+    for at in [900, 1800, 2100] {
+        node.tick(ms(at), 0, &mut Vec::new());
+    }
+    assert_eq!(node.liveness(NodeId(2)), Some(Liveness::Down));
+    hear(&mut node, ms(2200), &gossip(twin("second", 10), vec![], vec![]));
+    assert_eq!((node.info(NodeId(2)).unwrap().peer.as_str(), node.alive(NodeId(2))), ("second", true));
+}
+
+#[test]
+fn a_new_life_has_a_clock_of_its_own() {
+    let mut node = membership(GossipConfig::default());
+    let said = |generation, wall_ms| {
+        let info = MemberInfo { wall_ms, ..info(2, generation, "b") };
+        gossip(Entry { info: Arc::new(info), heartbeat: 1, silent: Duration::ZERO }, vec![], vec![])
+    };
+    node.receive(ms(1), 5000, &said(1, 5001), &mut Vec::new()).unwrap();
+    assert_eq!(node.skew_ms(NodeId(2)), Some(1));
+    node.receive(ms(2), 5000, &said(2, 9000), &mut Vec::new()).unwrap();
+    assert_eq!(node.skew_ms(NodeId(2)), Some(4000));
 }
 
 #[test]

@@ -275,7 +275,7 @@ fn members_and_keyspaces_are_in_order_and_there_once() {
     ) else {
         panic!("not a state")
     };
-    let twice = |state: &crate::formation::ClusterState| encoded(&from_nobody(Message::State(state.clone())));
+    let twice = |state: &crate::state::ClusterState| encoded(&from_nobody(Message::State(state.clone())));
     state.keyspaces.swap(0, 1);
     refused(&twice(&state), "the keyspaces of a cluster are not in order");
     state.members[1] = state.members[0].clone();

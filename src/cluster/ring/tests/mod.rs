@@ -3,7 +3,6 @@
 mod bytes;
 mod chains;
 mod cluster;
-mod explore;
 mod least;
 mod lookups;
 mod reference;

@@ -4,7 +4,7 @@ use super::*;
 use crate::causality::Body;
 
 /// As many values lie apart as siblings are too long to lie in their records.
-fn assert_no_leak(store: &Store) {
+pub(super) fn assert_no_leak(store: &Store) {
     let (records, _) = store.page(CAUSAL, &[], usize::MAX, usize::MAX, false).unwrap();
     let apart =
         |s: &&Sibling| matches!(&s.content, crate::causality::Content::Value { body: Body::Elsewhere, .. });

@@ -1,6 +1,7 @@
 //! Tests of the store, all of them on a simulated environment unless threads are what they are about.
 
 mod bodies;
+mod crash;
 mod damage;
 mod direct;
 mod folding;
