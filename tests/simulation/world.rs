@@ -88,6 +88,8 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     /// Whether clients and faults go on.
     pub(crate) busy: bool,
+    /// Whether everything was set right at the end.
+    pub(crate) healed: bool,
     pub(crate) events: u64,
 }
 
@@ -116,6 +118,7 @@ impl World {
             history: History { keys, ..History::default() },
             trace: Trace::new(keep),
             busy: false,
+            healed: false,
             events: 0,
             plan,
         }
