@@ -85,6 +85,7 @@ impl World {
         let end = self.now + Duration::from_millis(2_500);
         self.run_until(end, |_| false);
         self.network.heal();
+        self.healed = true;
         for id in 0..self.machines.len() {
             self.machines[id].env.clear_faults();
             self.machines[id].slowness = 1;

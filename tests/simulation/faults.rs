@@ -306,6 +306,9 @@ impl World {
 
     /// Sets something right.
     pub(crate) fn undo(&mut self, undo: Undo) {
+        if self.healed {
+            return;
+        }
         self.trace.note(self.now, || format!("UNDO {undo:?}"));
         match undo {
             Undo::Mend(ways) => ways.iter().for_each(|(from, to)| self.network.mend(*from, *to)),
