@@ -19,3 +19,4 @@ mod runtime;
 mod server;
 
 pub use cli::main;
+pub use resp::fuzz_requests;

@@ -10,10 +10,10 @@ use crate::world::{Happening, World};
 use esker::Durability;
 use esker_cluster::causality::VectorClock;
 use esker_cluster::formation::kept;
-use esker_cluster::{Address, Effect, Event, Notice, Ticket};
 use esker_cluster::message::Envelope;
 use esker_cluster::message::encoding::{decode, encode};
 use esker_cluster::store::{Change, StoreFailure, StoreOperation, StoreOutcome};
+use esker_cluster::{Address, Effect, Event, Notice, Ticket};
 use std::time::Duration;
 
 const FORGETS: &str = "an unreadable record is never not found";
@@ -62,7 +62,8 @@ impl World {
         if process.idle_wakes > 1_000 {
             process.idle_wakes = 0;
             process.woken_at = Duration::ZERO;
-            let what = format!("machine {id} was woken a thousand times at one time and wants to be woken again");
+            let what =
+                format!("machine {id} was woken a thousand times at one time and wants to be woken again");
             self.violated("a node that is woken comes to rest", what);
             self.machines[id].kill();
             return;
@@ -120,14 +121,20 @@ impl World {
         let life = self.machines[to].life;
         match decode(bytes) {
             Ok(_) if damaged => {
-                self.violated("damaged messages are refused", format!("{to} took a damaged message of {from}"));
+                self.violated(
+                    "damaged messages are refused",
+                    format!("{to} took a damaged message of {from}"),
+                );
             }
             Ok(envelope) => {
                 self.trace.note(self.now, || format!("{to} <- {from} {}", short(&envelope.message)));
                 self.step(to, life, Event::Received(envelope));
             }
-            Err(_) if damaged => self.trace.note(self.now, || format!("{to} refuses a damaged message of {from}")),
-            Err(error) => self.violated("damaged messages are refused", format!("{to} refused a whole message: {error}")),
+            Err(_) if damaged => {
+                self.trace.note(self.now, || format!("{to} refuses a damaged message of {from}"))
+            }
+            Err(error) => self
+                .violated("damaged messages are refused", format!("{to} refused a whole message: {error}")),
         }
     }
 
@@ -144,7 +151,13 @@ impl World {
         }
     }
 
-    pub(crate) fn run_operation(&mut self, machine: MachineId, life: u64, ticket: Ticket, operation: StoreOperation) {
+    pub(crate) fn run_operation(
+        &mut self,
+        machine: MachineId,
+        life: u64,
+        ticket: Ticket,
+        operation: StoreOperation,
+    ) {
         if self.machines[machine].life != life {
             return;
         }
@@ -176,7 +189,8 @@ impl World {
         let sync_time = self.disk_time(machine, 150, 3_000);
         let Some(process) = &mut self.machines[machine].process else { return };
         if let Some(commit) = commit {
-            let (key, synced) = note.as_ref().map_or((None, false), |(note, synced)| (Some(note.clone()), *synced));
+            let (key, synced) =
+                note.as_ref().map_or((None, false), |(note, synced)| (Some(note.clone()), *synced));
             process.pending.push_back(Pending { ticket, commit, stored_at, note: key, synced });
         }
         if process.background_at.is_none() {
@@ -199,7 +213,9 @@ impl World {
         match outcome {
             StoreOutcome::Set { set, .. } => {
                 let known = Known::of(set);
-                if subject.own && let Some(synced) = self.synced.get(&(machine, key)) {
+                if subject.own
+                    && let Some(synced) = self.synced.get(&(machine, key))
+                {
                     let shown = before.as_ref().map_or(&known.clock, |before| &before.clock);
                     if !shown.covers_all(synced) {
                         let what = format!(
@@ -212,16 +228,32 @@ impl World {
                     return None;
                 }
                 let Some(before) = before else {
-                    self.violated(FORGETS, format!("machine {machine} took a write of key {key}, which it could not read"));
+                    self.violated(
+                        FORGETS,
+                        format!("machine {machine} took a write of key {key}, which it could not read"),
+                    );
                     return None;
                 };
-                let dot = known.siblings.iter().map(|(dot, _)| *dot).find(|dot| !before.clock.covers(*dot))?;
+                let dot =
+                    known.siblings.iter().map(|(dot, _)| *dot).find(|dot| !before.clock.covers(*dot))?;
                 let clock = known.clock.clone();
                 let (writes, expires) = (self.writers(&subject), subject.expires);
                 if writes.is_empty() {
-                    self.violated("every value was written", format!("machine {machine} took a write that no client sent"));
+                    self.violated(
+                        "every value was written",
+                        format!("machine {machine} took a write that no client sent"),
+                    );
                 }
-                self.history.mints.push(Mint { at: self.now, machine, key, writes, dot, expires, before, after: known });
+                self.history.mints.push(Mint {
+                    at: self.now,
+                    machine,
+                    key,
+                    writes,
+                    dot,
+                    expires,
+                    before,
+                    after: known,
+                });
                 subject.own.then_some(((key, clock), subject.synced))
             }
             StoreOutcome::Joined { .. } => {
@@ -234,9 +266,10 @@ impl World {
 
     /// The writes that a mint may be of.
     fn writers(&self, subject: &Subject) -> Vec<OpId> {
-        let writes = self.history.writes.values().filter(|write| {
-            write.key == subject.key && write.value.map(|(hash, _)| hash) == subject.value
-        });
+        let writes =
+            self.history.writes.values().filter(|write| {
+                write.key == subject.key && write.value.map(|(hash, _)| hash) == subject.value
+            });
         let all: Vec<_> = writes.filter(|write| subject.value.is_some() || write.value.is_none()).collect();
         if subject.value.is_some() {
             return all.iter().map(|write| write.id).collect();
@@ -280,7 +313,9 @@ impl World {
         for pending in std::mem::take(&mut process.pending) {
             match pending.commit.poll() {
                 None => process.pending.push_back(pending),
-                Some(result) => done.push((pending, result.map_err(|error| StoreFailure::ReadOnly(error.to_string())))),
+                Some(result) => {
+                    done.push((pending, result.map_err(|error| StoreFailure::ReadOnly(error.to_string()))))
+                }
             }
         }
         let waits = !process.pending.is_empty();
@@ -364,12 +399,25 @@ impl Subject {
                 };
                 let subject = blank(*keyspace, key)?;
                 let synced = *durability == Durability::Synced;
-                Some(Subject { own: *copy == Copy::Own, mints: true, synced, expires, value, seen: seen.clone(), ..subject })
+                Some(Subject {
+                    own: *copy == Copy::Own,
+                    mints: true,
+                    synced,
+                    expires,
+                    value,
+                    seen: seen.clone(),
+                    ..subject
+                })
             }
             StoreOperation::Join { keyspace, key, set, copy, durability, .. } => {
                 let subject = blank(*keyspace, key)?;
                 let synced = *durability == Durability::Synced;
-                Some(Subject { own: *copy == Copy::Own, synced, joined: Some(set.clock().clone()), ..subject })
+                Some(Subject {
+                    own: *copy == Copy::Own,
+                    synced,
+                    joined: Some(set.clock().clone()),
+                    ..subject
+                })
             }
             _ => None,
         }

@@ -85,6 +85,7 @@ impl World {
         let end = self.now + Duration::from_millis(2_500);
         self.run_until(end, |_| false);
         self.network.heal();
+        self.healed = true;
         for id in 0..self.machines.len() {
             self.machines[id].env.clear_faults();
             self.machines[id].slowness = 1;
@@ -112,9 +113,13 @@ impl World {
             let life = self.machines[id].life;
             let lost: Vec<_> = self.machines[id].lost.iter().cloned().collect();
             for address in lost {
-                let there = self.machine_at(&address).is_some_and(|other| self.machines[other].process.is_some());
+                let there =
+                    self.machine_at(&address).is_some_and(|other| self.machines[other].process.is_some());
                 if there {
-                    self.after(Duration::from_millis(20), Happening::Peer { machine: id, life, address, found: true });
+                    self.after(
+                        Duration::from_millis(20),
+                        Happening::Peer { machine: id, life, address, found: true },
+                    );
                 }
             }
         }
@@ -123,7 +128,8 @@ impl World {
     fn come_to_rest(&mut self) -> bool {
         let end = self.now + PATIENCE;
         let count = self.plan.machines.len();
-        let ready = self.run_until(end, |world| world.machines[..count].iter().all(|machine| machine.is_ready()));
+        let ready =
+            self.run_until(end, |world| world.machines[..count].iter().all(|machine| machine.is_ready()));
         if !ready {
             let not: Vec<usize> = (0..count).filter(|id| !self.machines[*id].is_ready()).collect();
             self.violated(COMES_BACK, format!("machines {not:?} do not get their data back"));

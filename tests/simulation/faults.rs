@@ -48,7 +48,9 @@ impl World {
         self.trace.note(self.now, || format!("FAULT {kind:?} at machine {target}"));
         let runs = self.machines[target].process.is_some();
         match kind {
-            FaultKind::CutOneWay | FaultKind::Isolate | FaultKind::LossyNetwork => self.network_fault(kind, target),
+            FaultKind::CutOneWay | FaultKind::Isolate | FaultKind::LossyNetwork => {
+                self.network_fault(kind, target)
+            }
             FaultKind::Kill if runs => {
                 self.crash(target, Loss::Process);
                 self.start_later(target);
@@ -77,7 +79,9 @@ impl World {
                 let while_ = self.short_while();
                 self.after(while_, Happening::Undo(Undo::Slow(target)));
             }
-            FaultKind::DiskFull | FaultKind::DiskError | FaultKind::FailedSync if runs => self.disk_fault(kind, target),
+            FaultKind::DiskFull | FaultKind::DiskError | FaultKind::FailedSync if runs => {
+                self.disk_fault(kind, target)
+            }
             FaultKind::BitFlip | FaultKind::Wipe | FaultKind::PutBack if self.budget.may_destroy(target) => {
                 self.destroy(kind, target);
             }
@@ -149,7 +153,8 @@ impl World {
         self.connections_broke(target);
         let address = self.machines[target].address.clone();
         for other in 0..self.machines.len() {
-            if other == target || self.machines[other].process.is_none() || self.network.is_cut(target, other) {
+            if other == target || self.machines[other].process.is_none() || self.network.is_cut(target, other)
+            {
                 continue;
             }
             if self.machines[other].lost.insert(address.clone()) {
@@ -203,7 +208,10 @@ impl World {
         if let Err(why) = started {
             self.trace.note(now, || format!("machine {target} cannot be started: {why}"));
             if !self.machines[target].spoiled {
-                self.violated("every store opens again", format!("machine {target} cannot be started: {why}"));
+                self.violated(
+                    "every store opens again",
+                    format!("machine {target} cannot be started: {why}"),
+                );
             }
             return;
         }
@@ -298,6 +306,9 @@ impl World {
 
     /// Sets something right.
     pub(crate) fn undo(&mut self, undo: Undo) {
+        if self.healed {
+            return;
+        }
         self.trace.note(self.now, || format!("UNDO {undo:?}"));
         match undo {
             Undo::Mend(ways) => ways.iter().for_each(|(from, to)| self.network.mend(*from, *to)),

@@ -316,7 +316,9 @@ impl History {
         let key = quoted(&self.keys[key].name);
         let ret = ret.map_or("null".to_owned(), |ret| ret.as_micros().to_string());
         let call = call.as_micros();
-        format!("{{\"client\":{client},\"op\":\"{op}\",\"key\":{key},\"level\":\"{level}\",\"call\":{call},\"return\":{ret}")
+        format!(
+            "{{\"client\":{client},\"op\":\"{op}\",\"key\":{key},\"level\":\"{level}\",\"call\":{call},\"return\":{ret}"
+        )
     }
 }
 

@@ -6,9 +6,9 @@ use crate::plan::{MachinePlan, Plan};
 use esker::Commit;
 use esker::testing::SimEnv;
 use esker_cluster::causality::VectorClock;
-use esker_cluster::{Address, Moment, Ticket};
 use esker_cluster::formation::kept;
 use esker_cluster::store::{Continuity, Store, StoreConfig};
+use esker_cluster::{Address, Moment, Ticket};
 use esker_cluster::{Node, NodeConfig};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -112,7 +112,13 @@ impl Machine {
     }
 
     /// Starts the process, to join those if it belongs to nobody yet.
-    pub(crate) fn start(&mut self, now: Duration, plan: &Plan, join: Vec<String>, dice: &mut Dice) -> Result<(), String> {
+    pub(crate) fn start(
+        &mut self,
+        now: Duration,
+        plan: &Plan,
+        join: Vec<String>,
+        dice: &mut Dice,
+    ) -> Result<(), String> {
         let moment = self.moment(now);
         let config = StoreConfig {
             memory_budget: 1 << 20,

@@ -37,7 +37,10 @@ const PATIENCE: u64 = 500;
 
 fn print(report: &Report) {
     let Report { schedules, events, failing, per_minute } = report;
-    println!("{schedules} schedules, {events} events, {per_minute:.0} schedules a minute, {} failing", failing.len());
+    println!(
+        "{schedules} schedules, {events} events, {per_minute:.0} schedules a minute, {} failing",
+        failing.len()
+    );
     for (seed, violations) in failing {
         println!("seed {seed} ({:?}), again with ESKER_SIM_SEED={seed}:", Plan::of(*seed).fear);
         for violation in violations.iter().take(5) {
@@ -97,7 +100,8 @@ fn is_noticed(protection: Protection, fear: Fear) {
     for violation in violations.iter().take(3) {
         println!("    {}: {}", violation.checker, violation.what);
     }
-    let sound: Vec<_> = run_many(*seed, 1, false, |seed| Plan::with(seed, fear, None)).failing.into_values().collect();
+    let sound: Vec<_> =
+        run_many(*seed, 1, false, |seed| Plan::with(seed, fear, None)).failing.into_values().collect();
     assert!(sound.is_empty(), "seed {seed} fails with {protection:?} too: {sound:?}");
 }
 

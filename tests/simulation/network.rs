@@ -58,7 +58,13 @@ impl Network {
     }
 
     /// The arrivals of a message that is sent now.
-    pub(crate) fn send(&mut self, now: Duration, from: MachineId, to: MachineId, bytes: Vec<u8>) -> Vec<Arrival> {
+    pub(crate) fn send(
+        &mut self,
+        now: Duration,
+        from: MachineId,
+        to: MachineId,
+        bytes: Vec<u8>,
+    ) -> Vec<Arrival> {
         if self.is_cut(from, to) {
             return Vec::new();
         }

@@ -112,9 +112,13 @@ impl Fear {
             Fear::BlindWriters => &[(K::LossyNetwork, 10), (K::Isolate, 10)],
             Fear::Absence => &[(K::Stop, 30), (K::Kill, 30), (K::Isolate, 30), (K::Pause, 20)],
             Fear::Crashes => &[(K::PowerLoss, 60), (K::Kill, 40), (K::PowerLossOfAll, 20)],
-            Fear::Disks => {
-                &[(K::DiskFull, 15), (K::DiskError, 20), (K::FailedSync, 20), (K::BitFlip, 30), (K::SlowDisk, 15)]
-            }
+            Fear::Disks => &[
+                (K::DiskFull, 15),
+                (K::DiskError, 20),
+                (K::FailedSync, 20),
+                (K::BitFlip, 30),
+                (K::SlowDisk, 15),
+            ],
             Fear::Clocks => &[(K::ClockJump, 60), (K::Pause, 10)],
         }
     }
@@ -210,7 +214,11 @@ impl Plan {
             fastest: Duration::from_micros(100 + dice.below(400)),
             slowest: Duration::from_millis(1 + dice.below(slowest)),
             late: dice.below(40) as u32,
-            lost: if fear == Fear::PartialWrites { 20 + dice.below(120) as u32 } else { dice.below(20) as u32 },
+            lost: if fear == Fear::PartialWrites {
+                20 + dice.below(120) as u32
+            } else {
+                dice.below(20) as u32
+            },
             twice: dice.below(40) as u32,
             damaged: if dice.chance(300) { dice.below(8) as u32 } else { 0 },
         };

@@ -2,14 +2,12 @@
 //!
 //! Each request must be answered by its deadline and a little more, unless its coordinator ended or was paused meanwhile.
 
-use crate::history::{
-    Acknowledged, Found, KeyIndex, MachineId, OpId, Outcome, Read, Write, value_hash,
-};
+use crate::history::{Acknowledged, Found, KeyIndex, MachineId, OpId, Outcome, Read, Write, value_hash};
 use crate::trace::short;
 use crate::world::{Happening, World};
+use esker::Durability;
 use esker_cluster::coordinator::{Operation, Request, Response};
 use esker_cluster::store::Change;
-use esker::Durability;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -48,8 +46,12 @@ impl World {
         if !self.busy {
             return;
         }
-        let running: Vec<MachineId> =
-            self.machines.iter().filter(|machine| machine.process.is_some()).map(|machine| machine.id).collect();
+        let running: Vec<MachineId> = self
+            .machines
+            .iter()
+            .filter(|machine| machine.process.is_some())
+            .map(|machine| machine.id)
+            .collect();
         if running.is_empty() {
             let thinks = self.clients.thinks(client) + Duration::from_millis(50);
             self.after(thinks, Happening::Client(client));
@@ -62,9 +64,17 @@ impl World {
     }
 
     /// Asks a node for something.
-    pub(crate) fn ask(&mut self, client: Option<usize>, op: OpId, key: KeyIndex, machine: MachineId, request: Request) {
+    pub(crate) fn ask(
+        &mut self,
+        client: Option<usize>,
+        op: OpId,
+        key: KeyIndex,
+        machine: MachineId,
+        request: Request,
+    ) {
         let now = self.now;
-        self.trace.note(now, || format!("client {client:?} asks machine {machine}: {op} {}", short(&request)));
+        self.trace
+            .note(now, || format!("client {client:?} asks machine {machine}: {op} {}", short(&request)));
         let who = client.unwrap_or(usize::MAX);
         let read = match &request.operation {
             Operation::Write { change, context, .. } => {
@@ -105,9 +115,13 @@ impl World {
     pub(crate) fn answered(&mut self, machine: MachineId, op: OpId, response: Response) {
         self.trace.note(self.now, || format!("machine {machine} answers {op}: {}", short(&response)));
         let Some(waiting) = self.requests.waiting.remove(&op) else {
-            let known = self.history.writes.contains_key(&op) || self.history.reads.iter().any(|read| read.id == op);
+            let known =
+                self.history.writes.contains_key(&op) || self.history.reads.iter().any(|read| read.id == op);
             if !known {
-                self.violated("every request is answered once", format!("machine {machine} answered {op}, which nobody asked"));
+                self.violated(
+                    "every request is answered once",
+                    format!("machine {machine} answered {op}, which nobody asked"),
+                );
             }
             return;
         };
@@ -126,7 +140,10 @@ impl World {
                     }
                     Response::Rejected(why) => Outcome::Refused(why.to_string()),
                     other => {
-                        self.violated("every request is answered once", format!("read {op} was answered by {other:?}"));
+                        self.violated(
+                            "every request is answered once",
+                            format!("read {op} was answered by {other:?}"),
+                        );
                         Outcome::Refused(String::new())
                     }
                 };
@@ -143,7 +160,10 @@ impl World {
                     Response::Rejected(why) => Outcome::Refused(why.to_string()),
                     Response::Unknown { why, .. } => Outcome::Unknown(why),
                     other => {
-                        self.violated("every request is answered once", format!("write {op} was answered by {other:?}"));
+                        self.violated(
+                            "every request is answered once",
+                            format!("write {op} was answered by {other:?}"),
+                        );
                         Outcome::Unknown(String::new())
                     }
                 };
@@ -165,7 +185,10 @@ impl World {
             && machine.resumed_at < waiting.call;
         self.trace.note(self.now, || format!("nobody answers {op}"));
         if ran {
-            let what = format!("machine {} ran all the time and did not answer {op} by its deadline", waiting.machine);
+            let what = format!(
+                "machine {} ran all the time and did not answer {op} by its deadline",
+                waiting.machine
+            );
             self.violated("every request is answered once", what);
         }
         self.next_turn(waiting.client);

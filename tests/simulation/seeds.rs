@@ -35,14 +35,20 @@ pub(crate) fn run_seed(plan: Plan) -> (Vec<Violation>, u64) {
         Ok(ended) => (ended.violations, ended.events),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
-            let what = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
+            let what =
+                text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
             (vec![Violation { checker: "nothing panics", what }], 0)
         }
     }
 }
 
 /// Runs `count` seeds from `first` on. Ends early after a failing one if `until_one_fails`.
-pub(crate) fn run_many(first: u64, count: u64, until_one_fails: bool, plan_of: impl Fn(u64) -> Plan + Sync) -> Report {
+pub(crate) fn run_many(
+    first: u64,
+    count: u64,
+    until_one_fails: bool,
+    plan_of: impl Fn(u64) -> Plan + Sync,
+) -> Report {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (next, done, events, enough) =
         (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));

@@ -43,7 +43,8 @@ impl Clients {
     pub(crate) fn new(plan: &Plan, dice: &mut Dice) -> Clients {
         let clients =
             (0..plan.clients).map(|_| Client { dice: dice.fork(), contexts: BTreeMap::new() }).collect();
-        let keys = (0..plan.hot_keys + plan.cold_keys).map(|key| Slice::from(format!("key/{key}").into_bytes()));
+        let keys =
+            (0..plan.hot_keys + plan.cold_keys).map(|key| Slice::from(format!("key/{key}").into_bytes()));
         Clients { plan: plan.clone(), clients, keys: keys.collect(), last_op: 0 }
     }
 
@@ -88,7 +89,8 @@ impl Clients {
         let hot = plan.cold_keys == 0 || dice.chance(700);
         let key = if hot { dice.index(plan.hot_keys) } else { plan.hot_keys + dice.index(plan.cold_keys) };
         let reads = dice.chance(plan.reads);
-        let known = contexts.get(&key).map(|(fresh, stale)| if dice.chance(800) { fresh } else { stale }.clone());
+        let known =
+            contexts.get(&key).map(|(fresh, stale)| if dice.chance(800) { fresh } else { stale }.clone());
         let operation = if reads {
             // Read-your-writes, for those who ask for it.
             let context = known.filter(|_| dice.chance(100));

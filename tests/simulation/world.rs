@@ -15,9 +15,9 @@ use crate::trace::{Keep, Trace};
 use crate::workload::Clients;
 use esker_cluster::causality::VectorClock;
 use esker_cluster::coordinator::Request;
-use esker_cluster::{Address, Event, RequestId, Ticket};
 use esker_cluster::formation::ClusterState;
 use esker_cluster::store::{StoreOperation, StoreOutcome};
+use esker_cluster::{Address, Event, RequestId, Ticket};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -65,6 +65,9 @@ impl Happening {
     }
 }
 
+/// A schedule with more events than this is one that does not end.
+const MOST_EVENTS: u64 = 300_000;
+
 /// One schedule.
 pub(crate) struct World {
     pub(crate) plan: Plan,
@@ -85,6 +88,8 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     /// Whether clients and faults go on.
     pub(crate) busy: bool,
+    /// Whether everything was set right at the end.
+    pub(crate) healed: bool,
     pub(crate) events: u64,
 }
 
@@ -113,6 +118,7 @@ impl World {
             history: History { keys, ..History::default() },
             trace: Trace::new(keep),
             busy: false,
+            healed: false,
             events: 0,
             plan,
         }
@@ -149,6 +155,11 @@ impl World {
                 }
             }
             self.events += 1;
+            if self.events == MOST_EVENTS {
+                self.violated("a cluster comes to rest", format!("{MOST_EVENTS} events, and more to come"));
+                self.queue.clear();
+                return false;
+            }
             self.happen(happening);
         }
         self.now = self.now.max(end);
@@ -162,8 +173,12 @@ impl World {
             Happening::Ask { machine, life, op, request } => {
                 self.step(machine, life, Event::Request { id: RequestId(op), request: *request });
             }
-            Happening::Run { machine, life, ticket, operation } => self.run_operation(machine, life, ticket, *operation),
-            Happening::Stored { machine, life, ticket, outcome } => self.stored(machine, life, ticket, *outcome),
+            Happening::Run { machine, life, ticket, operation } => {
+                self.run_operation(machine, life, ticket, *operation)
+            }
+            Happening::Stored { machine, life, ticket, outcome } => {
+                self.stored(machine, life, ticket, *outcome)
+            }
             Happening::Background { machine, life } => self.background(machine, life),
             Happening::Peer { machine, life, address, found } => self.peer(machine, life, address, found),
             Happening::Client(client) => self.client(client),

@@ -179,6 +179,8 @@ impl Handoff {
             if directory.address(*node) == Some(address) {
                 replay.under_way.clear();
                 replay.after = None;
+                // A list that is under way began further on, and is not one of all.
+                replay.kept_since = true;
                 replay.not_before = now + BACK_OFF;
             }
         }

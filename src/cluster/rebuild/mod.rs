@@ -103,7 +103,9 @@ impl Rebuild {
         // A source that cannot be reached is asked when something says that it can.
         self.sources
             .iter()
-            .filter(|(node, source)| !source.done && source.storing.is_none() && directory.is_reachable(**node))
+            .filter(|(node, source)| {
+                !source.done && source.storing.is_none() && directory.is_reachable(**node)
+            })
             .map(|(_, source)| source.not_before)
             .min()
     }

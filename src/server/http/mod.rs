@@ -1,6 +1,5 @@
 //! What is asked for over HTTP: whether the server lives and is ready, its metrics, and its status.
 
-use crate::database::Target;
 use crate::metrics;
 use crate::server::Server;
 use axum::Router;
@@ -54,11 +53,7 @@ fn status_of(server: &Server) -> Value {
         .iter()
         .enumerate()
         .map(|(number, database)| {
-            let kind = match database.target() {
-                Target::Plain(_) => "plain",
-                Target::Replicated(_) => "replicated",
-            };
-            json!({ "number": number, "keyspace": database.name, "kind": kind })
+            json!({ "number": number, "keyspace": database.name, "kind": database.target().kind() })
         })
         .collect();
     let addresses = server.addresses.get().map(|at| json!({ "resp": at.resp, "http": at.http }));

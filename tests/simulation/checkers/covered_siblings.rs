@@ -38,7 +38,9 @@ fn judge(
     for mint in history.mints_of(key).filter(|mint| clock.covers(mint.dot)) {
         // Of a delete that may be one of several it is not known what it had seen.
         let [id] = mint.writes[..] else { continue };
-        let Some(context) = history.writes.get(&id).and_then(|write| write.context.as_ref()) else { continue };
+        let Some(context) = history.writes.get(&id).and_then(|write| write.context.as_ref()) else {
+            continue;
+        };
         for dot in dots.iter().filter(|dot| **dot != mint.dot && context.covers(**dot)) {
             found.insert(format!("{}: {dot:?} stayed, and write {id} had seen it", place()));
         }

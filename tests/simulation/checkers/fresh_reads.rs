@@ -41,7 +41,10 @@ pub(super) fn check(history: &History) -> Vec<String> {
             };
             if history.lost_between(write.key, write.call, until, excuses) == 0 {
                 let write = name(history, write);
-                found.push(format!("read {} began after {write} was acknowledged, and does not know of it", read.id));
+                found.push(format!(
+                    "read {} began after {write} was acknowledged, and does not know of it",
+                    read.id
+                ));
             }
         }
     }

@@ -4,7 +4,10 @@ use crate::history::History;
 
 pub(super) fn check(history: &History) -> Vec<String> {
     let left = history.hints_left.iter();
-    left.map(|(holder, target, count)| format!("machine {holder} still keeps {count} hints for machine {target}")).collect()
+    left.map(|(holder, target, count)| {
+        format!("machine {holder} still keeps {count} hints for machine {target}")
+    })
+    .collect()
 }
 
 #[cfg(test)]

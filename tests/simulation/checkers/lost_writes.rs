@@ -82,7 +82,9 @@ fn gave_way(history: &History, write: &Write, dot: Dot, clock: &VectorClock) -> 
     let last_wins = history.keys[write.key].mode == ConflictMode::LastWriteWins;
     let replaced = |mint: &Mint| history.replaces(mint, dot) && history.may_follow(mint, write);
     // A write that its store had would have got a lower dot.
-    let had = |other: Dot| history.mints_of(write.key).any(|mint| mint.dot == dot && mint.before.clock.covers(other));
+    let had = |other: Dot| {
+        history.mints_of(write.key).any(|mint| mint.dot == dot && mint.before.clock.covers(other))
+    };
     let won = |mint: &Mint| last_wins && mint.dot.age() > dot.age() && !had(mint.dot);
     history.mints_of(write.key).any(|mint| clock.covers(mint.dot) && (replaced(mint) || won(mint)))
 }

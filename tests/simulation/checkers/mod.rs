@@ -31,8 +31,8 @@ pub(crate) const ALL: &[Checker] = &[
 
 /// What all checkers find, after what was seen to be wrong on the way.
 pub(crate) fn check(history: &History) -> Vec<Violation> {
-    let found = ALL.iter().flat_map(|(checker, check)| {
-        check(history).into_iter().map(|what| Violation { checker, what })
-    });
+    let found = ALL
+        .iter()
+        .flat_map(|(checker, check)| check(history).into_iter().map(|what| Violation { checker, what }));
     history.seen.iter().cloned().chain(found).collect()
 }

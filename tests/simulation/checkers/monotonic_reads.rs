@@ -28,7 +28,8 @@ pub(super) fn check(history: &History) -> Vec<String> {
                     continue;
                 }
                 let missing = shown.context.entries().iter().filter(|dot| !later.context.covers(**dot));
-                let missing: Vec<Dot> = missing.copied().filter(|dot| !excused(history, first, second, *dot, n - r2)).collect();
+                let missing: Vec<Dot> =
+                    missing.copied().filter(|dot| !excused(history, first, second, *dot, n - r2)).collect();
                 if !missing.is_empty() {
                     found.push(format!(
                         "read {} of {} saw {missing:?}, and read {} after it did not",
@@ -54,7 +55,9 @@ fn excused(history: &History, first: &Read, second: &Read, dot: Dot, spare: usiz
     let mut had: Vec<usize> = history
         .durable
         .iter()
-        .filter(|durable| durable.key == first.key && Some(durable.at) <= first.ret && durable.clock.covers(dot))
+        .filter(|durable| {
+            durable.key == first.key && Some(durable.at) <= first.ret && durable.clock.covers(dot)
+        })
         .map(|durable| durable.machine)
         .collect();
     had.sort_unstable();

@@ -64,9 +64,8 @@ fn judge(
 }
 
 fn may_stand_beside(history: &History, a: &Mint, b: &Mint) -> bool {
-    let writes = |mint: &Mint| -> Vec<&Write> {
-        mint.writes.iter().filter_map(|id| history.writes.get(id)).collect()
-    };
+    let writes =
+        |mint: &Mint| -> Vec<&Write> { mint.writes.iter().filter_map(|id| history.writes.get(id)).collect() };
     writes(a).iter().any(|of_a| {
         writes(b).iter().any(|of_b| match (of_a.is_over_before(of_b), of_b.is_over_before(of_a)) {
             (true, _) => did_not_see(of_b, b, a.dot),

@@ -59,10 +59,8 @@ impl Story {
 
     /// A store takes write `id`, having `had`.
     pub(super) fn mint(&mut self, id: OpId, at: u64, new: Dot, had: &[(u64, u64)]) {
-        let before = Known {
-            clock: clock(had),
-            siblings: had.iter().map(|(a, c)| (dot(*a, *c), Some(*c))).collect(),
-        };
+        let before =
+            Known { clock: clock(had), siblings: had.iter().map(|(a, c)| (dot(*a, *c), Some(*c))).collect() };
         let seen = self.history.writes[&id].context.clone().unwrap_or_else(|| before.clock.clone());
         let mut after = before.clone();
         after.siblings.retain(|(old, _)| !seen.covers(*old));
