@@ -1,5 +1,5 @@
 //! How many requests three nodes in one process serve. Run by hand:
-//! `cargo test --release -p esker-server --test rpc -- --ignored --nocapture measure`.
+//! `ESKER_MEASURE_SECONDS=5 cargo test --release -p esker-server --test rpc -- --nocapture measure`.
 
 use super::members::{Member, request, three};
 use esker::{Durability, Slice};
