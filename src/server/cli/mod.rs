@@ -5,6 +5,7 @@
 
 mod bench;
 mod checkpoint;
+mod cluster;
 mod compact;
 mod failure;
 mod inspect;
@@ -42,6 +43,7 @@ struct CommandLine {
 #[derive(Subcommand, Debug)]
 enum Command {
     Serve(serve::Serve),
+    Cluster(cluster::Cluster),
     Load(load::Load),
     Get(kv::Get),
     Put(kv::Put),
@@ -62,6 +64,7 @@ impl Command {
     fn run(&self) -> Ended {
         match self {
             Command::Serve(c) => c.run(),
+            Command::Cluster(c) => c.run(),
             Command::Load(c) => c.run(),
             Command::Get(c) => c.run(),
             Command::Put(c) => c.run(),

@@ -21,8 +21,8 @@ use esker::{Db, Keyspace, KeyspaceOptions};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// What the names of companions end in. Keyspaces of such names are not served.
-pub(crate) const RESERVED_SUFFIXES: &[&str] = &[".expiry"];
+/// What the names of companions, and of what is noted beside a keyspace, end in. Keyspaces of such names are not served.
+pub(crate) const RESERVED_SUFFIXES: &[&str] = &[".expiry", ".adopting"];
 
 /// Bits of the hint: 128 KiB.
 const HINT_BITS: usize = 1 << 20;
