@@ -7,6 +7,7 @@ mod bench;
 mod checkpoint;
 mod cluster;
 mod compact;
+mod demo;
 mod failure;
 mod inspect;
 mod kv;
@@ -16,6 +17,7 @@ mod progress;
 mod repair;
 mod scan;
 mod serve;
+mod source;
 mod stats;
 mod store;
 mod verify;
@@ -42,6 +44,7 @@ struct CommandLine {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Demo(demo::Demo),
     Serve(serve::Serve),
     Cluster(cluster::Cluster),
     Load(load::Load),
@@ -63,6 +66,7 @@ enum Command {
 impl Command {
     fn run(&self) -> Ended {
         match self {
+            Command::Demo(c) => c.run(),
             Command::Serve(c) => c.run(),
             Command::Cluster(c) => c.run(),
             Command::Load(c) => c.run(),

@@ -128,14 +128,16 @@ impl Adoption {
         &self,
         name: &str,
         plain: &Arc<PlainKeyspace>,
-        replicated: &Arc<ReplicatedKeyspace>,
+        replicated: &ReplicatedKeyspace,
         max_pair_bytes: u64,
     ) -> Result<(), String> {
+        // The plain pairs go for good, and so must not outlast what replaces them.
+        let replicated = Arc::new(replicated.synced());
         let id =
             replicated.id().ok_or("the cluster does not have the keyspace yet; ask again in a moment")?;
         let said = |error: esker::Error| error.to_string();
         if noted(&plain.db, name).map_err(said)?.is_none() {
-            if !is_empty(replicated, id).await? {
+            if !is_empty(&replicated, id).await? {
                 return Err(format!(
                     "the cluster already has pairs in a keyspace `{name}`, written by way of other nodes; copy the plain one to \
                      another name with `esker scan` and `esker load`, or clear the replicated one with FLUSHDB there"

@@ -16,6 +16,7 @@ mod target;
 
 pub(crate) use adoption::Progress;
 pub(crate) use entry::{Change, Entry, Expiry, now_ms};
+pub(crate) use expiry::Companion;
 pub(crate) use glob::Glob;
 pub(crate) use locks::Stripes;
 pub(crate) use plain::{ADOPTING, PlainKeyspace, hash};
