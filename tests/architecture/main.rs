@@ -169,7 +169,10 @@ const CLUSTER_FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// The houses: where each stands, and its floors.
-const HOUSES: &[(&str, &[(&str, &[&str])])] = &[("src/engine/", FLOORS), ("src/cluster/", CLUSTER_FLOORS)];
+const HOUSES: &[(&str, Floors)] = &[("src/engine/", FLOORS), ("src/cluster/", CLUSTER_FLOORS)];
+
+/// Rooms, each with those below it that it may import.
+type Floors = &'static [(&'static str, &'static [&'static str])];
 
 /// The crates of the workspace, with those that their production code may use.
 const CRATES: &[(&str, &[&str])] = &[

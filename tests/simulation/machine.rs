@@ -9,7 +9,7 @@ use esker_cluster::causality::VectorClock;
 use esker_cluster::formation::kept;
 use esker_cluster::store::{Continuity, Store, StoreConfig};
 use esker_cluster::{Address, Moment, Ticket};
-use esker_cluster::{Node, NodeConfig};
+use esker_cluster::{Node, NodeConfig, Protection};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +64,8 @@ pub(crate) struct Machine {
     pub(crate) copy: Option<SimEnv>,
     /// Bits of the directory were flipped.
     pub(crate) spoiled: bool,
+    /// Its node answers whatever its directory went through.
+    pub(crate) trusts_itself: bool,
     /// It is a copy of another machine's directory, started beside it.
     pub(crate) twin: bool,
     /// Where it knows that connections broke.
@@ -92,6 +94,7 @@ impl Machine {
             resumed_at: Duration::ZERO,
             copy: None,
             spoiled: false,
+            trusts_itself: false,
             twin: false,
             lost: BTreeSet::new(),
             broken: None,
@@ -145,6 +148,7 @@ impl Machine {
         config.partitions = 16;
         config.mode = plan.mode;
         config.unprotected = plan.unprotected;
+        self.trusts_itself = plan.unprotected == Some(Protection::Incarnations);
         let node = Node::new(config, store.identity(), state, hints, dice.next(), moment);
         self.process = Some(Process {
             node,
@@ -162,7 +166,7 @@ impl Machine {
     pub(crate) fn is_ready(&self) -> bool {
         self.process.as_ref().is_some_and(|process| {
             let identity = process.store.identity();
-            identity.cluster != 0 && identity.ready
+            identity.cluster != 0 && (identity.ready || self.trusts_itself)
         })
     }
 

@@ -7,7 +7,7 @@ use crate::trace::Keep;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// What many seeds gave.
@@ -42,22 +42,16 @@ pub(crate) fn run_seed(plan: Plan) -> (Vec<Violation>, u64) {
     }
 }
 
-/// Runs `count` seeds from `first` on. Ends early after a failing one if `until_one_fails`.
-pub(crate) fn run_many(
-    first: u64,
-    count: u64,
-    until_one_fails: bool,
-    plan_of: impl Fn(u64) -> Plan + Sync,
-) -> Report {
+/// Runs `count` seeds from `first` on.
+pub(crate) fn run_many(first: u64, count: u64, plan_of: impl Fn(u64) -> Plan + Sync) -> Report {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let (next, done, events, enough) =
-        (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let (next, done, events) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     let failing = Mutex::new(BTreeMap::new());
     let began = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while !enough.load(Ordering::Relaxed) {
+                loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + count {
                         break;
@@ -67,7 +61,6 @@ pub(crate) fn run_many(
                     events.fetch_add(happened, Ordering::Relaxed);
                     if !violations.is_empty() {
                         failing.lock().unwrap().insert(seed, violations);
-                        enough.fetch_or(until_one_fails, Ordering::Relaxed);
                     }
                 }
             });

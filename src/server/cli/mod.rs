@@ -5,7 +5,9 @@
 
 mod bench;
 mod checkpoint;
+mod cluster;
 mod compact;
+mod demo;
 mod failure;
 mod inspect;
 mod kv;
@@ -15,6 +17,7 @@ mod progress;
 mod repair;
 mod scan;
 mod serve;
+mod source;
 mod stats;
 mod store;
 mod verify;
@@ -41,7 +44,9 @@ struct CommandLine {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Demo(demo::Demo),
     Serve(serve::Serve),
+    Cluster(cluster::Cluster),
     Load(load::Load),
     Get(kv::Get),
     Put(kv::Put),
@@ -61,7 +66,9 @@ enum Command {
 impl Command {
     fn run(&self) -> Ended {
         match self {
+            Command::Demo(c) => c.run(),
             Command::Serve(c) => c.run(),
+            Command::Cluster(c) => c.run(),
             Command::Load(c) => c.run(),
             Command::Get(c) => c.run(),
             Command::Put(c) => c.run(),

@@ -37,6 +37,11 @@ impl ReplicatedKeyspace {
         ReplicatedKeyspace { node, name: name.to_owned(), durability, timeout }
     }
 
+    /// The same keyspace, with writes that survive a power loss.
+    pub(crate) fn synced(&self) -> ReplicatedKeyspace {
+        ReplicatedKeyspace::new(self.node.clone(), &self.name, Durability::Synced, self.timeout)
+    }
+
     /// The keyspace's number. `None` while the node is not part of a cluster that has it.
     pub(crate) fn id(&self) -> Option<KeyspaceId> {
         self.node.keyspace(&self.name).map(|keyspace| keyspace.id)

@@ -154,8 +154,8 @@ fn start_node(
     config: &Config,
     bound: Addresses,
 ) -> Result<(NodeHandle, oneshot::Receiver<String>), ServeError> {
-    let mut store = StoreConfig::default();
-    store.memory_budget = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
+    let memory_budget = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
+    let store = StoreConfig { memory_budget, ..StoreConfig::default() };
     let opened = node::open(&config.data, store).map_err(ServeError::Store)?;
     for torn in &opened.store.db().recovery().torn {
         tracing::warn!(
