@@ -118,8 +118,9 @@ impl Story<'_> {
         let pairs: Vec<(&str, &str)> = CHARACTERS.lines().filter_map(|line| line.split_once('\t')).collect();
         let batches: Vec<&[(&str, &str)]> = pairs.chunks(PAIRS_AT_ONCE).collect();
         let (began, count) = (Instant::now(), self.count());
-        let write = |node: usize| -> io::Result<()> {
-            let mut client = Client::connect(self.resp(node))?;
+        let ports: Vec<u16> = (0..count).map(|node| self.resp(node)).collect();
+        let write = |node: usize, port: u16| -> io::Result<()> {
+            let mut client = Client::connect(port)?;
             for batch in batches.iter().skip(node).step_by(count) {
                 let words = batch.iter().flat_map(|(key, value)| [*key, *value]);
                 client.ask(&std::iter::once("MSET").chain(words).collect::<Vec<_>>())?;
@@ -127,7 +128,12 @@ impl Story<'_> {
             Ok(())
         };
         let written: Vec<io::Result<()>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..count).map(|node| scope.spawn(move || write(node))).collect();
+            let write = &write;
+            let threads: Vec<_> = ports
+                .iter()
+                .enumerate()
+                .map(|(node, &port)| scope.spawn(move || write(node, port)))
+                .collect();
             threads
                 .into_iter()
                 .map(|t| t.join().unwrap_or_else(|_| Err(io::Error::other("it panicked"))))
