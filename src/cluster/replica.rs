@@ -26,6 +26,8 @@ struct Pending {
     asker: Address,
     question: QuestionId,
     kind: Kind,
+    /// For whom a copy is kept, if this node stands in for somebody.
+    stands_in_for: Option<NodeId>,
 }
 
 #[derive(Debug)]
@@ -108,7 +110,10 @@ impl Replica {
         }
         let operation = StoreOperation::Read { keyspace: key.0, key: key.1.clone(), bodies };
         let ticket = out.store(Room::Replica, operation);
-        self.pending.insert(ticket, Pending { asker: asker.clone(), question, kind: Kind::Read(key) });
+        self.pending.insert(
+            ticket,
+            Pending { asker: asker.clone(), question, kind: Kind::Read(key), stands_in_for: None },
+        );
     }
 
     pub(crate) fn write(
@@ -130,10 +135,17 @@ impl Replica {
             wall_millis: out.now.wall_millis,
         };
         let ticket = out.store(Room::Replica, operation);
+        let stands_in_for = match copy {
+            Copy::For(target) => Some(target),
+            Copy::Own => None,
+        };
         if copy == Copy::Own {
             self.unsettled.entry(key.clone()).or_default().writes.insert(ticket);
         }
-        self.pending.insert(ticket, Pending { asker: asker.clone(), question, kind: Kind::Write(key) });
+        self.pending.insert(
+            ticket,
+            Pending { asker: asker.clone(), question, kind: Kind::Write(key), stands_in_for },
+        );
     }
 
     pub(crate) fn mint(&mut self, mint: Mint, out: &mut Outbox<'_>) {
@@ -152,7 +164,10 @@ impl Replica {
             self.unsettled.entry((keyspace, key.clone())).or_default().writes.insert(ticket);
         }
         let asker = out.sender.reply_to.clone();
-        self.pending.insert(ticket, Pending { asker, question, kind: Kind::Mint((keyspace, key)) });
+        self.pending.insert(
+            ticket,
+            Pending { asker, question, kind: Kind::Mint((keyspace, key)), stands_in_for: None },
+        );
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
@@ -179,7 +194,15 @@ impl Replica {
             bodies,
         };
         let ticket = out.store(Room::Replica, operation);
-        self.pending.insert(ticket, Pending { asker: asker.clone(), question, kind: Kind::Page(replica) });
+        self.pending.insert(
+            ticket,
+            Pending { asker: asker.clone(), question, kind: Kind::Page(replica), stands_in_for: None },
+        );
+    }
+
+    /// For whom the operation keeps a copy, if it does.
+    pub(crate) fn stands_in_for(&self, ticket: Ticket) -> Option<NodeId> {
+        self.pending.get(&ticket).and_then(|pending| pending.stands_in_for)
     }
 
     /// The outcome of an operation of this room.
@@ -221,7 +244,7 @@ impl Replica {
     }
 
     fn failed(&mut self, ticket: Ticket, failure: StoreFailure, out: &mut Outbox<'_>) -> Option<Told> {
-        let Pending { asker, question, kind } = self.pending.remove(&ticket)?;
+        let Pending { asker, question, kind, .. } = self.pending.remove(&ticket)?;
         if let StoreFailure::ReadOnly(why) = &failure {
             self.read_only = Some(why.clone());
         }
@@ -243,7 +266,7 @@ impl Replica {
 
     /// A write of this room is durable, or never will be.
     pub(crate) fn durable(&mut self, ticket: Ticket, result: Result<(), StoreFailure>, out: &mut Outbox<'_>) {
-        let Some(Pending { asker, question, kind }) = self.pending.remove(&ticket) else { return };
+        let Some(Pending { asker, question, kind, .. }) = self.pending.remove(&ticket) else { return };
         if let Err(failure) = &result {
             self.read_only = Some(failure.to_string());
         }

@@ -20,3 +20,4 @@ mod runtime;
 mod server;
 
 pub use cli::main;
+pub use resp::fuzz_requests;

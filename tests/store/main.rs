@@ -138,6 +138,23 @@ fn a_submitted_write_is_visible_at_once_and_durable_later() {
 }
 
 #[test]
+fn a_submitted_write_that_the_log_cannot_take_is_visible_and_its_handle_says_the_rest() {
+    use esker::testing::{Fault, SimEnv};
+    for durability in [Durability::Buffered, Durability::Synced] {
+        let env = SimEnv::new();
+        let db = Db::builder().env(Arc::new(env.clone())).open("store").unwrap();
+        env.fail_from(env.calls(), Fault::NoSpace);
+        let mut batch = WriteBatch::new();
+        batch.put("key", "value");
+        let commit = db.submit(&batch, WriteOptions::new(durability)).unwrap();
+        assert_eq!(db.get("key").unwrap().unwrap(), "value");
+        assert!(commit.wait().is_err());
+        assert!(matches!(commit.poll(), Some(Err(_))), "{durability:?}");
+        assert!(db.submit(&batch, WriteOptions::new(durability)).is_err(), "what is refused is not visible");
+    }
+}
+
+#[test]
 fn handles_outlive_each_other_and_a_closed_store_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();

@@ -100,7 +100,8 @@ pub(crate) struct Surroundings<'a> {
 /// Takes requests from their fan-out to their answers.
 #[derive(Debug, Default)]
 pub(crate) struct Coordinator {
-    tasks: BTreeMap<TaskId, (Task, Duration)>,
+    /// Boxed, for a map moves its entries about, and a task is long.
+    tasks: BTreeMap<TaskId, (Box<Task>, Duration)>,
     asked: BTreeMap<QuestionId, Asked>,
     timers: BTreeSet<(Duration, TaskId)>,
     latencies: Latencies,
@@ -158,7 +159,7 @@ impl Coordinator {
             self.open -= 1;
         }
         if let Some(task) = begun {
-            self.keep(id, task);
+            self.keep(id, Box::new(task));
         }
     }
 
@@ -184,8 +185,8 @@ impl Coordinator {
     }
 
     /// Keeps a task until it hears something.
-    fn keep(&mut self, id: TaskId, task: Task) {
-        let wake = match &task {
+    fn keep(&mut self, id: TaskId, task: Box<Task>) {
+        let wake = match &*task {
             Task::Read(task) => task.wake(),
             Task::Write(task) => task.wake(),
             Task::Forward(task) => task.wake(),
@@ -228,7 +229,7 @@ impl Coordinator {
         }
         match progress {
             Progress::Going => self.keep(id, task),
-            Progress::Becomes(task) => self.keep(id, *task),
+            Progress::Becomes(task) => self.keep(id, task),
             Progress::Done => {}
         }
     }

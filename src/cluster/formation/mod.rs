@@ -281,10 +281,11 @@ impl Formation {
 
     /// When it wants to be called again.
     pub(crate) fn next_timer(&self) -> Option<Duration> {
-        let waits = self.state.is_none()
-            || (self.is_sealed() && !self.confirmed)
-            || self.seal_wanted && !self.is_open();
-        (!self.queue.is_empty() || waits).then_some(self.next_try)
+        // What waits for the store needs no timer: its outcome comes as an event.
+        let begins = self.under_way.is_none() && (self.state.is_none() || !self.queue.is_empty());
+        let asks_again = self.state.is_some()
+            && ((self.is_sealed() && !self.confirmed) || (self.seal_wanted && !self.is_sealed()));
+        (begins || asks_again).then_some(self.next_try)
     }
 
     /// Tells everybody the state, and that it is kept here.

@@ -28,7 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What is kept for one target, and how far its replay has come.
 #[derive(Debug, Default)]
 struct Replay {
+    /// About how many there are; not 0 before a list of all of them was empty.
     waiting: u64,
+    /// Whether a hint may have been kept since the store was asked for the list.
+    kept_since: bool,
     /// The last hint listed, where the next batch begins.
     after: Option<HintKey>,
     listing: Option<Ticket>,
@@ -85,12 +88,14 @@ impl Handoff {
         };
         let ticket = out.store(Room::Handoff, operation);
         self.tickets.insert(ticket, target);
-        self.targets.entry(target).or_default().waiting += 1;
+        self.kept(target);
     }
 
     /// A set was kept for `target` by another way: as a fallback.
     pub(crate) fn kept(&mut self, target: NodeId) {
-        self.targets.entry(target).or_default().waiting += 1;
+        let replay = self.targets.entry(target).or_default();
+        replay.waiting += 1;
+        replay.kept_since = true;
     }
 
     pub(crate) fn stored(
@@ -102,10 +107,13 @@ impl Handoff {
         out: &mut Outbox<'_>,
     ) {
         let Some(node) = self.tickets.remove(&ticket) else { return };
-        let Some(replay) = self.targets.get_mut(&node) else { return };
+        // A hint may come to be kept after a list was empty.
+        let replay = self.targets.entry(node).or_default();
         match outcome {
             StoreOutcome::Hinted { waiting, overflowed } => {
-                replay.waiting = waiting;
+                // Operations are run in any order, and their outcomes heard in another.
+                replay.waiting = waiting.max(1);
+                replay.kept_since = true;
                 self.overflowed += u64::from(overflowed);
             }
             StoreOutcome::Hints(hints) if replay.listing == Some(ticket) => {
@@ -114,7 +122,7 @@ impl Handoff {
                     // All were listed; those that are left came later, or their keys could not be read now.
                     let all = replay.after.take().is_none();
                     replay.not_before = out.now.monotonic + BACK_OFF;
-                    if all {
+                    if all && !replay.kept_since {
                         replay.waiting = 0;
                     }
                     return;
@@ -171,6 +179,8 @@ impl Handoff {
             if directory.address(*node) == Some(address) {
                 replay.under_way.clear();
                 replay.after = None;
+                // A list that is under way began further on, and is not one of all.
+                replay.kept_since = true;
                 replay.not_before = now + BACK_OFF;
             }
         }
@@ -192,6 +202,7 @@ impl Handoff {
             let operation = StoreOperation::Hints { target: node, after: replay.after.clone(), limit: BATCH };
             let ticket = out.store(Room::Handoff, operation);
             replay.listing = Some(ticket);
+            replay.kept_since = false;
             self.tickets.insert(ticket, node);
         }
     }
@@ -200,16 +211,13 @@ impl Handoff {
     pub(crate) fn next_timer(&self, directory: &Directory) -> Option<Duration> {
         let open =
             self.targets.iter().filter(|(node, replay)| replay.waiting > 0 && directory.is_writable(**node));
-        let timer = |replay: &Replay| {
-            if replay.listing.is_some() {
-                replay.asked_at + PATIENCE
-            } else if replay.under_way.is_empty() {
-                replay.not_before
-            } else {
-                replay.asked_at + PATIENCE
-            }
+        // A list that the store was asked for needs no timer: it comes as an event.
+        let timer = |replay: &Replay| match replay.under_way.is_empty() {
+            true if replay.listing.is_some() => None,
+            true => Some(replay.not_before),
+            false => Some(replay.asked_at + PATIENCE),
         };
-        open.map(|(_, replay)| timer(replay)).min()
+        open.filter_map(|(_, replay)| timer(replay)).min()
     }
 
     /// Says that a target has everything, once.

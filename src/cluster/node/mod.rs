@@ -66,10 +66,15 @@ pub struct Node {
     /// The same, the oldest first.
     taken_at: VecDeque<(Duration, (Address, QuestionId))>,
     adopting: Option<(Ticket, Identity)>,
+    /// When timers were looked at last.
+    ticked_at: Duration,
     local: VecDeque<Message>,
     /// Why the node takes part no more.
     over: Option<String>,
 }
+
+/// The least time between two looks at the timers.
+const TICK_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a handed-over write is remembered.
 const REMEMBER: Duration = Duration::from_secs(120);
@@ -137,6 +142,7 @@ impl Node {
             taken: BTreeSet::new(),
             taken_at: VecDeque::new(),
             adopting: None,
+            ticked_at: Duration::ZERO,
             local: VecDeque::new(),
             over: None,
             config,
@@ -169,6 +175,10 @@ impl Node {
         match event {
             Event::Tick => {}
             Event::Request { id, request } => self.request(now, Origin::client(id), request, effects),
+            Event::Seal => {
+                let mut out = outbox!(self, now, effects);
+                self.formation.want_seal(self.identity.node, &mut out);
+            }
             Event::Received(envelope) => self.receive(now, envelope, effects),
             Event::Stored { ticket, outcome } => self.stored(now, ticket, outcome, effects),
             Event::Durable { ticket, result } => self.durable(now, ticket, result, effects),
@@ -220,18 +230,20 @@ impl Node {
             self.coordinator.next_timer(),
             self.formation.next_timer(),
             self.handoff.next_timer(&self.directory),
-            self.rebuild.as_ref().and_then(Rebuild::next_timer),
+            self.rebuild.as_ref().and_then(|rebuild| rebuild.next_timer(&self.directory)),
             self.membership.as_ref().map(|membership| at + membership.next_wake(at)),
-            self.parked.front().map(|parked| parked.until),
+            self.parked.iter().map(|parked| parked.until).min(),
             (!self.settled).then_some(self.settle_at),
         ];
         for timer in timers.into_iter().flatten() {
             wake = wake.min(timer.max(at));
         }
-        wake
+        // A timer whose cause lasts is looked at again, but not without a pause.
+        wake.max(self.ticked_at + TICK_PAUSE)
     }
 
     fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.ticked_at = now.monotonic;
         self.tick_membership(now, effects);
         if !self.settled && now.monotonic >= self.settle_at {
             self.settled = true;

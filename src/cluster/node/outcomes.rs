@@ -21,6 +21,10 @@ impl Node {
         let mut out = outbox!(self, now, effects);
         match room_of(ticket.0) {
             Some(Room::Replica) => {
+                // Only from here on a list of the target's hints shows it.
+                if let Some(target) = self.replica.stands_in_for(ticket) {
+                    self.handoff.kept(target);
+                }
                 if let Some(told) = self.replica.stored(ticket, outcome, &self.directory, &mut out) {
                     self.coordinator.told(told, &mut around!(self), &mut out);
                 }

@@ -46,7 +46,9 @@ impl Node {
             return;
         }
         if self.formation.is_open() {
-            for Parked { origin, request, .. } in std::mem::take(&mut self.parked) {
+            for Parked { origin, mut request, until } in std::mem::take(&mut self.parked) {
+                // The client has waited already: what is left is all that it waits for.
+                request.timeout = until.saturating_sub(now.monotonic).max(Duration::from_millis(1));
                 let mut out = outbox!(self, now, effects);
                 self.coordinator.request(origin, request, &mut around!(self), &mut out);
             }

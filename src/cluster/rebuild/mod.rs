@@ -99,11 +99,14 @@ impl Rebuild {
         }
     }
 
-    pub(crate) fn next_timer(&self) -> Option<Duration> {
+    pub(crate) fn next_timer(&self, directory: &Directory) -> Option<Duration> {
+        // A source that cannot be reached is asked when something says that it can.
         self.sources
-            .values()
-            .filter(|source| !source.done && source.storing.is_none())
-            .map(|s| s.not_before)
+            .iter()
+            .filter(|(node, source)| {
+                !source.done && source.storing.is_none() && directory.is_reachable(**node)
+            })
+            .map(|(_, source)| source.not_before)
             .min()
     }
 

@@ -385,10 +385,12 @@ impl Db {
         }
         let committed = core.write_visible(None, &ops, options)?;
         let (lsn, durability) = (committed.lsn, options.durability);
+        // The write is visible: an error here would say that it is not. If the log cannot take it, the store is read-only
+        // from now on, and the handle says so.
         let is_done = match durability {
-            Durability::Buffered => core.committer.write_without_waiting(lsn)?,
+            Durability::Buffered => core.committer.write_without_waiting(lsn).unwrap_or(false),
             Durability::Synced => {
-                core.committer.write_large_tail(lsn)?;
+                drop(core.committer.write_large_tail(lsn));
                 false
             }
         };

@@ -99,12 +99,18 @@ impl Default for Config {
             client_write_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(10),
-            threads: std::thread::available_parallelism().map_or(2, usize::from),
+            threads: default_threads(),
             log: tracing::Level::INFO,
             password: None,
             users: Vec::new(),
         }
     }
+}
+
+/// Flush, compaction and syncs have threads of their own, which want a processor too. And a request costs less if the thread that
+/// was told of it answers it than if another one is woken.
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1))
 }
 
 /// Why the server cannot start like this: a sentence that says which option, from where, and what to do.

@@ -269,7 +269,7 @@ pub(crate) const OPTIONS: &[OptionInfo] = &[
     option!(
         "threads",
         "number",
-        "Threads that serve connections. The default is one for each processor.",
+        "Threads that serve connections. The default leaves a processor to flush, compaction and syncs.",
         |c, v| value::number(v.text()?, 1, 1024).map(|n| c.threads = n as usize),
         |c| c.threads.to_string()
     ),

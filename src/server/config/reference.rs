@@ -38,7 +38,7 @@ fn reference() -> String {
     let defaults = Config::default();
     for option in OPTIONS {
         let default = match (option.name, (option.show)(&defaults)) {
-            ("threads", _) => "one per processor".to_owned(),
+            ("threads", _) => "one less than processors".to_owned(),
             (_, shown) if shown.is_empty() => String::new(),
             (_, shown) => format!("`{shown}`"),
         };

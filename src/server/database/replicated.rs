@@ -52,6 +52,12 @@ impl ReplicatedKeyspace {
         self.id().filter(|id| self.node.is_single_copy(*id))
     }
 
+    /// Whether this node's store would have the only copy, but for the ring that is not sealed yet.
+    pub(crate) fn is_unsealed_alone(&self) -> bool {
+        let state = self.node.cluster_state();
+        state.is_some_and(|state| state.ring.is_none() && state.members.len() == 1)
+    }
+
     fn request(&self, keyspace: KeyspaceId, operation: Operation, level: Level) -> Request {
         let (durability, timeout) = (self.durability, self.timeout);
         Request { keyspace, operation, level, sloppy: false, durability, timeout }

@@ -20,16 +20,15 @@ pub(crate) struct Page {
 }
 
 impl PlainKeyspace {
-    /// Shows the keys that match, from `from` on in order, until `visit` says that it has enough. What all of them begin with is used: no
+    /// Shows the keys that match in order, until `visit` says that it has enough. What all of them begin with is used: no
     /// key outside of it is looked at.
     pub(crate) fn visit_matching(
         &self,
-        from: &[u8],
         pattern: &Glob,
         mut visit: impl FnMut(&[u8]) -> bool,
     ) -> esker::Result<()> {
         let prefix = pattern.prefix();
-        self.visit(from.max(prefix), |key| {
+        self.visit(prefix, |key| {
             let go_on = key.starts_with(prefix) && (!pattern.matches(key) || visit(key));
             if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })

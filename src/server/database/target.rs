@@ -22,6 +22,16 @@ pub(crate) enum Target<'a> {
     Replicated(&'a Arc<ReplicatedKeyspace>),
 }
 
+impl Target<'_> {
+    /// What kind of keyspace it is.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Target::Plain(_) => "plain",
+            Target::Replicated(_) => "replicated",
+        }
+    }
+}
+
 /// A keyspace that is served under a number.
 #[derive(Debug)]
 pub(crate) struct Database {

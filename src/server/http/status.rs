@@ -1,6 +1,5 @@
 //! The document that `/status` answers with: the server, and its cluster as this node sees it.
 
-use crate::database::Target;
 use crate::node::TrafficCounts;
 use crate::server::Server;
 use esker_cluster::membership::Liveness;
@@ -32,10 +31,7 @@ pub(super) fn document(server: &Server, node: Option<&NodeStatus>, readiness: &R
 
 fn databases(server: &Server) -> Vec<Value> {
     let of_database = |(number, database): (usize, &crate::database::Database)| {
-        let kind = match database.target() {
-            Target::Plain(_) => "plain",
-            Target::Replicated(_) => "replicated",
-        };
+        let kind = database.target().kind();
         json!({ "number": number, "keyspace": database.name, "kind": kind })
     };
     server.databases.iter().enumerate().map(of_database).collect()

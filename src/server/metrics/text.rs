@@ -81,7 +81,7 @@ fn commands(page: &mut Page, server: &Server) {
         page.sample("esker_command_errors_total", &[("command", command.name)], command.errors.get());
     }
     let name = "esker_request_duration_seconds";
-    page.head(name, "histogram", "From a request's arrival until its answer was handed to the system.");
+    page.head(name, "histogram", "From a request's arrival until its answer was ready.");
     let mut count = 0;
     for (bound, upto) in m.latency.cumulative() {
         let bound = bound.map_or("+Inf".to_owned(), |micros| (micros as f64 / 1e6).to_string());

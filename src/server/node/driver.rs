@@ -15,7 +15,7 @@ use esker::Commit;
 use esker_cluster::coordinator::{Rejection, Request, Response};
 use esker_cluster::formation;
 use esker_cluster::store::{StoreFailure, StoreOperation};
-use esker_cluster::{Effect, Event, Moment, Node, NodeConfig, Notice, RequestId, Ticket};
+use esker_cluster::{Effect, Event, Moment, Node, NodeConfig, NodeId, Notice, RequestId, Ticket};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
@@ -85,6 +85,7 @@ pub fn start(config: NodeConfig, opened: Opened) -> Result<Started, StartError> 
         shared: shared.clone(),
         transport,
         views,
+        published: None,
         notices: Notices::default(),
         waiting: HashMap::new(),
         last_request: 0,
@@ -118,6 +119,8 @@ struct Driver {
     shared: Arc<Shared>,
     transport: Transport,
     views: watch::Sender<Arc<View>>,
+    /// Which view was shown last: what the members agree on has a number.
+    published: Option<(NodeId, Option<(u128, u64)>)>,
     notices: Notices,
     waiting: HashMap<u64, Waiter>,
     last_request: u64,
@@ -134,19 +137,20 @@ impl Driver {
         let mut entries = Vec::new();
         while !self.is_over() {
             let now = self.now();
-            let wait = self.node.next_wake(now).saturating_sub(now.monotonic);
+            let wake = self.node.next_wake(now);
+            let wait = wake.saturating_sub(now.monotonic);
             self.shared.inbox.take(self.capped(wait), &mut entries);
-            if entries.is_empty() {
-                self.event(Event::Tick);
-            }
             for (i, entry) in entries.drain(..).enumerate() {
                 self.enter(entry);
                 if i % BATCH == BATCH - 1 {
                     self.transport.flush();
                 }
             }
+            // However much there is to do: members, hints and deadlines have their time.
+            if self.base.elapsed() >= wake {
+                self.event(Event::Tick);
+            }
             self.transport.flush();
-            self.publish();
         }
         self.finish(told);
     }
@@ -210,6 +214,8 @@ impl Driver {
     fn step(&mut self, event: Event) {
         let now = self.now();
         self.node.step(now, event, &mut self.effects);
+        // Before anybody is answered: who knows the answer finds what it is about.
+        self.publish();
         self.to_do.extend(self.effects.drain(..));
     }
 
@@ -250,7 +256,9 @@ impl Driver {
     /// Shows what the node knows, if it is something new.
     fn publish(&mut self) {
         let (id, state) = (self.node.id(), self.node.cluster_state());
-        if !self.views.borrow().is(id, state) {
+        let edition = (id, state.map(|state| (state.cluster, state.epoch)));
+        if self.published != Some(edition) {
+            self.published = Some(edition);
             let view = View { id, state: state.cloned().map(Arc::new) };
             self.views.send_replace(Arc::new(view));
         }

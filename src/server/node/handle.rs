@@ -5,12 +5,12 @@ use super::traffic::{Traffic, count};
 use super::view::View;
 use bytes::Bytes;
 use esker::Slice;
-use esker_cluster::NodeStatus;
 use esker_cluster::causality::ConflictMode;
 use esker_cluster::coordinator::{Operation, Rejection, Request, Response};
 use esker_cluster::formation::ClusterState;
 use esker_cluster::message::encoding::{MalformedMessage, decode_shared};
 use esker_cluster::store::{KeyspaceDefinition, KeyspaceId, Store, StoreFailure};
+use esker_cluster::{Event, NodeStatus};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
@@ -79,7 +79,7 @@ impl NodeHandle {
     /// once if the node is stopped.
     pub fn request_with(&self, request: Request, answer: impl FnOnce(Response) + Send + 'static) {
         let answer: Answer = Box::new(answer);
-        if let Err(Entry::Request(_, answer)) = self.shared.inbox.push(Entry::Request(request, answer)) {
+        if let Some(Entry::Request(_, answer)) = self.shared.inbox.push(Entry::Request(request, answer)) {
             answer(Response::Rejected(Rejection::NotReady(STOPPED.to_owned())));
         }
     }
@@ -87,8 +87,19 @@ impl NodeHandle {
     /// What the node knows of its cluster. `None` once it is stopped.
     pub async fn status(&self) -> Option<NodeStatus> {
         let (answer, answered) = oneshot::channel();
-        self.shared.inbox.push(Entry::Status(answer)).ok()?;
+        self.shared.inbox.push(Entry::Status(answer));
         answered.await.ok()
+    }
+
+    /// Has the ring sealed, as the first write would, and returns once that is known here.
+    ///
+    /// # Errors
+    /// A sentence, if the node is stopped.
+    pub async fn seal(&self) -> Result<(), String> {
+        let mut views = self.views();
+        self.shared.inbox.tell(Event::Seal);
+        let sealed = views.wait_for(|view| view.state.as_ref().is_some_and(|state| state.ring.is_some()));
+        sealed.await.map(drop).map_err(|_| STOPPED.to_owned())
     }
 
     /// Defines a replicated keyspace. It is there once [`keyspace`](NodeHandle::keyspace) knows it.
@@ -98,7 +109,7 @@ impl NodeHandle {
     pub async fn define_keyspace(&self, name: &str, mode: ConflictMode, replicas: u8) -> Result<(), String> {
         let (done, answered) = oneshot::channel();
         let entry = Entry::Define { name: name.to_owned(), mode, replicas, done };
-        self.shared.inbox.push(entry).map_err(|_| STOPPED.to_owned())?;
+        self.shared.inbox.push(entry);
         answered.await.unwrap_or_else(|_| Err(STOPPED.to_owned()))
     }
 
@@ -163,8 +174,9 @@ impl NodeHandle {
         count(&traffic.bytes_in, bytes);
         if !messages.is_empty() {
             let room = self.shared.inbox.room_for(bytes).await.ok_or(FrameFault::Stopped)?;
-            let pushed = self.shared.inbox.push(Entry::Messages(messages, room));
-            pushed.map_err(|_| FrameFault::Stopped)?;
+            if self.shared.inbox.push(Entry::Messages(messages, room)).is_some() {
+                return Err(FrameFault::Stopped);
+            }
         }
         fault.map_or(Ok(()), Err)
     }
@@ -181,9 +193,8 @@ impl NodeHandle {
     /// If the store could not be closed cleanly. It is closed all the same.
     pub async fn stop(self) -> Result<(), StoreFailure> {
         let (done, stopped) = oneshot::channel();
-        if self.shared.inbox.push(Entry::Stop(done)).is_err() {
-            return Ok(());
-        }
+        self.shared.inbox.push(Entry::Stop(done));
+        // Nobody answers if it is stopped.
         stopped.await.unwrap_or(Ok(()))
     }
 }

@@ -59,11 +59,11 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends an entry. Gives it back once the inbox is closed.
-    pub(super) fn push(&self, entry: Entry) -> Result<(), Entry> {
+    /// Appends an entry. Gives it back if the inbox is closed.
+    pub(super) fn push(&self, entry: Entry) -> Option<Entry> {
         let mut state = self.state();
         if state.closed {
-            return Err(entry);
+            return Some(entry);
         }
         state.entries.push(entry);
         let sleeps = std::mem::take(&mut state.sleeps);
@@ -71,12 +71,12 @@ impl Inbox {
         if sleeps {
             self.arrived.notify_one();
         }
-        Ok(())
+        None
     }
 
     /// Appends an event. Once the inbox is closed nobody wants to know it.
     pub(super) fn tell(&self, event: Event) {
-        drop(self.push(Entry::Event(event)));
+        self.push(Entry::Event(event));
     }
 
     /// Waits until there is room for messages of so many bytes. `None` once the inbox is closed.

@@ -46,7 +46,10 @@ const FORGET: Duration = Duration::from_secs(60);
 /// A connection that broke earlier counts as a refused one.
 const LASTING: Duration = Duration::from_secs(1);
 const CONNECT: Duration = Duration::from_secs(1);
+/// How often a peer that says nothing is asked whether it is there, and how long it has for its answer: a busy machine may be
+/// slow, and a lost connection costs more than a late one.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
+const KEEP_ALIVE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a stopping node waits for what it sent last to be on its way.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -305,7 +308,7 @@ async fn connect(address: &str) -> Result<Channel, tonic::transport::Error> {
         .tcp_nodelay(true)
         .connect_timeout(CONNECT)
         .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_PATIENCE)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -28,10 +28,4 @@ impl View {
             alone && state.ring.is_some() && state.keyspaces.iter().any(|known| known.id == keyspace)
         })
     }
-
-    /// Whether another view says the same. What the members agree on has a number.
-    pub(super) fn is(&self, id: NodeId, state: Option<&ClusterState>) -> bool {
-        let number = |state: &ClusterState| (state.cluster, state.epoch);
-        self.id == id && self.state.as_deref().map(number) == state.map(number)
-    }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What keys hold, brought by one run of a command for the next run of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Fetched {
     entries: Vec<Option<Entry>>,
     contexts: Vec<causality::Context>,
@@ -259,13 +259,22 @@ impl Context<'_> {
         decide: impl FnOnce(&[Option<Entry>]) -> Result<(Vec<Change<'v>>, R), Refusal>,
         answer: impl FnOnce(R, &mut Reply<'_>),
     ) -> Ran {
+        let fetched = self.session.fetched.take();
         if let Some(id) = keyspace.single_copy() {
             return self.modify_here(keyspace, id, keys, decide, answer);
+        }
+        if keyspace.is_unsealed_alone() {
+            // Whether the node stays alone is settled first; the command is run again then.
+            let node = keyspace.node.clone();
+            return Ok(Flow::Fetch(Box::pin(async move {
+                node.seal().await.map_err(|why| Refusal::new(format!("CLUSTERDOWN {why}")))?;
+                Ok(Fetched::default())
+            })));
         }
         if EXACT.contains(&self.command.name) && !self.keeps_ttl {
             return Err(not_exact(self.command.name));
         }
-        let Some(fetched) = self.session.fetched.take() else {
+        let Some(fetched) = fetched.filter(|fetched| fetched.entries.len() == keys.len()) else {
             let fetch = self.fetch(keyspace, keys.iter().copied())?;
             return Ok(Flow::Fetch(Box::pin(fetch)));
         };

@@ -103,6 +103,10 @@ impl Connection {
 
     async fn receive(&mut self) -> io::Result<Received> {
         let client = self.session.client.clone();
+        // Whoever waited for something else may have taken the message.
+        if client.is_killed() || self.server.clients.is_stopping() {
+            return Ok(Received::Woken);
+        }
         let received = poll_fn(|cx| self.poll_receive(cx));
         tokio::select! {
             biased;
@@ -155,10 +159,11 @@ impl Connection {
                 self.server.metrics.protocol_errors.add(1);
                 Reply::new(&mut turn.output, self.session.resp3).error(&format!("ERR {error}"));
             }
+            turn.account(&self.server, &self.session, began);
             if let Some(end) = self.send(&turn.output).await {
                 return Some(end);
             }
-            turn.finish(&self.server, &self.session, began);
+            turn.sent();
             match stop {
                 Stop::Full => {}
                 Stop::Later(later) => {

@@ -1,7 +1,7 @@
 //! [`Context`]: what a command has in its hands. Commands reach keys only through its operations, which know each kind of target.
 //!
-//! There are three kinds: [`read`](Context::read), [`put`](Context::put) (blind: it depends on nothing that is there), and
-//! [`modify`](Context::modify) (what is written depends on what was read, with no write in between).
+//! There are three kinds: [`read`](Context::read); [`put`](Context::put) and [`delete`](Context::delete), which are done whatever is
+//! there; and [`modify`](Context::modify) (what is written depends on what was read, with no write in between).
 
 use super::causal::Fetched;
 use super::command::Command;
@@ -12,6 +12,7 @@ use super::session::Session;
 use super::writes::Writes;
 use crate::database::{Change, Database, Entry, Expiry, PlainKeyspace, Target};
 use crate::server::Server;
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -135,6 +136,24 @@ impl<'a> Context<'a> {
                 self.put_replicated(keyspace, pairs, expiry)
             }
         }
+    }
+
+    /// Deletes keys, and answers how many were there. On a plain keyspace all of them go at one moment.
+    pub(crate) fn delete(&mut self, keys: Args<'_>) -> Ran {
+        self.modify_many(
+            keys.iter(),
+            |entries| {
+                let mut gone = HashSet::new();
+                let pairs = keys.iter().zip(entries);
+                // A key that is named twice goes once.
+                let change = |(key, entry): (_, &Option<Entry>)| {
+                    if entry.is_some() && gone.insert(key) { Change::Delete } else { Change::None }
+                };
+                let changes = pairs.map(change).collect();
+                (changes, gone.len())
+            },
+            |gone, reply| reply.size(gone),
+        )
     }
 
     /// Reads a key, decides what becomes of it, writes that, and answers; nobody writes the key in between.

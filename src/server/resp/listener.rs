@@ -58,13 +58,10 @@ pub(crate) async fn sweep(server: Arc<Server>) {
             }
             let from = std::mem::take(place);
             let swept = tokio::task::spawn_blocking(move || keyspace.sweep(&from, SWEEP_KEYS)).await;
-            match swept {
-                Ok(Ok((next, removed))) => {
-                    server.metrics.expired.add(removed as u64);
-                    *place = next.unwrap_or_default();
-                }
-                // The store says why at the next write, to somebody who can do something about it.
-                Ok(Err(_)) | Err(_) => {}
+            // If it failed the store says why at the next write, to somebody who can do something about it.
+            if let Ok(Ok((next, removed))) = swept {
+                server.metrics.expired.add(removed as u64);
+                *place = next.unwrap_or_default();
             }
         }
     }

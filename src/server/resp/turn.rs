@@ -61,7 +61,9 @@ pub(crate) struct Turn {
     tally: Tally,
     /// The length of the request that is to be run again.
     fetching: usize,
-    /// Commands answered since the last [`finish`](Turn::finish).
+    /// The command run last.
+    last: usize,
+    /// Commands answered since the last [`account`](Turn::account).
     answered: u64,
 }
 
@@ -91,7 +93,11 @@ impl Turn {
                         }
                         Flow::Done => {}
                         Flow::Close => break Stop::Close,
-                        Flow::Later(later) => break Stop::Later(later),
+                        Flow::Later(later) => {
+                            // It is answered when its answer is there.
+                            self.answered -= 1;
+                            break Stop::Later(later);
+                        }
                     }
                 }
             }
@@ -178,6 +184,7 @@ impl Turn {
     /// Adds the answer that came later.
     pub(crate) fn add_later(&mut self, answer: Result<Vec<u8>, Refusal>, session: &mut Session) {
         let before = self.output.len();
+        self.answered += 1;
         match answer {
             Ok(bytes) => self.output.extend_from_slice(&bytes),
             Err(refusal) => self.refuse(before, session, &refusal),
@@ -193,6 +200,7 @@ impl Turn {
             self.hand_over_tally(server);
             self.tally.command = command;
         }
+        self.last = command;
         self.tally.calls += 1;
         self.tally.errors += u64::from(failed);
         self.answered += 1;
@@ -205,37 +213,44 @@ impl Turn {
         }
     }
 
-    /// Says that the answers were sent, and how long they took since the turn began.
-    pub(crate) fn finish(&mut self, server: &Server, session: &Session, began: Instant) {
+    /// Counts the answers that are ready, and how long they took since the turn began: before they are sent, so that whoever has read an
+    /// answer finds it counted.
+    pub(crate) fn account(&mut self, server: &Server, session: &Session, began: Instant) {
         let answered = std::mem::take(&mut self.answered);
         server.metrics.latency.observe(began.elapsed(), answered);
         let client = &session.client;
         client.commands.fetch_add(answered, Ordering::Relaxed);
+        client.last_command.store(self.last, Ordering::Relaxed);
         client.last_active.store(client.since.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Says that the answers were sent.
+    pub(crate) fn sent(&mut self) {
         self.output.clear();
         self.output.shrink_to(KEEP_BUFFER);
     }
 }
 
+/// A box, since an idle connection keeps room for one.
+type Kept = Box<Turn>;
+
 /// Turns that nobody uses at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct TurnPool {
-    // A box, since a connection keeps room for one while it is idle.
-    #[allow(clippy::vec_box, reason = "turns move between the pool and connections")]
-    turns: Mutex<Vec<Box<Turn>>>,
+    turns: Mutex<Vec<Kept>>,
 }
 
 impl TurnPool {
-    fn turns(&self) -> std::sync::MutexGuard<'_, Vec<Box<Turn>>> {
+    fn turns(&self) -> std::sync::MutexGuard<'_, Vec<Kept>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn take(&self) -> Box<Turn> {
+    pub(crate) fn take(&self) -> Kept {
         self.turns().pop().unwrap_or_default()
     }
 
     /// Takes a turn back that is idle.
-    pub(crate) fn give_back(&self, mut turn: Box<Turn>) {
+    pub(crate) fn give_back(&self, mut turn: Kept) {
         debug_assert!(turn.is_idle());
         if turn.input.capacity() > KEEP_BUFFER || turn.output.capacity() > KEEP_BUFFER {
             turn.input.shrink_to(KEEP_BUFFER);

@@ -153,3 +153,63 @@ impl Writes {
         self.keyspace = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esker::{Db, Durability};
+
+    fn claim(writes: &mut Writes, keyspace: &Arc<PlainKeyspace>, output: &mut Vec<u8>, key: &str) {
+        let start = output.len();
+        writes.put(keyspace, key.as_bytes(), b"v", Expiry::Never);
+        output.extend_from_slice(b"+OK\r\n");
+        writes.claim(start..output.len());
+    }
+
+    #[test]
+    fn an_answer_that_turned_out_false_becomes_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path()).unwrap();
+        let keyspace = Arc::new(PlainKeyspace::open(&db, "default", Durability::Buffered).unwrap());
+        let (mut writes, mut output) = (Writes::default(), Vec::new());
+        claim(&mut writes, &keyspace, &mut output, "a");
+        writes.flush();
+        assert!(keyspace.get(b"a").unwrap().is_some());
+        output.extend_from_slice(b":7\r\n");
+        db.close().unwrap();
+        claim(&mut writes, &keyspace, &mut output, "b");
+        claim(&mut writes, &keyspace, &mut output, "c");
+        output.extend_from_slice(b"$1\r\nx\r\n");
+        // One whose answer is not wanted has nothing to correct.
+        claim(&mut writes, &keyspace, &mut output, "d");
+        writes.unclaim(output.len() - 5);
+        output.truncate(output.len() - 5);
+        assert!(matches!(writes.outcome(), WritesOutcome::Done));
+        writes.settle(&mut output);
+        let refusal = Refusal::from(esker::Error::Closed);
+        let error = format!("-{refusal}\r\n");
+        assert_eq!(String::from_utf8(output).unwrap(), format!("+OK\r\n:7\r\n{error}{error}$1\r\nx\r\n"));
+    }
+
+    #[test]
+    fn a_write_that_is_not_durable_takes_its_answers_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path()).unwrap();
+        let keyspace = Arc::new(PlainKeyspace::open(&db, "default", Durability::Synced).unwrap());
+        let (mut writes, mut output) = (Writes::default(), Vec::new());
+        claim(&mut writes, &keyspace, &mut output, "a");
+        output.extend_from_slice(b"_\r\n");
+        claim(&mut writes, &keyspace, &mut output, "b");
+        let _ = writes.outcome();
+        writes.fail(esker::Error::Closed);
+        writes.settle(&mut output);
+        let error = format!("-{}\r\n", Refusal::from(esker::Error::Closed));
+        assert_eq!(String::from_utf8(output).unwrap(), format!("{error}_\r\n{error}"));
+        // The next pipeline begins with a clean slate.
+        let mut output = Vec::new();
+        claim(&mut writes, &keyspace, &mut output, "c");
+        let _ = writes.outcome();
+        writes.settle(&mut output);
+        assert_eq!(output, b"+OK\r\n");
+    }
+}

@@ -4,6 +4,7 @@
 //! - *Stop*, at SIGTERM or SIGINT: nobody is accepted any more; each connection answers what it received and is closed; the store is
 //!   closed, which makes everything durable. A second signal ends the process at once; what was acknowledged is kept then too.
 
+mod descriptors;
 mod log;
 
 use crate::config::Config;
@@ -20,6 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -67,15 +69,17 @@ impl fmt::Display for ServeError {
 }
 
 /// Serves until it is told to stop. `announce` is given a line for each listener, once all of them are there.
-pub(crate) fn run(config: Config, announce: impl FnOnce(&[String])) -> Result<ExitCode, ServeError> {
+pub(crate) fn run(mut config: Config, announce: impl FnOnce(&[String])) -> Result<ExitCode, ServeError> {
     log::start(config.log);
+    let wanted_clients = config.max_clients;
+    config.max_clients = descriptors::room_for(wanted_clients);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.threads)
         .thread_name("esker-serve")
         .enable_all()
         .build()
         .map_err(ServeError::System)?;
-    let ended = runtime.block_on(serve(config, announce));
+    let ended = runtime.block_on(serve(config, wanted_clients, announce));
     // What is left are tasks of connections that did not take their answers in time.
     runtime.shutdown_background();
     ended
@@ -88,7 +92,11 @@ async fn listen(option: &'static str, address: &str) -> Result<(TcpListener, Soc
     Ok((listener, bound))
 }
 
-async fn serve(config: Config, announce: impl FnOnce(&[String])) -> Result<ExitCode, ServeError> {
+async fn serve(
+    config: Config,
+    wanted_clients: usize,
+    announce: impl FnOnce(&[String]),
+) -> Result<ExitCode, ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::System)?;
     let (resp_listener, resp) = listen("listen-resp", &config.listen_resp).await?;
@@ -99,17 +107,21 @@ async fn serve(config: Config, announce: impl FnOnce(&[String])) -> Result<ExitC
     let (node, mut fatal) = tokio::task::block_in_place(|| start_node(&config, addresses))?;
     let server = Arc::new(Server::new(config, node.clone()).map_err(ServeError::Databases)?);
     let _ = server.addresses.set(addresses);
-    announce(&[
-        format!("resp  {resp}  redis-cli{} -p {}", host_flag(resp), resp.port()),
-        format!("peer  {peer}  esker serve --data DIR --join {peer}"),
-        format!("http  {http}  curl http://{http}/status"),
-    ]);
+    descriptors::warn_of(server.config.max_clients, wanted_clients);
     let accepting = tokio::spawn(resp::accept(server.clone(), resp_listener));
     let sweeping = tokio::spawn(resp::sweep(server.clone()));
     let answering = tokio::spawn(http::serve(server.clone(), http_listener));
     let (end_peers, peers_end) = oneshot::channel::<()>();
     let peering = tokio::spawn(serve_peers(server.clone(), peer_listener, peers_end));
     let defining = tokio::spawn(define_databases(server.clone()));
+    if server.config.join.is_empty() {
+        formed(&server).await;
+    }
+    announce(&[
+        format!("resp  {resp}  redis-cli{} -p {}", host_flag(resp), resp.port()),
+        format!("peer  {peer}  esker serve --data DIR --join {peer}"),
+        format!("http  {http}  curl http://{http}/status"),
+    ]);
     server.set_ready(true);
     let why = tokio::select! {
         _ = terminate.recv() => None,
@@ -142,8 +154,8 @@ fn start_node(
     config: &Config,
     bound: Addresses,
 ) -> Result<(NodeHandle, oneshot::Receiver<String>), ServeError> {
-    let mut store = StoreConfig::default();
-    store.memory_budget = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
+    let memory_budget = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
+    let store = StoreConfig { memory_budget, ..StoreConfig::default() };
     let opened = node::open(&config.data, store).map_err(ServeError::Store)?;
     for torn in &opened.store.db().recovery().torn {
         tracing::warn!(
@@ -185,6 +197,16 @@ async fn serve_peers(server: Arc<Server>, listener: TcpListener, end: oneshot::R
     if let Err(error) = ended {
         tracing::error!("the listener for peers ended: {error}");
     }
+}
+
+/// Waits until a node that needs nobody else can take requests, but not for long: one that does need others says itself what is
+/// missing.
+async fn formed(server: &Server) {
+    let mut views = server.node.views();
+    let has_all = |view: &Arc<node::View>| {
+        server.databases.iter().all(|database| view.keyspace(&database.name).is_some())
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(2), views.wait_for(has_all)).await;
 }
 
 /// Lets the cluster have the databases that are served, if this node is the one that may define them.

@@ -1,40 +1,14 @@
 //! Keys, whatever their value: `DEL`, `EXISTS`, `TYPE`, `FLUSHDB` and their relatives.
 
 use super::arguments::is;
-use crate::database::{Change, Target, hash};
+use crate::database::{Target, hash};
 use crate::resp::context::{Context, Flow, Ran};
 use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
-use std::collections::HashSet;
 use std::time::SystemTime;
 
 pub(super) fn del(context: &mut Context<'_>, args: Args<'_>) -> Ran {
-    let keys = args.from(1);
-    if keys.len() == 1 {
-        return context.modify(
-            keys.get(0),
-            |entry| Ok((if entry.is_some() { Change::Delete } else { Change::None }, entry.is_some())),
-            |deleted, reply| reply.flag(deleted),
-        );
-    }
-    context.modify_many(
-        keys.iter(),
-        |entries| {
-            // A key that is named twice goes once.
-            let mut gone = HashSet::new();
-            let changes = keys
-                .iter()
-                .zip(entries)
-                .map(
-                    |(key, entry)| {
-                        if entry.is_some() && gone.insert(key) { Change::Delete } else { Change::None }
-                    },
-                )
-                .collect();
-            (changes, gone.len())
-        },
-        |deleted, reply| reply.size(deleted),
-    )
+    context.delete(args.from(1))
 }
 
 pub(super) fn exists(context: &mut Context<'_>, args: Args<'_>) -> Ran {

@@ -82,7 +82,7 @@ pub(super) fn keys(context: &mut Context<'_>, args: Args<'_>) -> Ran {
         move |keyspace| {
             let (mut count, mut bytes) = (0, Vec::new());
             let mut encoded = Reply::new(&mut bytes, false);
-            keyspace.visit_matching(&[], &pattern, |key| {
+            keyspace.visit_matching(&pattern, |key| {
                 count += 1;
                 encoded.bulk(key);
                 encoded.len() <= limit

@@ -104,8 +104,11 @@ fn config_get(context: &mut Context<'_>, patterns: Args<'_>) {
     }
 }
 
+/// Writes a section of `INFO`.
+type Section = fn(&Server, &mut String);
+
 /// The sections of `INFO`, and what writes each.
-const SECTIONS: &[(&str, fn(&Server, &mut String))] = &[
+const SECTIONS: &[(&str, Section)] = &[
     ("Server", server_section),
     ("Clients", clients_section),
     ("Memory", memory_section),

@@ -162,7 +162,7 @@ fn pairs<'a>(
     args: Args<'a>,
     command: &str,
 ) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a>, Refusal> {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(Refusal::arity(command));
     }
     let (keys, values) = (args.from(1).iter().step_by(2), args.from(2).iter().step_by(2));

@@ -48,7 +48,7 @@ pub(crate) static TABLE: &[Command] = &[
     row!("dbsize" 1 Read NONE, "server", "Counts the keys of the database.", keys::dbsize),
     row!("decr" 2 Modify FIRST, "string", "Subtracts one from a number.", counters::decr),
     row!("decrby" 3 Modify FIRST, "string", "Subtracts from a number.", counters::decrby),
-    row!("del" -2 Modify ALL, "generic", "Deletes keys.", keys::del),
+    row!("del" -2 Write ALL, "generic", "Deletes keys.", keys::del),
     row!("echo" 2 Free NONE, "connection", "Answers its argument.", strings::echo),
     row!("ek.del" -2 Write FIRST, "replicated", "Deletes a key; answers the context.", causal::del),
     row!("ek.get" -2 Read FIRST, "replicated", "The context and all siblings of a key.", causal::get),
@@ -98,6 +98,6 @@ pub(crate) static TABLE: &[Command] = &[
     row!("touch" -2 Read ALL, "generic", "Counts the keys that are there.", keys::exists),
     row!("ttl" 2 Read FIRST, "generic", "The seconds until a key expires.", expiry::ttl),
     row!("type" 2 Read FIRST, "generic", "The kind of a key's value.", keys::type_of),
-    row!("unlink" -2 Modify ALL, "generic", "Deletes keys.", keys::del),
+    row!("unlink" -2 Write ALL, "generic", "Deletes keys.", keys::del),
     row!("wait" 3 Free NONE, "generic", "Waits for replicas.", server::wait),
 ];

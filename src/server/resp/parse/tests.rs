@@ -4,8 +4,10 @@ use super::*;
 
 const LIMITS: Limits = Limits { arguments: 1000, bulk: 1 << 20, request: 2 << 20 };
 
+type Request = Vec<Vec<u8>>;
+
 /// The requests in `bytes` as they come in pieces of `piece` bytes, and what was left over.
-fn parse(bytes: &[u8], piece: usize) -> Result<(Vec<Vec<Vec<u8>>>, usize), ProtocolError> {
+fn parse(bytes: &[u8], piece: usize) -> Result<(Vec<Request>, usize), ProtocolError> {
     let mut parser = Parser::default();
     let (mut requests, mut start) = (Vec::new(), 0);
     let mut end = 0;
@@ -20,7 +22,7 @@ fn parse(bytes: &[u8], piece: usize) -> Result<(Vec<Vec<Vec<u8>>>, usize), Proto
     Ok((requests, bytes.len() - start))
 }
 
-fn words(list: &[&str]) -> Vec<Vec<u8>> {
+fn words(list: &[&str]) -> Request {
     list.iter().map(|word| word.as_bytes().to_vec()).collect()
 }
 

@@ -8,6 +8,7 @@ fn help_and_version_are_answers() {
     assert!(esker(&["--version"]).text(0).starts_with("esker "));
     let help = esker(&["help"]);
     for subcommand in [
+        "serve",
         "load",
         "get",
         "put",
