@@ -32,9 +32,9 @@ use clap::{Parser, Subcommand};
 use failure::Ended;
 use std::process::ExitCode;
 
-/// An embedded, ordered, durable key-value store.
+/// An always-on key-value store: nodes, clusters of them, and the files below.
 ///
-/// Exit status: 0 done; 1 not found, or verification failed; 2 wrong usage, or an error.
+/// `esker demo` shows what it does. Exit status: 0 done; 1 not found, or verification failed; 2 wrong usage, or an error.
 #[derive(Parser, Debug)]
 #[command(name = "esker", version, propagate_version = true)]
 struct CommandLine {

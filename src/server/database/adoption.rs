@@ -139,8 +139,8 @@ impl Adoption {
         if noted(&plain.db, name).map_err(said)?.is_none() {
             if !is_empty(&replicated, id).await? {
                 return Err(format!(
-                    "the cluster already has pairs in a keyspace `{name}`, written by way of other nodes; copy the plain one to \
-                     another name with `esker scan` and `esker load`, or clear the replicated one with FLUSHDB there"
+                    "the cluster has, or had, pairs in a keyspace `{name}`, and what was deleted there must not come back: copy the \
+                     plain one to another name with `esker scan` and `esker load`, and adopt that"
                 ));
             }
             let (plain, name) = (plain.clone(), name.to_owned());
@@ -170,7 +170,12 @@ async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
 }
 
+/// Whether the cluster knows of no key in it, deleted ones included: those that this node has are seen in its store.
 async fn is_empty(replicated: &ReplicatedKeyspace, id: KeyspaceId) -> Result<bool, String> {
+    let (records, _) = replicated.node.store().page(id, &[], 1, 1, false).map_err(|e| e.to_string())?;
+    if !records.is_empty() {
+        return Ok(false);
+    }
     match replicated.scan(id, Vec::new(), 1, Level::Quorum).await {
         Response::Scanned { pairs, next } => Ok(pairs.is_empty() && next.is_none()),
         Response::Rejected(why) => Err(why.to_string()),

@@ -65,10 +65,15 @@ impl Database {
         }
     }
 
-    /// Makes the plain keyspace a replicated one, or goes on with that where it stopped. Returns when it is done, or failed, or if
-    /// it is under way already; [`adoption`](Database::adoption) tells.
+    /// Begins to make the plain keyspace a replicated one, or goes on with that where it stopped. `false` if it is under way or
+    /// done; otherwise [`adopt`](Database::adopt) is to be called.
+    pub(crate) fn begin_adoption(&self) -> bool {
+        self.plain.is_some() && self.adoption.begin()
+    }
+
+    /// Makes the plain keyspace a replicated one. Returns when it is done, or failed; [`adoption`](Database::adoption) tells which.
     pub(crate) async fn adopt(&self, max_pair_bytes: u64) {
-        let Some(plain) = self.plain.as_ref().filter(|_| self.adoption.begin()) else { return };
+        let Some(plain) = &self.plain else { return };
         let copied = self.adoption.copy(&self.name, plain, &self.replicated, max_pair_bytes).await;
         let ended = copied.and_then(|()| {
             // From here on commands go to the replicated keyspace: it has all the pairs, and that is noted.

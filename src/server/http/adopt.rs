@@ -1,13 +1,13 @@
 //! `POST /adopt?keyspace=K`: has a plain keyspace of this node become a replicated one.
 //!
-//! The first request begins it and every further one tells how far it is, so that who asks may go away and come back. With
-//! `&alone` a node that is alone in its cluster does it too.
+//! It is begun, also where an earlier attempt failed, and goes on when whoever asked goes away; `GET` of the same tells how far it
+//! is. With `&alone` a node that is alone in its cluster does it too.
 
 use crate::database::{Database, Progress, Target};
 use crate::resp::{NotAllowed, check_basic};
 use crate::server::Server;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -19,8 +19,14 @@ const DEFINED_WITHIN: Duration = Duration::from_secs(10);
 /// Why it is not done, with the status that says what kind of reason it is.
 type Refused = (StatusCode, String);
 
-pub(super) async fn adopt(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap) -> Response {
-    let (status, said) = match answer(&server, uri.query().unwrap_or_default(), &headers).await {
+pub(super) async fn adopt(
+    State(server): State<Arc<Server>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let begins = method == Method::POST;
+    let (status, said) = match answer(&server, begins, uri.query().unwrap_or_default(), &headers).await {
         Ok(progress) => (StatusCode::OK, progress),
         Err((status, why)) => (status, json!({ "state": "refused", "reason": why })),
     };
@@ -28,7 +34,12 @@ pub(super) async fn adopt(State(server): State<Arc<Server>>, uri: Uri, headers: 
     (status, kind, format!("{said}\n")).into_response()
 }
 
-async fn answer(server: &Arc<Server>, query: &str, headers: &HeaderMap) -> Result<Value, Refused> {
+async fn answer(
+    server: &Arc<Server>,
+    begins: bool,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Value, Refused> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     check_basic(&server.access, authorization).map_err(|refused| match refused {
         NotAllowed::Stranger => (
@@ -52,36 +63,36 @@ async fn answer(server: &Arc<Server>, query: &str, headers: &HeaderMap) -> Resul
         (StatusCode::NOT_FOUND, what)
     })?;
     let database = server.databases.get(number).ok_or((StatusCode::NOT_FOUND, String::new()))?;
-    let (progress, _) = database.adoption();
-    if matches!(progress, Progress::None | Progress::Failed(_))
-        && matches!(database.target(), Target::Plain(_))
-    {
-        prepare(server, database, alone).await.map_err(|why| (StatusCode::CONFLICT, why))?;
-        let (server, shown) = (server.clone(), progress);
-        tokio::spawn(async move {
-            if let Some(database) = server.databases.get(number) {
-                database.adopt(server.config.max_pair_bytes).await;
-                tracing::info!(
-                    "the adoption of the keyspace `{}` ended: {:?}",
-                    database.name,
-                    database.adoption()
-                );
-            }
-        });
-        // A failure that was told is not told again as that of the attempt which begins.
-        return Ok(told(
-            &name,
-            if matches!(shown, Progress::Failed(_)) { Progress::Running } else { shown },
-            0,
-        ));
-    }
     let (progress, pairs) = database.adoption();
-    Ok(told(&name, progress, pairs))
+    let waits = matches!(progress, Progress::None | Progress::Failed(_));
+    if !begins || !waits || matches!(database.target(), Target::Replicated(_)) {
+        return Ok(told(&name, progress, pairs));
+    }
+    prepare(server, database, alone).await.map_err(|why| (StatusCode::CONFLICT, why))?;
+    if !database.begin_adoption() {
+        let (progress, pairs) = database.adoption();
+        return Ok(told(&name, progress, pairs));
+    }
+    let server = server.clone();
+    tokio::spawn(async move {
+        let Some(database) = server.databases.get(number) else { return };
+        database.adopt(server.config.max_pair_bytes).await;
+        match database.adoption() {
+            (Progress::Failed(why), _) => {
+                tracing::warn!("the adoption of the keyspace `{}` failed: {why}", database.name)
+            }
+            (_, pairs) => {
+                tracing::info!("the adoption of the keyspace `{}` ended: {pairs} pairs", database.name)
+            }
+        }
+    });
+    Ok(told(&name, Progress::Running, 0))
 }
 
 fn told(name: &str, progress: Progress, pairs: u64) -> Value {
     let (state, reason) = match progress {
-        Progress::None | Progress::Running => ("adopting", None),
+        Progress::None => ("plain", None),
+        Progress::Running => ("adopting", None),
         Progress::Failed(why) => ("failed", Some(why)),
         Progress::Done => ("adopted", None),
     };

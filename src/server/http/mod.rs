@@ -1,4 +1,4 @@
-//! What is asked for over HTTP: whether the server lives and is ready, its metrics, and its status.
+//! What is asked for over HTTP: whether the server lives and is ready, its metrics, its status; and that it has a keyspace adopted.
 
 mod adopt;
 mod ask;
@@ -12,7 +12,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use esker_cluster::NodeStatus;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -30,8 +30,13 @@ fn router(server: Arc<Server>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(exposition))
         .route("/status", get(status))
-        .route("/adopt", post(adopt::adopt))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /status\n") })
+        .route("/adopt", get(adopt::adopt).post(adopt::adopt))
+        .fallback(|| async {
+            (
+                StatusCode::NOT_FOUND,
+                "there are /healthz, /readyz, /metrics, /status and POST /adopt?keyspace=NAME\n",
+            )
+        })
         .with_state(server)
 }
 

@@ -44,13 +44,16 @@ impl Adopt {
         let alone = if self.alone { "&alone" } else { "" };
         let path = format!("/adopt?keyspace={}{alone}", encoded(&self.keyspace));
         let spinner = progress::spinner("adopting");
+        let mut method = "POST";
         loop {
-            let asked = self.at.ask("POST", &path, authorization.as_deref())?;
+            let asked = self.at.ask(method, &path, authorization.as_deref())?;
+            // Asked for again, one that failed would begin anew.
+            method = "GET";
             let said = self.at.document(&asked)?;
             let text = |name: &str| said.get(name).and_then(Value::as_str);
             let pairs = said.get("pairs").and_then(Value::as_u64).unwrap_or(0);
             match text("state") {
-                Some("adopting") => spinner.set_message(format!("{pairs} pairs adopted")),
+                Some("adopting" | "plain") => spinner.set_message(format!("{pairs} pairs adopted")),
                 Some("adopted") => {
                     spinner.finish_and_clear();
                     return self.report(pairs);

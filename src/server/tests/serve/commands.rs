@@ -53,10 +53,6 @@ fn strings() {
         MSET a 1 b 2 c 3 => +OK
         MSET a 1 b => -ERR wrong number of arguments for 'mset' command
         MGET a none b c a => [$1, _, $2, $3, $1]
-        MSETNX d 1 a 2 => :0
-        EXISTS d => :0
-        MSETNX d 1 e 2 d 3 => :1
-        MGET d e => [$3, $2]
         DEL k r => :0
         APPEND k Hello => :5
         APPEND k World => :10
@@ -77,6 +73,25 @@ fn strings() {
         ECHO hi => $hi
         ",
     );
+}
+
+#[test]
+fn several_keys_are_set_at_once_only_where_they_lie_in_one_place() {
+    let flags = ["--durability", "buffered"];
+    let dir = tempfile::tempdir().unwrap();
+    Server::start_plain(&dir, &flags).client().play(
+        "
+        SET a 1 => +OK
+        MSETNX d 1 a 2 => :0
+        EXISTS d => :0
+        MSETNX d 1 e 2 d 3 => :1
+        MGET d e => [$3, $2]
+        ",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    Server::start(&dir, &flags)
+        .client()
+        .play("SET a 1 => +OK\nMSETNX d 1 a 2 => -ERR MSETNX reads and writes in one step...");
 }
 
 #[test]
