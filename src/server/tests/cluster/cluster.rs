@@ -68,9 +68,10 @@ impl Cluster {
                 info(node, "cluster_nodes_down").as_deref() == Some("0")
                     && info(node, "cluster_state").as_deref() == Some("ok")
             });
+            // Enough keys for each node to be asked for one: a store that is being rebuilt does not answer.
             node.until("read at ALL", |node| {
-                let answer = node.say("EK.GET set-0 LEVEL ALL");
-                answer.is_ok_and(|answer| matches!(answer, super::connection::Answer::List(_)))
+                let is_list = |answer| matches!(answer, super::connection::Answer::List(_));
+                (0..32).all(|key| node.say(&format!("EK.GET set-{key} LEVEL ALL")).is_ok_and(is_list))
             });
         }
     }
