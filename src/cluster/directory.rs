@@ -27,6 +27,9 @@ pub(crate) struct Directory {
     pub(crate) entries: BTreeMap<NodeId, Entry>,
     /// Addresses to which nothing can be sent for now.
     pub(crate) lost: BTreeSet<Address>,
+    /// This node is not where the cluster knows it: its directory may be a copy of one that is in use there. It does nothing
+    /// in the name of the member.
+    pub(crate) away: bool,
     pub(crate) ring: Option<Ring>,
     pub(crate) keyspaces: Vec<KeyspaceDefinition>,
 }

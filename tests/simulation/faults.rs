@@ -85,7 +85,13 @@ impl World {
             FaultKind::BitFlip | FaultKind::Wipe | FaultKind::PutBack if self.budget.may_destroy(target) => {
                 self.destroy(kind, target);
             }
-            FaultKind::Twin if runs && self.machines.len() == self.plan.machines.len() => self.twin(target),
+            FaultKind::Twin
+                if runs
+                    && self.budget.destroyed().is_none()
+                    && self.machines.len() == self.plan.machines.len() =>
+            {
+                self.twin(target);
+            }
             FaultKind::ClockJump => {
                 let jump = match self.dice.below(3) {
                     0 => self.dice.below(4_000) as i64 - 2_000,

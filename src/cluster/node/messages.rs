@@ -203,7 +203,7 @@ fn serve(
 ) {
     let is_mine = |keyspace, key: &[u8]| directory.replicas(keyspace, key).contains(&directory.me);
     let busy = replica.len() >= limit;
-    let unknown = directory.ring.is_none();
+    let unknown = directory.ring.is_none() || directory.away;
     match question {
         Message::Read { question, keyspace, key, bodies } => {
             let refusal = if unknown {

@@ -91,7 +91,10 @@ macro_rules! around {
         Surroundings {
             config: &$node.config,
             directory: &$node.directory,
-            may_mint: $node.replica.ready && $node.replica.read_only.is_none() && $node.settled,
+            may_mint: $node.replica.ready
+                && $node.replica.read_only.is_none()
+                && $node.settled
+                && !$node.directory.away,
             replica: &mut $node.replica,
             handoff: &mut $node.handoff,
         }
@@ -220,7 +223,10 @@ impl Node {
             self.coordinator.next_timer(),
             self.formation.next_timer(),
             self.handoff.next_timer(&self.directory),
-            self.rebuild.as_ref().and_then(|rebuild| rebuild.next_timer(&self.directory)),
+            self.rebuild
+                .as_ref()
+                .filter(|_| self.adopting.is_none())
+                .and_then(|rebuild| rebuild.next_timer(&self.directory)),
             self.membership.as_ref().map(|membership| at + membership.next_wake(at)),
             self.parked.iter().map(|parked| parked.until).min(),
             (!self.settled).then_some(self.settle_at),
