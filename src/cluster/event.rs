@@ -46,6 +46,8 @@ pub enum Event {
         /// What it asks for.
         request: Request,
     },
+    /// A write is about to come that does not go through the node: the ring is sealed, if it is not yet.
+    Seal,
     /// A message came in.
     Received(Envelope),
     /// A store operation was run; what it wrote is visible, but not durable yet.

@@ -9,6 +9,7 @@ mod bench;
 mod cli;
 mod config;
 mod database;
+mod demo;
 mod http;
 mod metrics;
 pub mod node;

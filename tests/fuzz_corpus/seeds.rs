@@ -98,6 +98,15 @@ fn clock(actors: u64) -> VectorClock {
     (0..actors).map(|n| Dot { actor: Actor(n << 40 | 7), counter: 0x0190_0000_0000_0000 + n }).collect()
 }
 
+/// Requests, whole, as lines, empty, too long and unfinished.
+const REQUESTS: [&[u8]; 5] = [
+    b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nvalue\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n",
+    b"PING\r\nset k 'a value' \"with \\x41\"\r\n",
+    b"*1\r\n$4\r\nPING\r\n*0\r\n*-1\r\n",
+    b"*2\r\n$3\r\nGET\r\n$600\r\n",
+    b"*3\r\n$3\r\nSE",
+];
+
 /// The seeds of every target.
 pub(crate) fn all() -> Vec<(&'static str, Seeds)> {
     let env = store();
@@ -137,5 +146,6 @@ pub(crate) fn all() -> Vec<(&'static str, Seeds)> {
         ("db_operations", named(db_operations)),
         ("peer_message", named((0..KINDS).flat_map(|kind| [message(kind, 1), message(kind, 2)]).collect())),
         ("context", named(contexts)),
+        ("resp_request", named(REQUESTS.iter().map(|request| request.to_vec()).collect())),
     ]
 }

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("table_open", table_open),
     ("block_decode", block_decode),
     ("wal_replay", wal_replay),
@@ -30,6 +30,7 @@ pub const TARGETS: [Target; 8] = [
     ("db_operations", db_operations),
     ("peer_message", peer_message),
     ("context", context),
+    ("resp_request", resp_request),
 ];
 
 /// Damage is told as damage: bytes in memory give no other error.
@@ -373,4 +374,9 @@ pub fn context(data: &[u8]) {
     if let Ok(context) = String::from_utf8_lossy(data).parse::<Context>() {
         assert_eq!(Context::from_bytes(&context.to_bytes()), Ok(context));
     }
+}
+
+/// Reads requests in the protocol of Redis, whole and cut into pieces.
+pub fn resp_request(data: &[u8]) {
+    esker_server::fuzz_requests(data);
 }

@@ -66,10 +66,15 @@ pub struct Node {
     /// The same, the oldest first.
     taken_at: VecDeque<(Duration, (Address, QuestionId))>,
     adopting: Option<(Ticket, Identity)>,
+    /// When timers were looked at last.
+    ticked_at: Duration,
     local: VecDeque<Message>,
     /// Why the node takes part no more.
     over: Option<String>,
 }
+
+/// The least time between two looks at the timers.
+const TICK_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a handed-over write is remembered.
 const REMEMBER: Duration = Duration::from_secs(120);
@@ -140,6 +145,7 @@ impl Node {
             taken: BTreeSet::new(),
             taken_at: VecDeque::new(),
             adopting: None,
+            ticked_at: Duration::ZERO,
             local: VecDeque::new(),
             over: None,
             config,
@@ -172,6 +178,10 @@ impl Node {
         match event {
             Event::Tick => {}
             Event::Request { id, request } => self.request(now, Origin::client(id), request, effects),
+            Event::Seal => {
+                let mut out = outbox!(self, now, effects);
+                self.formation.want_seal(self.identity.node, &mut out);
+            }
             Event::Received(envelope) => self.receive(now, envelope, effects),
             Event::Stored { ticket, outcome } => self.stored(now, ticket, outcome, effects),
             Event::Durable { ticket, result } => self.durable(now, ticket, result, effects),
@@ -234,10 +244,12 @@ impl Node {
         for timer in timers.into_iter().flatten() {
             wake = wake.min(timer.max(at));
         }
-        wake
+        // A timer whose cause lasts is looked at again, but not without a pause.
+        wake.max(self.ticked_at + TICK_PAUSE)
     }
 
     fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.ticked_at = now.monotonic;
         self.tick_membership(now, effects);
         if !self.settled && now.monotonic >= self.settle_at {
             self.settled = true;

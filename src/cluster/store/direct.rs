@@ -4,7 +4,7 @@ use super::failure;
 use super::keyspace::KeyspaceId;
 use super::layout;
 use super::operation::{Change, Record, StoreFailure};
-use super::own::{decode_head, sibling_of, stored_before};
+use super::own::{decode_head, fill_bodies, sibling_of, stored_before};
 use super::replicated::Replicated;
 use super::store::Store;
 use crate::causality::{Sibling, SiblingSet};
@@ -122,34 +122,33 @@ impl Store {
             if !page.is_empty() && (page.len() >= records || used >= bytes) {
                 return Ok((page, Some(stored.to_vec())));
             }
-            let record = self.record_of(&tables, &snapshot, &stored, &head, bodies)?;
+            let record = record_of(&tables, &snapshot, &stored, &head, bodies)?;
             let values = record.set.siblings().iter().filter_map(Sibling::bytes).map(|bytes| bytes.len());
             used += record.key.len() + values.sum::<usize>();
             page.push(record);
         }
         Ok((page, None))
     }
+}
 
-    fn record_of(
-        &self,
-        tables: &Replicated,
-        snapshot: &Snapshot,
-        stored: &Slice,
-        head: &Slice,
-        bodies: bool,
-    ) -> Result<Record, StoreFailure> {
-        let mut set = decode_head(head, stored)?.set;
-        if bodies {
-            self.load_bodies(tables, stored, &mut set, Some(snapshot))?;
-        }
-        let key =
-            layout::user_key(stored).filter(|key| stored.starts_with(&Token::of_key(key).to_be_bytes()));
-        let Some(key) = key else {
-            let what = format!("the key `{}` is no stored key", stored.escape_ascii());
-            return Err(StoreFailure::Unreadable(what));
-        };
-        Ok(Record { key, set })
+/// The record that an entry of the heads is.
+pub(super) fn record_of(
+    tables: &Replicated,
+    snapshot: &Snapshot,
+    stored: &Slice,
+    head: &Slice,
+    bodies: bool,
+) -> Result<Record, StoreFailure> {
+    let mut set = decode_head(head, stored)?.set;
+    if bodies {
+        fill_bodies(tables, stored, &mut set, Some(snapshot))?;
     }
+    let key = layout::user_key(stored).filter(|key| stored.starts_with(&Token::of_key(key).to_be_bytes()));
+    let Some(key) = key else {
+        let what = format!("the key `{}` is no stored key", stored.escape_ascii());
+        return Err(StoreFailure::Unreadable(what));
+    };
+    Ok(Record { key, set })
 }
 
 /// Of the values that a reader sees, the last.

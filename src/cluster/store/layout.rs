@@ -38,8 +38,9 @@ pub(super) fn bodies_of(name: &str) -> String {
     format!("{name}{BODIES}")
 }
 
-/// The options of the engine's keyspaces that are the store's own.
-pub(super) fn options_for(name: &str) -> Option<KeyspaceOptions> {
+/// The options of the engine's keyspaces that are the store's own. Whoever opens a node's directory for writing without being
+/// a node gives them to the engine.
+pub fn options_for(name: &str) -> Option<KeyspaceOptions> {
     match name {
         NODE | HINTS => Some(KeyspaceOptions::new().kind(INTERNAL_KIND)),
         _ if name.ends_with(HEADS) => {

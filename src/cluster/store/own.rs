@@ -59,29 +59,7 @@ impl Store {
         set: &mut SiblingSet,
         at: Option<&Snapshot>,
     ) -> Result<(), StoreFailure> {
-        if !set.siblings().iter().any(is_elsewhere) {
-            return Ok(());
-        }
-        for (dot, content) in set.siblings_mut() {
-            let Content::Value { hash, len, body } = content else { continue };
-            if *body == Body::Elsewhere {
-                let key = layout::body_key(stored, dot);
-                let found = match at {
-                    Some(snapshot) => snapshot.get_in(&tables.bodies, &key),
-                    None => tables.bodies.get(&key),
-                };
-                let Some(bytes) = found.map_err(failure::of_read)? else {
-                    let what = format!("the record knows the value {dot:?}, but its bytes are not there");
-                    return Err(StoreFailure::Unreadable(what));
-                };
-                if bytes.len() as u64 != u64::from(*len) || xxh3_64(&bytes) != *hash {
-                    let what = format!("the bytes of the value {dot:?} are not those that were written");
-                    return Err(StoreFailure::Unreadable(what));
-                }
-                *body = Body::Here(bytes);
-            }
-        }
-        Ok(())
+        fill_bodies(tables, stored, set, at)
     }
 
     /// Takes a new write of a key. Gives the new set with all bytes, and how much its clock lost.
@@ -260,6 +238,38 @@ pub(super) fn sibling_of(change: Change, dot: Dot) -> Sibling {
         Change::Put { value, expires_at } => Sibling::value(dot, value, expires_at),
         Change::Delete => Sibling::tombstone(dot),
     }
+}
+
+/// Fills in the bytes of the values that lie apart from their record.
+pub(super) fn fill_bodies(
+    tables: &Replicated,
+    stored: &[u8],
+    set: &mut SiblingSet,
+    at: Option<&Snapshot>,
+) -> Result<(), StoreFailure> {
+    if !set.siblings().iter().any(is_elsewhere) {
+        return Ok(());
+    }
+    for (dot, content) in set.siblings_mut() {
+        let Content::Value { hash, len, body } = content else { continue };
+        if *body == Body::Elsewhere {
+            let key = layout::body_key(stored, dot);
+            let found = match at {
+                Some(snapshot) => snapshot.get_in(&tables.bodies, &key),
+                None => tables.bodies.get(&key),
+            };
+            let Some(bytes) = found.map_err(failure::of_read)? else {
+                let what = format!("the record knows the value {dot:?}, but its bytes are not there");
+                return Err(StoreFailure::Unreadable(what));
+            };
+            if bytes.len() as u64 != u64::from(*len) || xxh3_64(&bytes) != *hash {
+                let what = format!("the bytes of the value {dot:?} are not those that were written");
+                return Err(StoreFailure::Unreadable(what));
+            }
+            *body = Body::Here(bytes);
+        }
+    }
+    Ok(())
 }
 
 fn is_elsewhere(sibling: &Sibling) -> bool {

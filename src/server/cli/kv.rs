@@ -2,7 +2,8 @@
 
 use super::failure::{Ended, Failure, Outcome};
 use super::output::{Output, print_line, say};
-use super::store::{DurabilityChoice, KeyspaceName, Layout, Location, Text, open_keyspace_for_reading};
+use super::source::{Source, keyspaces_of_users};
+use super::store::{DurabilityChoice, KeyspaceName, Layout, Location, Text};
 use crate::pairs::escape::{escape_into, escaped};
 use crate::pairs::jsonl;
 use clap::Args;
@@ -10,7 +11,7 @@ use esker::{Keyspace, WriteBatch};
 
 /// Print the value of a key.
 ///
-/// Exit status 1 if the key is not there.
+/// Of a key with siblings each value is a line, the newest the last. Exit status 1 if the key is not there.
 #[derive(Args, Debug)]
 pub(crate) struct Get {
     #[command(flatten)]
@@ -31,23 +32,32 @@ pub(crate) struct Get {
 impl Get {
     pub(crate) fn run(&self) -> Ended {
         let key = if self.raw { self.key.raw().to_vec() } else { self.key.bytes()? };
-        let (_db, keyspace) = open_keyspace_for_reading(&self.location, &self.keyspace)?;
-        let Some(value) = keyspace.get(&key)? else {
+        let values = Source::open(&self.location, &self.keyspace)?.get(&key)?;
+        if values.is_empty() {
             say(format_args!(
                 "esker: there is no key `{}` in keyspace `{}`",
                 escaped(&key),
                 self.keyspace.keyspace
             ));
             return Ok(Outcome::Negative);
-        };
+        }
+        if self.raw && values.len() > 1 {
+            return Err(Failure::new(format!(
+                "the key `{}` has {} siblings; leave --raw away to see them, each in a line",
+                escaped(&key),
+                values.len()
+            )));
+        }
         let mut line = Vec::new();
-        if self.raw {
-            line.extend_from_slice(&value);
-        } else if self.json {
-            jsonl::write(&key, &value, &mut line);
-        } else {
-            escape_into(&value, &mut line);
-            line.push(b'\n');
+        for value in &values {
+            if self.raw {
+                line.extend_from_slice(value);
+            } else if self.json {
+                jsonl::write(&key, value, &mut line);
+            } else {
+                escape_into(value, &mut line);
+                line.push(b'\n');
+            }
         }
         let mut out = Output::new();
         out.bytes(&line)?;
@@ -167,6 +177,9 @@ impl DeleteRange {
 pub(crate) struct Keyspaces {
     #[command(flatten)]
     location: Location,
+    /// Also those that a node or a server keeps for itself.
+    #[arg(long)]
+    all: bool,
     /// Print an array of names.
     #[arg(long)]
     json: bool,
@@ -175,7 +188,7 @@ pub(crate) struct Keyspaces {
 impl Keyspaces {
     pub(crate) fn run(&self) -> Ended {
         let db = super::store::open_for_reading(&self.location)?;
-        let names = db.keyspaces();
+        let names = if self.all { db.keyspaces() } else { keyspaces_of_users(&db)? };
         if self.json {
             print_line(serde_json::Value::from(names).to_string())?;
         } else {

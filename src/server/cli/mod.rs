@@ -5,7 +5,9 @@
 
 mod bench;
 mod checkpoint;
+mod cluster;
 mod compact;
+mod demo;
 mod failure;
 mod inspect;
 mod kv;
@@ -15,6 +17,7 @@ mod progress;
 mod repair;
 mod scan;
 mod serve;
+mod source;
 mod stats;
 mod store;
 mod verify;
@@ -29,9 +32,9 @@ use clap::{Parser, Subcommand};
 use failure::Ended;
 use std::process::ExitCode;
 
-/// An embedded, ordered, durable key-value store.
+/// An always-on key-value store: nodes, clusters of them, and the files below.
 ///
-/// Exit status: 0 done; 1 not found, or verification failed; 2 wrong usage, or an error.
+/// `esker demo` shows what it does. Exit status: 0 done; 1 not found, or verification failed; 2 wrong usage, or an error.
 #[derive(Parser, Debug)]
 #[command(name = "esker", version, propagate_version = true)]
 struct CommandLine {
@@ -41,7 +44,9 @@ struct CommandLine {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Demo(demo::Demo),
     Serve(serve::Serve),
+    Cluster(cluster::Cluster),
     Load(load::Load),
     Get(kv::Get),
     Put(kv::Put),
@@ -61,7 +66,9 @@ enum Command {
 impl Command {
     fn run(&self) -> Ended {
         match self {
+            Command::Demo(c) => c.run(),
             Command::Serve(c) => c.run(),
+            Command::Cluster(c) => c.run(),
             Command::Load(c) => c.run(),
             Command::Get(c) => c.run(),
             Command::Put(c) => c.run(),

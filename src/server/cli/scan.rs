@@ -2,12 +2,16 @@
 
 use super::failure::{Ended, Outcome};
 use super::output::Output;
-use super::store::{KeyspaceName, Location, Text, open_keyspace_for_reading};
+use super::source::Source;
+use super::store::{KeyspaceName, Location, Text};
 use crate::pairs::PairFormat;
 use clap::Args;
 use std::ops::Bound;
 
 /// Print the pairs of a range, in the form that `load` takes.
+///
+/// Keys come in their order, but those of a replicated keyspace in the order of their tokens. Each sibling is a pair, the newest
+/// the last.
 #[derive(Args, Debug)]
 pub(crate) struct Scan {
     #[command(flatten)]
@@ -68,28 +72,24 @@ impl Scan {
     pub(crate) fn run(&self) -> Ended {
         let bytes = |text: &Option<Text>| text.as_ref().map(Text::bytes).transpose();
         let range = intersection(bytes(&self.from)?, bytes(&self.to)?, bytes(&self.prefix)?);
-        let (_db, keyspace) = open_keyspace_for_reading(&self.location, &self.keyspace)?;
+        let source = Source::open(&self.location, &self.keyspace)?;
         let Some(range) = range else { return Ok(Outcome::Done) };
         let format = if self.json { PairFormat::Jsonl } else { self.format };
-        let mut pairs = keyspace.range(range);
-        let mut left = self.limit.unwrap_or(u64::MAX);
+        let limit = self.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let mut out = Output::new();
         let mut line = Vec::new();
-        while left > 0 {
-            let pair = if self.reverse { pairs.next_back() } else { pairs.next() };
-            let Some(pair) = pair else { break };
+        for pair in source.pairs(range, self.reverse).take(limit) {
             let (key, value) = match pair {
                 Ok(pair) => pair,
                 Err(e) => {
                     // What came before the damage is good and shall be seen.
                     out.finish()?;
-                    return Err(e.into());
+                    return Err(e);
                 }
             };
             line.clear();
             format.write(&key, &value, &mut line);
             out.bytes(&line)?;
-            left -= 1;
         }
         out.finish()?;
         Ok(Outcome::Done)

@@ -2,10 +2,12 @@
 
 use super::failure::Failure;
 use super::output::say;
+use super::source::refuse_replicated;
 use crate::pairs::size::parse_size;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 use esker::{ByLevel, Compression, Db, Durability, Keyspace, KeyspaceOptions, TornLog};
+use esker_cluster::store::options_for;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -79,7 +81,8 @@ impl Layout {
 
     /// Opens a store for writing. `create` says whether a missing one is created.
     pub(crate) fn open(&self, location: &Location, keyspace: &str, create: bool) -> Result<Db, Failure> {
-        let mut builder = Db::builder().create_if_missing(create);
+        // A directory that a node wrote can be compacted, and take plain pairs, without losing what the node knows.
+        let mut builder = Db::builder().create_if_missing(create).keyspace_options_by(options_for);
         if let Some(bytes) = self.memory_budget {
             builder = builder.memory_budget(usize::try_from(bytes).unwrap_or(usize::MAX));
         }
@@ -103,6 +106,7 @@ impl Layout {
     ) -> Result<(Db, Keyspace), Failure> {
         let name = keyspace.keyspace.as_str();
         let db = self.open(location, name, create)?;
+        refuse_replicated(&db, name)?;
         let keyspace = match db.keyspace(name) {
             Err(esker::Error::NoSuchKeyspace { .. }) if create => {
                 db.create_keyspace(name, self.keyspace_options().unwrap_or_default())?
@@ -118,16 +122,6 @@ pub(crate) fn open_for_reading(location: &Location) -> Result<Db, esker::Error> 
     let db = Db::builder().read_only(true).create_if_missing(false).open(&location.db)?;
     say_what_was_dropped(&db);
     Ok(db)
-}
-
-/// Opens a store and a keyspace for reading.
-pub(crate) fn open_keyspace_for_reading(
-    location: &Location,
-    keyspace: &KeyspaceName,
-) -> Result<(Db, Keyspace), Failure> {
-    let db = open_for_reading(location)?;
-    let keyspace = db.keyspace(&keyspace.keyspace)?;
-    Ok((db, keyspace))
 }
 
 /// A crash may have torn the end of a log; whoever opens the store is told.

@@ -146,6 +146,13 @@ impl Config {
                 }
             }
         }
+        let host = self.listen_peer.rsplit_once(':').map_or("", |(host, _)| host);
+        if self.advertise_peer.is_none() && matches!(host, "0.0.0.0" | "[::]" | "::" | "*") {
+            return refuse(format!(
+                "`listen-peer` is {}, which other nodes cannot connect to; say with `advertise-peer` where they reach this one",
+                self.listen_peer
+            ));
+        }
         for (i, name) in self.databases.iter().enumerate() {
             if self.databases.iter().skip(i + 1).any(|other| other == name) {
                 return refuse(format!("`databases` names the keyspace `{name}` twice; name each once"));

@@ -255,8 +255,8 @@ pub(crate) const OPTIONS: &[OptionInfo] = &[
     option!(
         "request-timeout",
         "time",
-        "How long a request waits for replicas before its outcome counts as unknown.",
-        |c, v| value::duration(v.text()?).map(|d| c.request_timeout = d),
+        "How long a request waits for replicas before its outcome counts as unknown; at most 60 s.",
+        |c, v| value::duration_up_to(v.text()?, 60).map(|d| c.request_timeout = d),
         |c| value::show_duration(c.request_timeout)
     ),
     option!(

@@ -131,6 +131,18 @@ pub(super) fn duration(text: &str) -> Result<Duration, Bad> {
         .ok_or_else(|| format!("`{text}` is not a time; write one like 500ms, 5s or 2m"))
 }
 
+/// A time of at most so many seconds, and of a millisecond at least.
+pub(super) fn duration_up_to(text: &str, seconds: u64) -> Result<Duration, Bad> {
+    let time = duration(text)?;
+    match time {
+        Duration::ZERO => Err(format!("`{text}` is no time to wait; give 1ms or more")),
+        time if time > Duration::from_secs(seconds) => {
+            Err(format!("`{text}` is longer than the {seconds} s that are possible; give less"))
+        }
+        time => Ok(time),
+    }
+}
+
 pub(super) fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") }

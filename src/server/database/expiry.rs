@@ -21,8 +21,8 @@ use esker::{Db, Keyspace, KeyspaceOptions};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// What the names of companions end in. Keyspaces of such names are not served.
-pub(crate) const RESERVED_SUFFIXES: &[&str] = &[".expiry"];
+/// What the names of companions, and of what is noted beside a keyspace, end in. Keyspaces of such names are not served.
+pub(crate) const RESERVED_SUFFIXES: &[&str] = &[".expiry", ".adopting"];
 
 /// Bits of the hint: 128 KiB.
 const HINT_BITS: usize = 1 << 20;
@@ -132,6 +132,31 @@ impl Expiries {
             return Ok(self.keyspace.get_or_init(|| created));
         }
         self.keyspace()
+    }
+}
+
+/// When the keys of a plain keyspace expire, for those who read it without serving it.
+#[derive(Debug)]
+pub(crate) struct Companion(Option<Keyspace>);
+
+impl Companion {
+    /// The companion of this keyspace, if there is one.
+    pub(crate) fn of(db: &Db, keyspace: &str) -> esker::Result<Companion> {
+        match db.keyspace(&format!("{keyspace}{}", RESERVED_SUFFIXES[0])) {
+            Err(esker::Error::NoSuchKeyspace { .. }) => Ok(Companion(None)),
+            companion => Ok(Companion(Some(companion?))),
+        }
+    }
+
+    /// Whether the value of this key is not to be seen any more.
+    pub(crate) fn is_expired(&self, key: &[u8], now: u64) -> esker::Result<bool> {
+        let Some(companion) = &self.0 else { return Ok(false) };
+        Ok(companion.get(key)?.and_then(|bytes| decode(&bytes)).is_some_and(|at| at <= now))
+    }
+
+    /// Whether this is the name of what a server keeps beside a keyspace, of which `exists` knows.
+    pub(crate) fn is_name(name: &str, exists: impl Fn(&str) -> bool) -> bool {
+        RESERVED_SUFFIXES.iter().any(|suffix| name.strip_suffix(suffix).is_some_and(&exists))
     }
 }
 

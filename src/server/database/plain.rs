@@ -8,12 +8,17 @@ use super::expiry::{self, Expiries};
 use super::locks::{KeyLocks, Stripes};
 use esker::{Commit, Db, Durability, Keyspace, ReadOptions, Slice, Snapshot, WriteBatch, WriteOptions};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The hash by which keys are spread over locks and hints. It never leaves the process.
 pub(crate) fn hash(key: &[u8]) -> u64 {
     xxh3_64(key)
 }
+
+/// Why a plain keyspace that becomes a replicated one takes no writes.
+pub(crate) const ADOPTING: &str =
+    "the keyspace is being adopted by the cluster and takes writes when that is done";
 
 /// A plain keyspace that is served.
 #[derive(Debug)]
@@ -22,6 +27,9 @@ pub(crate) struct PlainKeyspace {
     pub(crate) data: Keyspace,
     pub(crate) expiries: Expiries,
     pub(crate) locks: KeyLocks,
+    /// No more writes are taken. Read with a stripe held, so that no write is between the look and its batch when the one who
+    /// set it has held all stripes.
+    closed: AtomicBool,
     durability: Durability,
 }
 
@@ -37,6 +45,7 @@ impl PlainKeyspace {
             data,
             expiries: Expiries::open(db, name)?,
             locks: KeyLocks::new(),
+            closed: AtomicBool::new(false),
             durability,
         })
     }
@@ -193,11 +202,25 @@ impl PlainKeyspace {
     /// Makes a batch visible. A store that stalls writers makes this wait, and then the other tasks of this thread are given to
     /// another one first.
     pub(crate) fn submit(&self, batch: &WriteBatch) -> esker::Result<Commit> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(esker::Error::ReadOnly { reason: ADOPTING.into() });
+        }
         let options = WriteOptions::new(self.durability);
         match self.db.submit(batch, options.no_stall(true)) {
             Err(esker::Error::Busy { .. }) => tokio::task::block_in_place(|| self.db.submit(batch, options)),
             other => other,
         }
+    }
+
+    /// Takes no more writes: those that were taken are visible when this returns.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        drop(self.locks.exclusive(Stripes::ALL));
+    }
+
+    /// Takes writes again.
+    pub(super) fn reopen(&self) {
+        self.closed.store(false, Ordering::Release);
     }
 
     /// Removes every key.

@@ -37,6 +37,11 @@ impl ReplicatedKeyspace {
         ReplicatedKeyspace { node, name: name.to_owned(), durability, timeout }
     }
 
+    /// The same keyspace, with writes that survive a power loss.
+    pub(crate) fn synced(&self) -> ReplicatedKeyspace {
+        ReplicatedKeyspace::new(self.node.clone(), &self.name, Durability::Synced, self.timeout)
+    }
+
     /// The keyspace's number. `None` while the node is not part of a cluster that has it.
     pub(crate) fn id(&self) -> Option<KeyspaceId> {
         self.node.keyspace(&self.name).map(|keyspace| keyspace.id)
@@ -45,6 +50,12 @@ impl ReplicatedKeyspace {
     /// The keyspace's number, if this node's store has the only copy that there is.
     pub(crate) fn single_copy(&self) -> Option<KeyspaceId> {
         self.id().filter(|id| self.node.is_single_copy(*id))
+    }
+
+    /// Whether this node's store would have the only copy, but for the ring that is not sealed yet.
+    pub(crate) fn is_unsealed_alone(&self) -> bool {
+        let state = self.node.cluster_state();
+        state.is_some_and(|state| state.ring.is_none() && state.members.len() == 1)
     }
 
     fn request(&self, keyspace: KeyspaceId, operation: Operation, level: Level) -> Request {

@@ -1,5 +1,6 @@
 //! [`Target`]: where the commands of a database go. [`Databases`]: all of them, by the numbers that `SELECT` knows.
 
+use super::adoption::{self, Adoption, Progress, Stage};
 use super::cursors::Cursors;
 use super::expiry::RESERVED_SUFFIXES;
 use super::plain::PlainKeyspace;
@@ -39,6 +40,7 @@ pub(crate) struct Database {
     replicated: Arc<ReplicatedKeyspace>,
     /// The plain keyspace was made a replicated one.
     adopted: AtomicBool,
+    adoption: Adoption,
 }
 
 impl Database {
@@ -55,9 +57,30 @@ impl Database {
         &self.replicated
     }
 
-    /// From here on commands go to the replicated keyspace.
-    pub(crate) fn set_adopted(&self) {
-        self.adopted.store(true, Ordering::Release);
+    /// How far it is from plain to replicated, and how many pairs are at their replicas.
+    pub(crate) fn adoption(&self) -> (Progress, u64) {
+        match self.plain {
+            Some(_) => self.adoption.progress(),
+            None => (Progress::Done, 0),
+        }
+    }
+
+    /// Begins to make the plain keyspace a replicated one, or goes on with that where it stopped. `false` if it is under way or
+    /// done; otherwise [`adopt`](Database::adopt) is to be called.
+    pub(crate) fn begin_adoption(&self) -> bool {
+        self.plain.is_some() && self.adoption.begin()
+    }
+
+    /// Makes the plain keyspace a replicated one. Returns when it is done, or failed; [`adoption`](Database::adoption) tells which.
+    pub(crate) async fn adopt(&self, max_pair_bytes: u64) {
+        let Some(plain) = &self.plain else { return };
+        let copied = self.adoption.copy(&self.name, plain, &self.replicated, max_pair_bytes).await;
+        let ended = copied.and_then(|()| {
+            // From here on commands go to the replicated keyspace: it has all the pairs, and that is noted.
+            self.adopted.store(true, Ordering::Release);
+            tokio::task::block_in_place(|| adoption::remove(plain, &self.name)).map_err(|e| e.to_string())
+        });
+        self.adoption.end(ended);
     }
 }
 
@@ -111,16 +134,10 @@ impl Databases {
             if is_internal(name) || RESERVED_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) {
                 return Err(OpenError::Reserved(name.clone()));
             }
-            let is_plain = match db.keyspace(name) {
-                Err(esker::Error::NoSuchKeyspace { .. }) => false,
-                keyspace => keyspace?.first()?.is_some(),
-            };
-            let plain = match is_plain {
-                true => Some(Arc::new(PlainKeyspace::open(db, name, durability)?)),
-                false => None,
-            };
+            let plain = open_plain(db, name, durability)?.map(Arc::new);
             let replicated = Arc::new(ReplicatedKeyspace::new(node.clone(), name, durability, timeout));
-            Ok(Database { name: name.clone(), plain, replicated, adopted: AtomicBool::new(false) })
+            let (adopted, adoption) = (AtomicBool::new(false), Adoption::default());
+            Ok(Database { name: name.clone(), plain, replicated, adopted, adoption })
         };
         Ok(Databases { list: names.iter().map(open).collect::<Result<_, _>>()?, cursors: Cursors::new() })
     }
@@ -134,4 +151,32 @@ impl Databases {
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Database> {
         self.list.iter()
     }
+}
+
+/// The plain keyspace of this name, if there is one with pairs in it. What an adoption left is brought to its end, or kept as it
+/// was: one that was copying takes no writes until it is asked for again.
+fn open_plain(db: &Db, name: &str, durability: Durability) -> esker::Result<Option<PlainKeyspace>> {
+    let is_plain = match db.keyspace(name) {
+        Err(esker::Error::NoSuchKeyspace { .. }) => false,
+        keyspace => keyspace?.first()?.is_some(),
+    };
+    if !is_plain {
+        return Ok(None);
+    }
+    let plain = PlainKeyspace::open(db, name, durability)?;
+    match adoption::noted(db, name)? {
+        None => {}
+        Some(Stage::Copying) => {
+            plain.close();
+            tracing::warn!(
+                "the adoption of the keyspace `{name}` was interrupted; it takes no writes until `esker cluster adopt {name}` has \
+                 finished"
+            );
+        }
+        Some(Stage::Copied) => {
+            adoption::remove(&plain, name)?;
+            return Ok(None);
+        }
+    }
+    Ok(Some(plain))
 }

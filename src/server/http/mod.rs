@@ -1,4 +1,10 @@
-//! What is asked for over HTTP: whether the server lives and is ready, its metrics, and its status.
+//! What is asked for over HTTP: whether the server lives and is ready, its metrics, its status; and that it has a keyspace adopted.
+
+mod adopt;
+mod ask;
+mod status;
+
+pub(crate) use ask::{Asked, ask};
 
 use crate::metrics;
 use crate::server::Server;
@@ -7,7 +13,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::{Value, json};
+use esker_cluster::NodeStatus;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -24,12 +30,18 @@ fn router(server: Arc<Server>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(exposition))
         .route("/status", get(status))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /status\n") })
+        .route("/adopt", get(adopt::adopt).post(adopt::adopt))
+        .fallback(|| async {
+            (
+                StatusCode::NOT_FOUND,
+                "there are /healthz, /readyz, /metrics, /status and POST /adopt?keyspace=NAME\n",
+            )
+        })
         .with_state(server)
 }
 
 async fn ready(State(server): State<Arc<Server>>) -> Response {
-    match server.readiness() {
+    match readiness(&server, server.node.status().await.as_ref()) {
         Ok(()) => "ready\n".into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
@@ -37,50 +49,27 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
 
 async fn exposition(State(server): State<Arc<Server>>) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, metrics::render(&server)).into_response()
+    let node = server.node.status().await;
+    (kind, metrics::render(&server, node.as_ref())).into_response()
 }
 
 async fn status(State(server): State<Arc<Server>>) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
-    (kind, format!("{}\n", status_of(&server))).into_response()
+    let node = server.node.status().await;
+    let readiness = readiness(&server, node.as_ref());
+    (kind, format!("{}\n", status::document(&server, node.as_ref(), &readiness))).into_response()
 }
 
-fn status_of(server: &Server) -> Value {
-    let stats = server.db.stats();
-    let readiness = server.readiness();
-    let databases: Vec<Value> = server
-        .databases
-        .iter()
-        .enumerate()
-        .map(|(number, database)| {
-            json!({ "number": number, "keyspace": database.name, "kind": database.target().kind() })
-        })
-        .collect();
-    let addresses = server.addresses.get().map(|at| json!({ "resp": at.resp, "http": at.http }));
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "run_id": server.run_id,
-        "uptime_seconds": server.started.elapsed().as_secs(),
-        "ready": readiness.is_ok(),
-        "reason": readiness.err(),
-        "listen": addresses,
-        "databases": databases,
-        "clients": {
-            "connected": server.clients.count(),
-            "accepted": server.metrics.connections_opened.get(),
-            "refused": server.metrics.connections_refused.get(),
-        },
-        "commands": server.metrics.total_commands(),
-        "store": {
-            "path": server.db.path(),
-            "durability": if server.config.durability == esker::Durability::Synced { "synced" } else { "buffered" },
-            "writes": stats.writes,
-            "gets": stats.gets,
-            "fsyncs": stats.fsyncs,
-            "stalls": stats.stalls,
-            "memtable_bytes": stats.memtable_bytes,
-            "wal_segments": stats.wal_segments,
-            "read_only": stats.read_only,
-        },
-    })
+/// Whether this node is a place to send requests to; if not, why. A node that stands alone is, and a member of a cluster is from
+/// when it knows that requests are taken there. One that pulls what it lost is too: it asks others for what it has not got.
+fn readiness(server: &Server, node: Option<&NodeStatus>) -> Result<(), String> {
+    server.readiness()?;
+    let Some(node) = node else { return Err("the node is stopped; start it again".to_owned()) };
+    if node.members.is_empty() {
+        return Err("the node asks to join and is of no cluster yet".to_owned());
+    }
+    if node.sealed && !node.open {
+        return Err("a majority of the members has not said yet that it knows the sealed ring".to_owned());
+    }
+    Ok(())
 }

@@ -1,6 +1,9 @@
 //! The exposition of what is counted, in the text format of Prometheus.
 
+use crate::node::TrafficCounts;
 use crate::server::Server;
+use esker_cluster::membership::Liveness;
+use esker_cluster::{MemberStatus, NodeStatus};
 use std::fmt::{Display, Write as _};
 
 /// Appends metrics to a text.
@@ -33,11 +36,15 @@ impl Page {
 }
 
 /// All metrics of the server and of its store.
-pub(crate) fn render(server: &Server) -> String {
+pub(crate) fn render(server: &Server, node: Option<&NodeStatus>) -> String {
     let mut page = Page(String::with_capacity(16 << 10));
     connections(&mut page, server);
     commands(&mut page, server);
     store(&mut page, server);
+    traffic(&mut page, &server.node.traffic().counts());
+    if let Some(node) = node {
+        cluster(&mut page, node);
+    }
     page.0
 }
 
@@ -135,4 +142,59 @@ fn store(page: &mut Page, server: &Server) {
             page.sample(name, &[("keyspace", &keyspace.name), ("level", &number)], level.bytes);
         }
     }
+}
+
+fn traffic(page: &mut Page, traffic: &TrafficCounts) {
+    for (name, help, value) in [
+        ("sent_messages", "Messages given to connections to peers.", traffic.frames_out),
+        ("sent_bytes", "Their bytes.", traffic.bytes_out),
+        ("received_messages", "Messages that came from peers.", traffic.frames_in),
+        ("received_bytes", "Their bytes.", traffic.bytes_in),
+        (
+            "dropped_messages",
+            "Messages that a full queue or a broken connection lost.",
+            traffic.frames_dropped,
+        ),
+        ("connects", "Connections made to peers.", traffic.connects),
+        ("disconnects", "Connections to peers that were refused or broke.", traffic.disconnects),
+        ("malformed_streams", "Streams of peers with bytes that are no message.", traffic.malformed),
+    ] {
+        page.counter(&format!("esker_peer_{name}_total"), help, value);
+    }
+}
+
+fn cluster(page: &mut Page, node: &NodeStatus) {
+    let counters = &node.counters;
+    for (name, help, value) in [
+        ("requests", "Requests that this node coordinated.", counters.requests),
+        ("shed", "Requests refused since too many were under way.", counters.shed),
+        ("forwarded", "Requests handed to a replica of their key.", counters.forwarded),
+        ("read_repairs", "Replicas brought up by reads.", counters.read_repairs),
+        ("hedges", "Replicas asked since others were slow.", counters.hedges),
+        ("unknown", "Writes whose outcome is unknown.", counters.unknown),
+        ("clock_truncated", "Clock entries lost to truncation.", counters.clock_truncated),
+    ] {
+        page.counter(&format!("esker_coordinator_{name}_total"), help, value);
+    }
+    page.gauge("esker_coordinator_open_requests", "Requests that wait for their answer.", node.open_requests);
+    page.counter("esker_hints_replayed_total", "Hints given back.", node.hints_replayed);
+    page.counter("esker_hints_overflowed_total", "Hints that there was no room for.", node.hints_overflowed);
+    let name = "esker_hints_waiting";
+    page.head(name, "gauge", "Hints that this node keeps, by who they are for.");
+    for member in &node.members {
+        page.sample(name, &[("target", &member.id.to_string())], member.hints_for_it);
+    }
+    let name = "esker_members";
+    page.head(name, "gauge", "Members of the cluster by liveness, as this node sees them.");
+    for (word, liveness) in
+        [("alive", Liveness::Alive), ("suspect", Liveness::Suspect), ("down", Liveness::Down)]
+    {
+        let counts = |member: &&MemberStatus| member.liveness == liveness;
+        page.sample(name, &[("liveness", word)], node.members.iter().filter(counts).count());
+    }
+    page.gauge("esker_cluster_epoch", "The number of the last change of the cluster.", node.epoch);
+    page.gauge("esker_cluster_open", "1 if the ring is sealed and requests are taken.", u64::from(node.open));
+    page.gauge("esker_node_ready", "1 if the node has all its data.", u64::from(node.ready));
+    let pulled = node.rebuilding.unwrap_or(0);
+    page.gauge("esker_rebuild_records", "Records that the rebuild under way has pulled.", pulled);
 }

@@ -5,12 +5,12 @@ use super::traffic::{Traffic, count};
 use super::view::View;
 use bytes::Bytes;
 use esker::Slice;
-use esker_cluster::NodeStatus;
 use esker_cluster::causality::ConflictMode;
 use esker_cluster::coordinator::{Operation, Rejection, Request, Response};
 use esker_cluster::formation::ClusterState;
 use esker_cluster::message::encoding::{MalformedMessage, decode_shared};
 use esker_cluster::store::{KeyspaceDefinition, KeyspaceId, Store, StoreFailure};
+use esker_cluster::{Event, NodeStatus};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
@@ -89,6 +89,17 @@ impl NodeHandle {
         let (answer, answered) = oneshot::channel();
         self.shared.inbox.push(Entry::Status(answer));
         answered.await.ok()
+    }
+
+    /// Has the ring sealed, as the first write would, and returns once that is known here.
+    ///
+    /// # Errors
+    /// A sentence, if the node is stopped.
+    pub async fn seal(&self) -> Result<(), String> {
+        let mut views = self.views();
+        self.shared.inbox.tell(Event::Seal);
+        let sealed = views.wait_for(|view| view.state.as_ref().is_some_and(|state| state.ring.is_some()));
+        sealed.await.map(drop).map_err(|_| STOPPED.to_owned())
     }
 
     /// Defines a replicated keyspace. It is there once [`keyspace`](NodeHandle::keyspace) knows it.

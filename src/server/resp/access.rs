@@ -81,27 +81,50 @@ fn named(user: &UserConfig) -> User {
     }
 }
 
-/// Whether a call over gRPC says who it comes from, in the header `authorization: Basic …`. A user who may not do everything has
-/// no business there: what is open to each is told by keyspace and command, which calls do not have.
+/// Why somebody may not do what needs every right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotAllowed {
+    /// Nobody is known who says so.
+    Stranger,
+    /// This user has not every right.
+    Restricted,
+}
+
+/// Whether the header `authorization: Basic …` is that of somebody who may do everything. Without passwords everybody may.
+pub(crate) fn check_basic(access: &Access, header: Option<&str>) -> Result<(), NotAllowed> {
+    if access.stranger().is_some() {
+        return Ok(());
+    }
+    let user = header.and_then(|header| user_of(access, header)).ok_or(NotAllowed::Stranger)?;
+    if user.read_only || user.keyspaces.is_some() {
+        return Err(NotAllowed::Restricted);
+    }
+    Ok(())
+}
+
+fn user_of<'a>(access: &'a Access, header: &str) -> Option<&'a Arc<User>> {
+    let encoded = header.strip_prefix("Basic ")?;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    let at = decoded.iter().position(|byte| *byte == b':')?;
+    let (name, password) = (decoded.get(..at)?, decoded.get(at + 1..)?);
+    access.authenticate(name, password)
+}
+
+/// Whether a call over gRPC comes from somebody who may do everything. Others have no business there: what is open to each is told
+/// by keyspace and command, which calls do not have.
 pub(crate) fn check_metadata(
     access: &Access,
     metadata: &tonic::metadata::MetadataMap,
 ) -> Result<(), tonic::Status> {
-    let refused = || {
-        tonic::Status::unauthenticated("give a user and a password in the header `authorization: Basic …`")
-    };
-    let header = metadata.get("authorization").and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
-    let encoded = header.strip_prefix("Basic ").ok_or_else(refused)?;
-    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).map_err(|_| refused())?;
-    let at = decoded.iter().position(|byte| *byte == b':').ok_or_else(refused)?;
-    let (name, password) = (&decoded[..at], &decoded[at + 1..]);
-    let user = access.authenticate(name, password).ok_or_else(refused)?;
-    if user.read_only || user.keyspaces.is_some() {
-        return Err(tonic::Status::permission_denied(
-            "this user may not do everything; it is served by RESP alone",
-        ));
-    }
-    Ok(())
+    let header = metadata.get("authorization").and_then(|value| value.to_str().ok());
+    check_basic(access, header).map_err(|refused| match refused {
+        NotAllowed::Stranger => tonic::Status::unauthenticated(
+            "give a user and a password in the header `authorization: Basic …`",
+        ),
+        NotAllowed::Restricted => {
+            tonic::Status::permission_denied("this user may not do everything; it is served by RESP alone")
+        }
+    })
 }
 
 /// Whether two secrets are equal, in a time that depends on the given one's length alone.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What keys hold, brought by one run of a command for the next run of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Fetched {
     entries: Vec<Option<Entry>>,
     contexts: Vec<causality::Context>,
@@ -96,14 +96,14 @@ fn one(versions: Vec<Version>, siblings: Siblings) -> Result<Option<Entry>, Refu
 /// The refusal of a command that only one copy can do exactly.
 fn not_exact(name: &str) -> Refusal {
     Refusal::new(format!(
-        "ERR {} reads and writes in one step, which a keyspace that is kept on several nodes cannot do exactly: read with EK.GET \
-         and write with EK.SET and its context, or use a plain keyspace",
+        "ERR {} reads and writes in one step, which this keyspace cannot do exactly, since the cluster keeps it: read with EK.GET and \
+         write with EK.SET and its context, or use a plain keyspace",
         name.to_uppercase()
     ))
 }
 
 /// Commands whose meaning is lost if somebody else writes between their read and their write.
-const EXACT: [&str; 13] = [
+const EXACT: [&str; 12] = [
     "append",
     "decr",
     "decrby",
@@ -117,7 +117,6 @@ const EXACT: [&str; 13] = [
     "setrange",
     // With NX, XX or GET; without them, and KEEPTTL, it is a blind write and never comes here.
     "set",
-    "psetnx",
 ];
 
 impl Context<'_> {
@@ -192,7 +191,12 @@ impl Context<'_> {
         keys: impl Iterator<Item = &'k [u8]>,
     ) -> Result<impl Future<Output = Result<Fetched, Refusal>> + Send + 'static, Refusal> {
         let id = Self::replicated_id(keyspace)?;
-        let (level, siblings) = (self.session.levels.read, self.server.config.siblings);
+        let level = self.session.levels.read;
+        // Whether a key is there does not depend on which of its values is the right one.
+        let siblings = match self.command.name {
+            "del" | "unlink" | "exists" | "touch" => Siblings::Newest,
+            _ => self.server.config.siblings,
+        };
         let reads: Vec<_> = keys
             .map(|key| {
                 let (keyspace, key) = (keyspace.clone(), Slice::copy_from(key));
@@ -225,12 +229,14 @@ impl Context<'_> {
             let start = self.reply.len();
             self.reply.ok();
             let answer = start..self.reply.len();
+            let mut last = None;
             for (key, value) in pairs {
                 let update = Update::Put { value: Slice::copy_from(value), expires_at };
-                let ((), commit) = keyspace.update_here(id, key, |_| (update, ()))?;
-                if let Some(commit) = commit {
-                    self.writes.claim_commit(commit, answer.clone());
-                }
+                last = keyspace.update_here(id, key, |_| (update, ()))?.1.or(last);
+            }
+            // When the last one is durable, so are those before it.
+            if let Some(commit) = last {
+                self.writes.claim_commit(commit, answer);
             }
             return Ok(Flow::Done);
         }
@@ -242,6 +248,7 @@ impl Context<'_> {
             .collect();
         let id = Self::replicated_id(keyspace)?;
         let work = write_all(keyspace.clone(), id, changes, self.session.levels.write);
+        self.session.acks.store(0, Ordering::Relaxed);
         let told = self.session.acks.clone();
         self.later(work, move |acks, reply| {
             told.store(acks, Ordering::Relaxed);
@@ -259,13 +266,22 @@ impl Context<'_> {
         decide: impl FnOnce(&[Option<Entry>]) -> Result<(Vec<Change<'v>>, R), Refusal>,
         answer: impl FnOnce(R, &mut Reply<'_>),
     ) -> Ran {
+        let fetched = self.session.fetched.take();
         if let Some(id) = keyspace.single_copy() {
             return self.modify_here(keyspace, id, keys, decide, answer);
+        }
+        if keyspace.is_unsealed_alone() {
+            // Whether the node stays alone is settled first; the command is run again then.
+            let node = keyspace.node.clone();
+            return Ok(Flow::Fetch(Box::pin(async move {
+                node.seal().await.map_err(|why| Refusal::new(format!("CLUSTERDOWN {why}")))?;
+                Ok(Fetched::default())
+            })));
         }
         if EXACT.contains(&self.command.name) && !self.keeps_ttl {
             return Err(not_exact(self.command.name));
         }
-        let Some(fetched) = self.session.fetched.take() else {
+        let Some(fetched) = fetched.filter(|fetched| fetched.entries.len() == keys.len()) else {
             let fetch = self.fetch(keyspace, keys.iter().copied())?;
             return Ok(Flow::Fetch(Box::pin(fetch)));
         };
@@ -324,6 +340,10 @@ impl Context<'_> {
             result = Some(decided?);
             commits.extend(commit);
         } else {
+            // What becomes of a key depends on that key alone, but for MSETNX, whose keys would have to be seen at one moment.
+            if EXACT.contains(&self.command.name) {
+                return Err(not_exact(self.command.name));
+            }
             let entries = keys.iter().map(|key| keyspace.get_here(id, key)).collect::<Result<Vec<_>, _>>()?;
             let (changes, decided) = decide(&entries)?;
             for ((key, change), entry) in keys.iter().zip(changes).zip(&entries) {
@@ -338,9 +358,9 @@ impl Context<'_> {
         if let Some(result) = result {
             answer(result, &mut self.reply);
         }
-        let claim = start..self.reply.len();
-        for commit in commits {
-            self.writes.claim_commit(commit, claim.clone());
+        // When the last one is durable, so are those before it.
+        if let Some(commit) = commits.pop() {
+            self.writes.claim_commit(commit, start..self.reply.len());
         }
         Ok(Flow::Done)
     }
@@ -377,6 +397,9 @@ fn update_of(change: Option<store::Change>) -> Update {
 /// A key, what becomes of it, and what its writer has seen.
 type Write = (Slice, store::Change, Option<causality::Context>);
 
+/// The most keys that one command writes: each is a request of its own, and all are under way at once.
+const MANY: usize = 5000;
+
 /// Writes several keys at once, and says how many replicas have the write that fewest have.
 async fn write_all(
     keyspace: Arc<ReplicatedKeyspace>,
@@ -385,6 +408,12 @@ async fn write_all(
     level: Level,
 ) -> Result<u32, Refusal> {
     let mut least = u32::MAX;
+    if writes.len() > MANY {
+        let count = writes.len();
+        return Err(Refusal::new(format!(
+            "ERR {count} keys are more than the {MANY} that one command may write"
+        )));
+    }
     if writes.len() == 1 {
         for (key, change, context) in writes {
             least = written(keyspace.write(id, key, change, context, level).await)?.1;
@@ -398,14 +427,20 @@ async fn write_all(
             tokio::spawn(async move { keyspace.write(id, key, change, context, level).await })
         })
         .collect();
-    let mut failed = None;
+    let (mut failed, mut done) = (None, 0);
     for write in under_way {
         match joined(write).await.and_then(written) {
-            Ok((_, acks)) => least = least.min(acks),
+            Ok((_, acks)) => (least, done) = (least.min(acks), done + 1),
             Err(refusal) => failed = failed.or(Some(refusal)),
         }
     }
-    failed.map_or(Ok(if least == u32::MAX { 0 } else { least }), Err)
+    match failed {
+        None => Ok(if least == u32::MAX { 0 } else { least }),
+        Some(refusal) if done == 0 => Err(refusal),
+        Some(refusal) => Err(Refusal::new(format!(
+            "UNKNOWN {done} of the keys were written, and not all: {refusal}; read before you write again"
+        ))),
+    }
 }
 
 async fn joined(task: tokio::task::JoinHandle<Response>) -> Result<Response, Refusal> {

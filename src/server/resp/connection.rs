@@ -6,6 +6,7 @@
 //!   while, it is closed, and the log says so.
 //! - *Idle connections* hold a task and a socket, and no buffer: bytes are received into a buffer of the thread, and only when there
 //!   are some is a [`Turn`](super::turn::Turn) taken.
+//! - *Stopping*: what was received is answered, also where that takes a while: the stop has a patience of its own.
 //! - *Durability*: answers are sent when the last write among them has it. The thread never waits for the device.
 
 use super::clients::Client;
@@ -169,14 +170,14 @@ impl Connection {
                 Stop::Later(later) => {
                     let answer = tokio::select! {
                         answer = later => answer,
-                        () = gone(&self.session.client, &self.server) => Err(Refusal::STOPPING),
+                        () = killed(&self.session.client) => Err(Refusal::STOPPING),
                     };
                     turn.add_later(answer, &mut self.session);
                 }
                 Stop::Fetch(fetch) => {
                     let fetched = tokio::select! {
                         fetched = fetch => fetched,
-                        () = gone(&self.session.client, &self.server) => Err(Refusal::STOPPING),
+                        () = killed(&self.session.client) => Err(Refusal::STOPPING),
                     };
                     turn.add_fetched(fetched, &mut self.session);
                 }
@@ -240,18 +241,14 @@ impl Connection {
     }
 }
 
-/// Returns when the connection is to end at once.
+/// Returns when the connection is to end at once. Whoever waits for the next bytes is to notice whatever else it was woken for.
 async fn killed(client: &Client) {
+    let mut woken = false;
     while !client.is_killed() {
+        if std::mem::replace(&mut woken, true) {
+            client.wake_again();
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
         client.woken().await;
     }
-}
-
-/// Returns when nobody waits for an answer any more, or nobody shall.
-async fn gone(client: &Client, server: &Server) {
-    while !client.is_killed() && !server.clients.is_stopping() {
-        client.woken().await;
-    }
-    // Whoever waits for the next bytes is to notice too.
-    client.wake_again();
 }

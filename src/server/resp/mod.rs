@@ -19,7 +19,7 @@ mod turn;
 mod walk;
 mod writes;
 
-pub(crate) use access::{Access, check_metadata};
+pub(crate) use access::{Access, NotAllowed, check_basic, check_metadata};
 pub(crate) use clients::Clients;
 pub(crate) use command::TABLE;
 pub use fuzz::fuzz_requests;

@@ -1,5 +1,6 @@
 //! [`Refusal`]: why a command is not done, in the words that clients of Redis know where it has words for it.
 
+use crate::database::ADOPTING;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -51,9 +52,13 @@ impl fmt::Display for Refusal {
 }
 
 impl From<esker::Error> for Refusal {
-    /// The codes by which clients know what to do: `READONLY` and `BUSY` name states that pass or want an operator.
+    /// The codes by which clients know what to do: `READONLY` and `BUSY` name states that pass or want an operator, `TRYAGAIN` one
+    /// that passes by itself.
     fn from(error: esker::Error) -> Refusal {
         let code = match &error {
+            esker::Error::ReadOnly { reason } if **reason == *ADOPTING => {
+                return Refusal::new(format!("TRYAGAIN {ADOPTING}"));
+            }
             esker::Error::ReadOnly { .. } => "READONLY",
             esker::Error::Busy { .. } => "BUSY",
             esker::Error::Closed => "LOADING",

@@ -21,6 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -106,11 +107,6 @@ async fn serve(
     let (node, mut fatal) = tokio::task::block_in_place(|| start_node(&config, addresses))?;
     let server = Arc::new(Server::new(config, node.clone()).map_err(ServeError::Databases)?);
     let _ = server.addresses.set(addresses);
-    announce(&[
-        format!("resp  {resp}  redis-cli{} -p {}", host_flag(resp), resp.port()),
-        format!("peer  {peer}  esker serve --data DIR --join {peer}"),
-        format!("http  {http}  curl http://{http}/status"),
-    ]);
     descriptors::warn_of(server.config.max_clients, wanted_clients);
     let accepting = tokio::spawn(resp::accept(server.clone(), resp_listener));
     let sweeping = tokio::spawn(resp::sweep(server.clone()));
@@ -118,6 +114,14 @@ async fn serve(
     let (end_peers, peers_end) = oneshot::channel::<()>();
     let peering = tokio::spawn(serve_peers(server.clone(), peer_listener, peers_end));
     let defining = tokio::spawn(define_databases(server.clone()));
+    if server.config.join.is_empty() {
+        formed(&server).await;
+    }
+    announce(&[
+        format!("resp  {resp}  redis-cli{} -p {}", host_flag(resp), resp.port()),
+        format!("peer  {peer}  esker serve --data DIR --join {peer}"),
+        format!("http  {http}  curl http://{http}/status"),
+    ]);
     server.set_ready(true);
     let why = tokio::select! {
         _ = terminate.recv() => None,
@@ -150,8 +154,8 @@ fn start_node(
     config: &Config,
     bound: Addresses,
 ) -> Result<(NodeHandle, oneshot::Receiver<String>), ServeError> {
-    let mut store = StoreConfig::default();
-    store.memory_budget = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
+    let memory_budget = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
+    let store = StoreConfig { memory_budget, ..StoreConfig::default() };
     let opened = node::open(&config.data, store).map_err(ServeError::Store)?;
     for torn in &opened.store.db().recovery().torn {
         tracing::warn!(
@@ -193,6 +197,16 @@ async fn serve_peers(server: Arc<Server>, listener: TcpListener, end: oneshot::R
     if let Err(error) = ended {
         tracing::error!("the listener for peers ended: {error}");
     }
+}
+
+/// Waits until a node that needs nobody else can take requests, but not for long: one that does need others says itself what is
+/// missing.
+async fn formed(server: &Server) {
+    let mut views = server.node.views();
+    let has_all = |view: &Arc<node::View>| {
+        server.databases.iter().all(|database| view.keyspace(&database.name).is_some())
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(2), views.wait_for(has_all)).await;
 }
 
 /// Lets the cluster have the databases that are served, if this node is the one that may define them.

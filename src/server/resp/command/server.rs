@@ -23,8 +23,9 @@ pub(super) fn time(context: &mut Context<'_>, _args: Args<'_>) -> Ran {
     Ok(Flow::Done)
 }
 
-/// How many replicas have the earlier writes of this connection: a plain keyspace has none, so that the answer is 0, after the time
-/// that the client gives them.
+/// The longest that `WAIT` waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
 /// How many replicas beside the one that took it have the last write of this connection. A write is answered when as many have
 /// it as its level says, so there is nothing to wait for but what the level did not ask.
 pub(super) fn wait(context: &mut Context<'_>, args: Args<'_>) -> Ran {
@@ -38,12 +39,15 @@ pub(super) fn wait(context: &mut Context<'_>, args: Args<'_>) -> Ran {
         context.reply.integer(others);
         return Ok(Flow::Done);
     }
+    // No time is given as no limit; a client that went away is not noticed meanwhile, so there is one.
+    let limit = if millis == 0 { LONGEST_WAIT } else { Duration::from_millis(millis).min(LONGEST_WAIT) };
+    let server = context.server.clone();
     Ok(Flow::Later(Box::pin(async move {
-        if millis == 0 {
-            // No time is given as no limit; it ends with the connection.
-            std::future::pending::<()>().await;
+        let until = tokio::time::Instant::now() + limit;
+        while tokio::time::Instant::now() < until && !server.clients.is_stopping() {
+            let left = until - tokio::time::Instant::now();
+            tokio::time::sleep(left.min(Duration::from_millis(100))).await;
         }
-        tokio::time::sleep(Duration::from_millis(millis)).await;
         Ok(format!(":{others}\r\n").into_bytes())
     })))
 }

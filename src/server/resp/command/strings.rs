@@ -150,7 +150,15 @@ pub(super) fn getex(context: &mut Context<'_>, args: Args<'_>) -> Ran {
 }
 
 pub(super) fn mget(context: &mut Context<'_>, args: Args<'_>) -> Ran {
-    context.read_many(args.from(1), |entries, reply| {
+    let limit = usize::try_from(context.server.config.client_output_limit).unwrap_or(usize::MAX);
+    context.read_many(args.from(1), move |entries, reply| {
+        // Values of one key named many times are shared until they are written here.
+        let bytes: usize = entries.iter().flatten().map(|entry| entry.value.len()).sum();
+        if bytes > limit {
+            return Err(Refusal::new(format!(
+                "ERR the values have {bytes} bytes, more than the {limit} that client-output-limit allows; ask for fewer keys"
+            )));
+        }
         reply.array(entries.len());
         entries.iter().for_each(|entry| reply.optional(value(entry.as_ref())));
         Ok(())

@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
 mod bench;
+mod cluster;
+mod demo;
+mod files_of_a_node;
 mod keys;
 mod killed;
+mod node;
 mod operations;
 mod pairs;
 mod process;

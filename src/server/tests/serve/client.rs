@@ -129,6 +129,11 @@ impl Client {
             let (command, expected) =
                 line.split_once("=>").unwrap_or_else(|| panic!("no answer in `{line}`"));
             let (answer, expected) = (self.say(command), expected.trim());
+            // Plain keyspaces give their keys in order, replicated ones in that of their tokens.
+            let is_walk = command.starts_with("KEYS") || command.starts_with("SCAN");
+            if is_walk && words_of(&answer) == words_of(expected) {
+                continue;
+            }
             match expected.strip_suffix("...") {
                 Some(beginning) => {
                     assert!(answer.starts_with(beginning), "{command}: {answer}, not {expected}")
@@ -137,4 +142,11 @@ impl Client {
             }
         }
     }
+}
+
+/// The words of an answer, sorted: equal for lists of the same keys.
+fn words_of(answer: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = answer.split(['[', ']', ',', ' ']).filter(|word| !word.is_empty()).collect();
+    words.sort_unstable();
+    words
 }

@@ -24,6 +24,18 @@ pub(crate) fn command(dir: &str, flags: &[&str]) -> Command {
 }
 
 impl Server {
+    /// Starts a server on a plain keyspace, which is one that has pairs of the library's when it is first served.
+    pub(crate) fn start_plain(dir: &tempfile::TempDir, flags: &[&str]) -> Server {
+        let db = dir.path().join("db");
+        let put = Command::new(env!("CARGO_BIN_EXE_esker"))
+            .args(["put", "--db", db.to_str().unwrap(), "seed-of-the-library", ""])
+            .status();
+        assert!(put.unwrap().success());
+        let server = Server::start(dir, flags);
+        server.client().play("DEL seed-of-the-library => :1");
+        server
+    }
+
     /// Starts a server and waits until it listens.
     pub(crate) fn start(dir: &tempfile::TempDir, flags: &[&str]) -> Server {
         Server::start_in(dir.path().join("db").to_str().unwrap(), flags)
