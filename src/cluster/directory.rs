@@ -29,6 +29,9 @@ pub(crate) struct Directory {
     pub(crate) lost: BTreeSet<Address>,
     /// The epoch of the state that ring and keyspaces are of.
     pub(crate) epoch: u64,
+    /// This node is not where the cluster knows it: its directory may be a copy of one that is in use there. It does nothing
+    /// in the name of the member.
+    pub(crate) away: bool,
     pub(crate) ring: Option<Ring>,
     pub(crate) keyspaces: Vec<KeyspaceDefinition>,
 }

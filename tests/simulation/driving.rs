@@ -12,7 +12,7 @@ use esker_cluster::causality::VectorClock;
 use esker_cluster::formation::kept;
 use esker_cluster::message::Envelope;
 use esker_cluster::message::encoding::{decode, encode};
-use esker_cluster::store::{Change, StoreFailure, StoreOperation, StoreOutcome};
+use esker_cluster::store::{Change, Copy, Store, StoreFailure, StoreOperation, StoreOutcome};
 use esker_cluster::{Address, Effect, Event, Notice, Ticket};
 use std::time::Duration;
 
@@ -164,10 +164,7 @@ impl World {
         let Some(process) = &self.machines[machine].process else { return };
         let subject = Subject::of(self, &operation);
         let before = match &subject {
-            Some(subject) if subject.mints => match process.store.execute(subject.look.clone()).0 {
-                StoreOutcome::Set { set, .. } => Some(Known::of(&set)),
-                _ => None,
-            },
+            Some(subject) if subject.mints => subject.before(&process.store),
             _ => None,
         };
         self.trace.note(self.now, || format!("{machine} runs {ticket:?} {}", short(&operation)));
@@ -350,7 +347,7 @@ impl World {
             if pending.synced {
                 self.synced.entry((machine, key)).or_default().join(&clock);
             }
-            self.history.durable.push(Durable { at: self.now, machine, key, clock });
+            self.history.durable.push(Durable { at: self.now, machine, key, clock, synced: pending.synced });
         }
         self.step(machine, life, Event::Durable { ticket: pending.ticket, result });
     }
@@ -359,6 +356,8 @@ impl World {
 /// What a store operation is about, if it is about one key of the workload.
 struct Subject {
     key: KeyIndex,
+    user_key: esker::Slice,
+    copy: Copy,
     /// Whether the replica's own copy is meant.
     own: bool,
     mints: bool,
@@ -374,12 +373,25 @@ struct Subject {
 }
 
 impl Subject {
+    /// What the store knows of the key: in its own record, or in what it keeps for an absent replica.
+    fn before(&self, store: &Store) -> Option<Known> {
+        match (store.execute(self.look.clone()).0, self.copy) {
+            (StoreOutcome::Set { set, .. }, _) => Some(Known::of(&set)),
+            (StoreOutcome::Hints(hints), Copy::For(_)) => {
+                let hint = hints.iter().find(|hint| hint.key.key == self.user_key);
+                Some(hint.map(|hint| Known::of(&hint.set)).unwrap_or_default())
+            }
+            _ => None,
+        }
+    }
+
     fn of(world: &World, operation: &StoreOperation) -> Option<Subject> {
-        use esker_cluster::store::Copy;
         let index = |user: &esker::Slice| world.clients.keys().iter().position(|key| key == user);
         let blank = |keyspace, user: &esker::Slice| {
             Some(Subject {
                 key: index(user)?,
+                user_key: user.clone(),
+                copy: Copy::Own,
                 own: true,
                 mints: false,
                 synced: false,
@@ -401,6 +413,13 @@ impl Subject {
                 let synced = *durability == Durability::Synced;
                 Some(Subject {
                     own: *copy == Copy::Own,
+                    look: match copy {
+                        Copy::Own => subject.look,
+                        Copy::For(target) => {
+                            StoreOperation::Hints { target: *target, after: None, limit: 10_000 }
+                        }
+                    },
+                    copy: *copy,
                     mints: true,
                     synced,
                     expires,

@@ -19,6 +19,7 @@ pub(crate) struct Ended {
     pub(crate) violations: Vec<Violation>,
     pub(crate) trace: Trace,
     pub(crate) events: u64,
+    pub(crate) faults: u64,
 }
 
 /// How long the cluster has for each thing that it has to come to by itself, on its own clock.
@@ -36,9 +37,9 @@ pub(crate) fn run(plan: Plan, keep: Keep) -> Ended {
             world.look();
         }
     }
-    let World { history, trace, events, .. } = world;
+    let World { history, trace, events, faults, .. } = world;
     let violations = checkers::check(&history);
-    Ended { history, violations, trace, events }
+    Ended { history, violations, trace, events, faults }
 }
 
 impl World {
@@ -89,7 +90,6 @@ impl World {
         for id in 0..self.machines.len() {
             self.machines[id].env.clear_faults();
             self.machines[id].slowness = 1;
-            self.machines[id].paused_until = self.now;
             if self.machines[id].twin {
                 if self.machines[id].process.is_some() {
                     self.crash(id, Loss::Process);

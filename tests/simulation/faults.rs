@@ -45,6 +45,7 @@ impl World {
         let kind = self.plan.faults[self.dice.weighted(&weights)].0;
         let target = self.dice.index(self.plan.machines.len());
         self.watch_budget();
+        self.faults += 1;
         self.trace.note(self.now, || format!("FAULT {kind:?} at machine {target}"));
         let runs = self.machines[target].process.is_some();
         match kind {
@@ -70,7 +71,8 @@ impl World {
                 self.start_later(target);
             }
             FaultKind::Pause if runs => {
-                let until = self.now + self.short_while();
+                // A pause that is under way is not cut short: what was put off comes at its end.
+                let until = (self.now + self.short_while()).max(self.machines[target].paused_until);
                 self.machines[target].paused_until = until;
                 self.machines[target].resumed_at = until;
             }
@@ -85,7 +87,13 @@ impl World {
             FaultKind::BitFlip | FaultKind::Wipe | FaultKind::PutBack if self.budget.may_destroy(target) => {
                 self.destroy(kind, target);
             }
-            FaultKind::Twin if runs && self.machines.len() == self.plan.machines.len() => self.twin(target),
+            FaultKind::Twin
+                if runs
+                    && self.budget.destroyed().is_none()
+                    && self.machines.len() == self.plan.machines.len() =>
+            {
+                self.twin(target);
+            }
             FaultKind::ClockJump => {
                 let jump = match self.dice.below(3) {
                     0 => self.dice.below(4_000) as i64 - 2_000,

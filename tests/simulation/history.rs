@@ -158,6 +158,8 @@ pub(crate) struct Durable {
     pub(crate) machine: MachineId,
     pub(crate) key: KeyIndex,
     pub(crate) clock: VectorClock,
+    /// Whether it survives a power loss too.
+    pub(crate) synced: bool,
 }
 
 /// How a machine can lose something.

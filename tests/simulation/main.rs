@@ -31,16 +31,18 @@ use seeds::{Report, from_environment, run_many, run_seed};
 use trace::Keep;
 
 /// How many schedules the plain test command runs.
-const PLAIN: u64 = 100;
+const PLAIN: u64 = 200;
 
 /// Within so many schedules a checker has to notice that a protection is off.
 const PATIENCE: u64 = 500;
 
 fn print(report: &Report) {
-    let Report { schedules, events, failing, per_minute } = report;
+    let Report { schedules, tally, failing, per_minute } = report;
+    println!("{schedules} schedules, {per_minute:.0} a minute, {} failing", failing.len());
+    println!("{} events, {} faults", tally.events, tally.faults);
     println!(
-        "{schedules} schedules, {events} events, {per_minute:.0} schedules a minute, {} failing",
-        failing.len()
+        "writes: {} acknowledged, {} rejected, {} unknown; reads: {} answered, {} not",
+        tally.acknowledged, tally.rejected, tally.unknown, tally.reads, tally.failed_reads
     );
     for (seed, violations) in failing {
         println!("seed {seed} ({:?}), again with ESKER_SIM_SEED={seed}:", Plan::of(*seed).fear);
@@ -75,6 +77,8 @@ fn no_checker_is_violated() {
     println!("seeds {first} to {}", first + count - 1);
     let report = run_many(first, count, Plan::of);
     print(&report);
+    let tally = report.tally;
+    assert!(tally.acknowledged > 50 * count && tally.reads > 50 * count, "too little came of it: {tally:?}");
     assert!(report.failing.is_empty(), "seeds {:?} fail", report.failing.keys());
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct World {
     /// Whether everything was set right at the end.
     pub(crate) healed: bool,
     pub(crate) events: u64,
+    /// How often something went wrong.
+    pub(crate) faults: u64,
 }
 
 impl World {
@@ -120,6 +122,7 @@ impl World {
             busy: false,
             healed: false,
             events: 0,
+            faults: 0,
             plan,
         }
     }

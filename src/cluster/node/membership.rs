@@ -157,15 +157,6 @@ impl Node {
         }
     }
 
-    /// Whether this node does not stand where the cluster knows it to be, and has not done so for long: it may be a copy of a
-    /// directory whose owner lives, which shows within this time.
-    pub(super) fn is_elsewhere(&self, now: Moment) -> bool {
-        let Some(state) = self.formation.state() else { return false };
-        let recorded = state.members.iter().find(|member| member.id == self.identity.node);
-        recorded.is_some_and(|member| member.peer_address != self.config.peer_address)
-            && now.monotonic < self.begun + 2 * self.config.suspect_after
-    }
-
     /// What this node says of itself.
     pub(super) fn my_info(&self) -> MemberInfo {
         MemberInfo {
@@ -222,7 +213,21 @@ impl Node {
             seeds.into_iter().for_each(|seed| membership.add_seed(seed));
             membership.set_permanent(&permanent);
         }
+        let was_away = self.directory.away;
         self.refresh();
+        if self.directory.away && !was_away {
+            let recorded = self
+                .formation
+                .state()
+                .and_then(|state| state.members.iter().find(|m| m.id == self.identity.node));
+            let at = recorded.map_or("another address", |member| member.peer_address.as_str());
+            let what = format!(
+                "the cluster knows the node {} at {at}, and this one listens at {}: it stores and answers nothing here. Start \
+                 it at that address; if its directory is a copy, start with an empty one",
+                self.identity.node, self.config.peer_address
+            );
+            effects.push(Effect::Notice(Notice::Warning(what)));
+        }
     }
 
     /// Brings the directory up to what is known.
@@ -231,10 +236,10 @@ impl Node {
         let me = self.identity.node;
         let entry = |member: &MemberRecord| {
             let info = membership.info(member.id);
-            let address = match info {
-                _ if member.id == me => self.sender.reply_to.clone(),
-                Some(info) => Address::from(info.peer.as_str()),
-                None => Address::from(member.peer_address.as_str()),
+            // Not where gossip says: a copy of the member's directory that was started elsewhere says it too.
+            let address = match member.id == me {
+                true => self.sender.reply_to.clone(),
+                false => Address::from(member.peer_address.as_str()),
             };
             let entry = Entry {
                 address,
@@ -246,6 +251,8 @@ impl Node {
             };
             (member.id, entry)
         };
+        let recorded = state.members.iter().find(|member| member.id == me);
+        self.directory.away = recorded.is_some_and(|member| *member.peer_address != *self.sender.reply_to);
         self.directory.entries = state.members.iter().map(entry).collect();
         if self.directory.keyspaces != state.keyspaces {
             self.directory.keyspaces.clone_from(&state.keyspaces);

@@ -12,7 +12,7 @@ use crate::message::{Envelope, Message, Refusal};
 use crate::number::{Room, room_of};
 use crate::outbox::Outbox;
 use crate::replica::Replica;
-use crate::request::{Rejection, Response};
+use crate::request::Response;
 use crate::store::Copy;
 
 impl Node {
@@ -85,19 +85,13 @@ impl Node {
             | Message::StateWanted => self.form(now, from, &reply_to, message, effects),
             Message::Forward { question, request } => {
                 // A message that the network brought twice is one write.
-                if self.is_elsewhere(now) {
-                    let why =
-                        "this node moved, and waits to see that it is the only one of its id".to_owned();
-                    let mut out = outbox!(self, now, effects);
-                    let response = Response::Rejected(Rejection::NotReady(why));
-                    out.send(&reply_to, Message::ForwardAnswer { question, response });
-                } else if self.taken.insert((reply_to.clone(), question)) {
+                if self.taken.insert((reply_to.clone(), question)) {
                     self.taken_at.push_back((now.monotonic, (reply_to.clone(), question)));
                     self.request(now, Origin::Peer { address: reply_to, question }, request, effects);
                 }
             }
             question @ (Message::Read { .. } | Message::Write { .. } | Message::Page { .. }) => {
-                let limit = if self.is_elsewhere(now) { None } else { Some(self.config.max_questions) };
+                let limit = self.config.max_questions;
                 let mut out = outbox!(self, now, effects);
                 serve(
                     question,
@@ -224,19 +218,19 @@ impl Node {
     }
 }
 
-/// Answers a question of a coordinator, or refuses it: without a limit all of them, with one those beyond it.
+/// Answers a question of a coordinator, or refuses it.
 fn serve(
     question: Message,
     reply_to: &Address,
-    limit: Option<usize>,
+    limit: usize,
     directory: &Directory,
     replica: &mut Replica,
     handoff: &mut Handoff,
     out: &mut Outbox<'_>,
 ) {
     let is_mine = |keyspace, key: &[u8]| directory.replicas(keyspace, key).contains(&directory.me);
-    let busy = limit.is_some_and(|limit| replica.len() >= limit);
-    let unknown = directory.ring.is_none() || limit.is_none();
+    let busy = replica.len() >= limit;
+    let unknown = directory.ring.is_none() || directory.away;
     match question {
         Message::Read { question, keyspace, key, bodies } => {
             let refusal = if unknown {

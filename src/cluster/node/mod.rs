@@ -62,8 +62,6 @@ pub struct Node {
     probe_at: Duration,
     /// The number of the last probe.
     probe: u64,
-    /// When this node started.
-    begun: Duration,
     /// When this node has waited long enough to hear of its own past from others.
     settle_at: Duration,
     /// Writes that were handed over, so that none is taken twice.
@@ -107,7 +105,7 @@ macro_rules! around {
         Surroundings {
             config: &$node.config,
             directory: &$node.directory,
-            may_mint: $node.replica.answers() && $node.replica.read_only.is_none(),
+            may_mint: $node.replica.answers() && $node.replica.read_only.is_none() && !$node.directory.away,
             replica: &mut $node.replica,
             handoff: &mut $node.handoff,
         }
@@ -149,7 +147,6 @@ impl Node {
             unsealed: BTreeSet::new(),
             probe_at: Duration::ZERO,
             probe: 0,
-            begun: now.monotonic,
             settle_at: now.monotonic + config.settle_after,
             taken: BTreeSet::new(),
             taken_at: VecDeque::new(),
@@ -242,7 +239,10 @@ impl Node {
             self.coordinator.next_timer(),
             self.formation.next_timer(),
             self.handoff.next_timer(&self.directory),
-            self.rebuild.as_ref().and_then(|rebuild| rebuild.next_timer(&self.directory)),
+            self.rebuild
+                .as_ref()
+                .filter(|_| self.adopting.is_none())
+                .and_then(|rebuild| rebuild.next_timer(&self.directory)),
             self.membership.as_ref().map(|membership| at + membership.next_wake(at)),
             self.parked.iter().map(|parked| parked.until).min(),
             (!self.replica.settled).then_some(self.settle_at),

@@ -2,8 +2,9 @@
 //! returned has seen all that the other had.
 //!
 //! Excused is what no read can promise: a write that too few replicas had made durable when the first read returned, if a
-//! machine that keeps the key lost its process or its power before the second returned; and anything if bits were flipped
-//! under one.
+//! machine that keeps the key lost its process or its power before the second returned (what was not synced counts for
+//! nothing when the power went); a write that a single replica had, if that was destroyed; and anything if bits were
+//! flipped under one.
 
 use super::fresh_reads::read_quota;
 use crate::history::{History, Loss, Read};
@@ -52,9 +53,12 @@ fn excused(history: &History, first: &Read, second: &Read, dot: Dot, spare: usiz
     if history.lost_between(first.key, first.call, until, crashed) == 0 {
         return false;
     }
+    let went = |counts: fn(Loss) -> bool| history.lost_between(first.key, Duration::ZERO, until, counts) > 0;
+    let power_went = went(|loss| loss == Loss::Power);
     let mut had: Vec<usize> = history
         .durable
         .iter()
+        .filter(|durable| durable.synced || !power_went)
         .filter(|durable| {
             durable.key == first.key && Some(durable.at) <= first.ret && durable.clock.covers(dot)
         })
@@ -62,7 +66,7 @@ fn excused(history: &History, first: &Read, second: &Read, dot: Dot, spare: usiz
         .collect();
     had.sort_unstable();
     had.dedup();
-    had.len() <= spare
+    had.len() <= spare || (had.len() < 2 && went(|loss| loss == Loss::Directory))
 }
 
 #[cfg(test)]
@@ -99,7 +103,13 @@ mod tests {
         assert!(check(&story.history).is_empty());
         for machine in [1, 2] {
             let at = Duration::from_secs(9);
-            story.history.durable.push(Durable { at, machine, key: 0, clock: clock(&[(1, 5)]) });
+            story.history.durable.push(Durable {
+                at,
+                machine,
+                key: 0,
+                clock: clock(&[(1, 5)]),
+                synced: true,
+            });
         }
         assert_eq!(check(&story.history).len(), 1);
     }
