@@ -27,6 +27,8 @@ pub(crate) struct Directory {
     pub(crate) entries: BTreeMap<NodeId, Entry>,
     /// Addresses to which nothing can be sent for now.
     pub(crate) lost: BTreeSet<Address>,
+    /// The epoch of the state that ring and keyspaces are of.
+    pub(crate) epoch: u64,
     pub(crate) ring: Option<Ring>,
     pub(crate) keyspaces: Vec<KeyspaceDefinition>,
 }

@@ -13,7 +13,6 @@ use crate::id::{Address, NodeId};
 use crate::message::{Message, QuestionId, Refusal};
 use crate::number::Room;
 use crate::outbox::Outbox;
-use crate::ring::Token;
 use crate::store::{Change, Copy, KeyspaceId, Record, StoreFailure, StoreOperation, StoreOutcome};
 use esker::{Durability, Slice};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +34,7 @@ enum Kind {
     Read(Key),
     Write(Key),
     Mint(Key),
-    Page(Option<NodeId>),
+    Page(KeyspaceId, Option<NodeId>),
 }
 
 /// A write that this node's store was asked to take, for the coordinator of this same node.
@@ -74,8 +73,12 @@ pub(crate) struct Replica {
     unsettled: BTreeMap<Key, Unsettled>,
     /// Keys that show a write which could not be made durable: what a reader would see of them is gone after a restart.
     doubtful: BTreeSet<Key>,
+    /// Pages that show writes which are not durable yet, by the tickets that they were read under.
+    pages: Vec<(Ticket, Address, Message)>,
     /// Whether this node has all its data.
     pub(crate) ready: bool,
+    /// Whether it knows what others remember of it.
+    pub(crate) settled: bool,
     /// Why the store takes no writes, if it does not.
     pub(crate) read_only: Option<String>,
 }
@@ -83,6 +86,11 @@ pub(crate) struct Replica {
 impl Replica {
     pub(crate) fn new(ready: bool) -> Replica {
         Replica { ready, ..Replica::default() }
+    }
+
+    /// Whether it answers reads.
+    pub(crate) fn answers(&self) -> bool {
+        self.ready && self.settled
     }
 
     /// The number of operations under way.
@@ -98,7 +106,7 @@ impl Replica {
         bodies: bool,
         out: &mut Outbox<'_>,
     ) {
-        if !self.ready {
+        if !self.answers() {
             out.send(asker, Message::ReadAnswer { question, result: Err(Refusal::NotReady) });
             return;
         }
@@ -182,8 +190,9 @@ impl Replica {
         replica: Option<NodeId>,
         out: &mut Outbox<'_>,
     ) {
-        if !self.ready {
-            out.send(asker, Message::PageAnswer { question, result: Err(Refusal::NotReady) });
+        // What a node that is being rebuilt has is worth something to one that is being rebuilt too, and to nobody else.
+        if !self.answers() && replica.is_none() {
+            self.page_answer(asker, question, Err(Refusal::NotReady), out);
             return;
         }
         let operation = StoreOperation::Page {
@@ -196,7 +205,12 @@ impl Replica {
         let ticket = out.store(Room::Replica, operation);
         self.pending.insert(
             ticket,
-            Pending { asker: asker.clone(), question, kind: Kind::Page(replica), stands_in_for: None },
+            Pending {
+                asker: asker.clone(),
+                question,
+                kind: Kind::Page(keyspace, replica),
+                stands_in_for: None,
+            },
         );
     }
 
@@ -232,10 +246,19 @@ impl Replica {
             (Kind::Mint(_), StoreOutcome::Set { set, truncated }) => {
                 Some(Told::Minted { question, set, truncated })
             }
-            (Kind::Page(replica), StoreOutcome::Page { records, next }) => {
-                let records = of_replica(records, *replica, directory);
-                out.send(&asker, Message::PageAnswer { question, result: Ok((records, next)) });
+            (Kind::Page(keyspace, replica), StoreOutcome::Page { records, next }) => {
+                let records = of_replica(records, *keyspace, *replica, directory);
+                let is_doubtful = |record: &Record| self.doubtful.contains(&(*keyspace, record.key.clone()));
+                let result = match records.iter().any(is_doubtful) {
+                    true => Err(Refusal::Store(StoreFailure::ReadOnly(
+                        self.read_only.clone().unwrap_or_default(),
+                    ))),
+                    false => Ok((records, next)),
+                };
+                let answer = Message::PageAnswer { question, ready: self.answers(), result };
                 self.pending.remove(&ticket);
+                self.pages.push((ticket, asker, answer));
+                self.send_pages(out);
                 None
             }
             // A join; it is answered when it is durable.
@@ -254,6 +277,32 @@ impl Replica {
         self.read_only = Some(why);
     }
 
+    /// Pages go out once every write that was open when they were read is durable, or failed.
+    fn send_pages(&mut self, out: &mut Outbox<'_>) {
+        if self.pages.is_empty() {
+            return;
+        }
+        let is_write = |pending: &Pending| matches!(pending.kind, Kind::Write(_) | Kind::Mint(_));
+        let oldest = self.pending.iter().find(|(_, pending)| is_write(pending)).map(|(ticket, _)| *ticket);
+        for (ticket, asker, answer) in std::mem::take(&mut self.pages) {
+            if oldest.is_some_and(|oldest| oldest < ticket) {
+                self.pages.push((ticket, asker, answer));
+            } else {
+                out.send(&asker, answer);
+            }
+        }
+    }
+
+    fn page_answer(
+        &self,
+        asker: &Address,
+        question: QuestionId,
+        result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
+        out: &mut Outbox<'_>,
+    ) {
+        out.send(asker, Message::PageAnswer { question, ready: self.answers(), result });
+    }
+
     fn failed(&mut self, ticket: Ticket, failure: StoreFailure, out: &mut Outbox<'_>) -> Option<Told> {
         let Pending { asker, question, kind, .. } = self.pending.remove(&ticket)?;
         if let StoreFailure::ReadOnly(why) = &failure {
@@ -262,7 +311,7 @@ impl Replica {
         let refusal = Refusal::Store(failure.clone());
         match kind {
             Kind::Read(_) => out.send(&asker, Message::ReadAnswer { question, result: Err(refusal) }),
-            Kind::Page(_) => out.send(&asker, Message::PageAnswer { question, result: Err(refusal) }),
+            Kind::Page(..) => self.page_answer(&asker, question, Err(refusal), out),
             Kind::Write(key) => {
                 self.settle(&key, ticket, Ok(()), out);
                 out.send(&asker, Message::WriteAnswer { question, result: Err(refusal) });
@@ -288,6 +337,7 @@ impl Replica {
             self.settle(&key, ticket, result.clone(), out);
             let result = result.map_err(Refusal::Store);
             out.send(&asker, Message::WriteAnswer { question, result });
+            self.send_pages(out);
         }
     }
 
@@ -320,8 +370,13 @@ const PAGE_RECORDS: usize = 1000;
 const PAGE_BYTES: usize = 256 << 10;
 
 /// The records of those that a node is a replica of.
-fn of_replica(records: Vec<Record>, replica: Option<NodeId>, directory: &Directory) -> Vec<Record> {
-    let (Some(node), Some(ring)) = (replica, &directory.ring) else { return records };
-    let is_its = |record: &Record| ring.is_replica(ring.partition_of(Token::of_key(&record.key)), node);
+fn of_replica(
+    records: Vec<Record>,
+    keyspace: KeyspaceId,
+    replica: Option<NodeId>,
+    directory: &Directory,
+) -> Vec<Record> {
+    let Some(node) = replica else { return records };
+    let is_its = |record: &Record| directory.replicas(keyspace, &record.key).contains(&node);
     records.into_iter().filter(is_its).collect()
 }

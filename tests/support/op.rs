@@ -138,7 +138,7 @@ impl Span {
 
     /// Whether it holds the key.
     pub fn contains(&self, key: &[u8]) -> bool {
-        std::ops::RangeBounds::contains(&self.bounds(), key)
+        std::ops::RangeBounds::<[u8]>::contains(&self.bounds(), key)
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct ForwardTask {
     request: Request,
     /// Replicas that were not asked yet, the best last.
     left: Vec<NodeId>,
+    /// The one that has it.
+    asked: Option<NodeId>,
     deadline: Duration,
 }
 
@@ -34,7 +36,7 @@ impl ForwardTask {
         let mut left = desk.by_preference(able.into_iter().filter(|&node| node != me));
         left.reverse();
         let deadline = desk.now() + request.timeout;
-        let mut task = ForwardTask { origin, request, left, deadline };
+        let mut task = ForwardTask { origin, request, left, asked: None, deadline };
         desk.counters.forwarded += 1;
         if !task.hand_on(desk) {
             let what = "no replica of the key can be reached that takes writes".to_owned();
@@ -59,6 +61,7 @@ impl ForwardTask {
             }
             let request = request.clone();
             if desk.ask(node, |question| Message::Forward { question, request }) {
+                self.asked = Some(node);
                 return true;
             }
         }
@@ -87,6 +90,9 @@ impl ForwardTask {
     pub(super) fn time(&mut self, desk: &mut Desk<'_, '_>) -> Progress {
         if desk.now() < self.deadline {
             return Progress::Going;
+        }
+        if let Some(node) = self.asked {
+            desk.latencies.overdue(node);
         }
         let why = "the replica that had the write did not answer in time".to_owned();
         desk.respond(&self.origin, Response::Unknown { acks: 0, why });

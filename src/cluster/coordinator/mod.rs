@@ -136,7 +136,7 @@ impl Coordinator {
         out: &mut Outbox<'_>,
     ) {
         self.counters.requests += 1;
-        if self.open >= around.config.max_requests {
+        if self.open >= around.config.max_requests || self.tasks.len() >= 4 * around.config.max_requests {
             self.counters.shed += 1;
             origin.answer(Response::Rejected(Rejection::Overloaded), out);
             return;
@@ -243,7 +243,10 @@ impl Coordinator {
         out: &mut Outbox<'_>,
     ) {
         let Some(asked) = self.asked.remove(&question) else { return };
-        self.latencies.heard(asked.node, out.now.monotonic.saturating_sub(asked.at));
+        // Writes wait for devices, and forwarded ones for others: how fast a replica answers is told by reads.
+        if matches!(heard, Heard::Set(Ok(_))) {
+            self.latencies.heard(asked.node, out.now.monotonic.saturating_sub(asked.at));
+        }
         self.tell(asked.task, asked.node, heard, around, out);
     }
 
@@ -335,8 +338,9 @@ impl Coordinator {
             });
         }
         let horizon = out.now.monotonic.saturating_sub(FORGET_AFTER);
-        if self.asked.first_key_value().is_some_and(|(_, asked)| asked.at < horizon) {
-            self.asked.retain(|_, asked| asked.at >= horizon);
+        // Numbers grow with time, so the oldest questions are the first.
+        while self.asked.first_key_value().is_some_and(|(_, asked)| asked.at < horizon) {
+            self.asked.pop_first();
         }
     }
 }

@@ -30,8 +30,9 @@ pub(super) struct ReadTask {
     /// What the answer has to have seen.
     floor: Option<VectorClock>,
     quota: Quota,
+    /// How many replicas the key has.
+    replicas: usize,
     mode: ConflictMode,
-    durability: Durability,
     /// Replicas that can be asked, the best first.
     candidates: Vec<NodeId>,
     asked: Vec<NodeId>,
@@ -64,6 +65,7 @@ impl ReadTask {
                 return None;
             }
         };
+        let count = replicas.len();
         let readable = replicas.into_iter().filter(|&node| desk.directory.is_readable(node));
         let candidates = desk.by_preference(readable);
         let mode = desk.directory.keyspace(request.keyspace).map_or(ConflictMode::Causal, |k| k.mode);
@@ -74,8 +76,8 @@ impl ReadTask {
             key,
             floor: context.map(|context| context.0),
             quota,
+            replicas: count,
             mode,
-            durability: request.durability,
             candidates,
             asked: Vec::new(),
             answers: Vec::new(),
@@ -194,8 +196,9 @@ impl ReadTask {
         if !self.quota.is_met(&answered) {
             return Progress::Going;
         }
-        if self.floor.as_ref().is_some_and(|floor| !self.merged.clock().covers_all(floor)) {
-            // Somebody else has seen it, or nobody has: ask until all were asked.
+        let is_below = self.floor.as_ref().is_some_and(|floor| !self.merged.clock().covers_all(floor));
+        if is_below && answered.len() < self.replicas {
+            // Somebody else has seen it: ask until all were asked. What no replica knows of was truncated.
             self.ask_another(desk);
             return Progress::Going;
         }
@@ -262,8 +265,9 @@ impl ReadTask {
     fn repair(&mut self, node: NodeId, desk: &mut Desk<'_, '_>) {
         self.repairing.push((node, self.merged.clone()));
         desk.counters.read_repairs += 1;
+        // What the answer shows may have been written as synced, whatever this reader is content with.
         let (keyspace, key, set, durability) =
-            (self.keyspace, self.key.clone(), self.merged.clone(), self.durability);
+            (self.keyspace, self.key.clone(), self.merged.clone(), Durability::Synced);
         desk.ask(node, |question| Message::Write {
             question,
             keyspace,

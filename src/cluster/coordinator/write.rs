@@ -67,6 +67,8 @@ pub(super) fn begin(origin: Origin, request: Request, desk: &mut Desk<'_, '_>) -
     let mut able: Vec<NodeId> =
         replicas.iter().copied().filter(|&node| node != me && desk.directory.is_writable(node)).collect();
     let mints_here = replicas.contains(&me) && desk.may_mint;
+    // A replica that does not count, in another data centre, would make the level its own.
+    able.retain(|node| quota.counts(*node));
     if mints_here {
         able.push(me);
     }
@@ -206,6 +208,7 @@ impl WriteTask {
             false => Vec::new(),
         };
         stand_ins.retain(|&node| node != me && desk.directory.is_writable(node));
+        stand_ins.reverse();
         for target in self.replicas.clone() {
             if target == me {
                 continue;
@@ -267,7 +270,7 @@ impl WriteTask {
                     .replicas
                     .iter()
                     .copied()
-                    .filter(|&node| node != me && desk.directory.is_writable(node))
+                    .filter(|&node| node != me && self.quota.counts(node) && desk.directory.is_writable(node))
                     .collect();
                 if self.origin.is_client() && !able.is_empty() {
                     let (origin, request) = (self.origin.clone(), self.request.clone());

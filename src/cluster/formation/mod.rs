@@ -89,13 +89,13 @@ pub(crate) struct Formation {
     next_try: Duration,
     /// A request waits for the sealed ring.
     seal_wanted: bool,
+    greeted: bool,
     seed: u64,
 }
 
 impl Formation {
     pub(crate) fn new(state: Option<ClusterState>, confirmed: bool, seed: u64) -> Formation {
         Formation {
-            state,
             confirmed,
             queue: VecDeque::new(),
             under_way: None,
@@ -103,6 +103,9 @@ impl Formation {
             identity: None,
             next_try: Duration::ZERO,
             seal_wanted: false,
+            // Whoever joins in this life has spoken to them.
+            greeted: state.is_none(),
+            state,
             seed,
         }
     }
@@ -250,6 +253,14 @@ impl Formation {
 
     /// Time went on, or something changed: begins the next change, asks again what was not answered.
     pub(crate) fn tick(&mut self, me: NodeId, mine: &MemberInfo, config: &NodeConfig, out: &mut Outbox<'_>) {
+        if self.is_sealed() && !self.confirmed && self.under_way.is_none() {
+            // What is in force here is durable here, also if it was so before this node started.
+            let is_member = self.state.as_ref().is_some_and(|s| s.members.iter().any(|m| m.id == me));
+            if is_member && self.keepers.insert(me) {
+                self.confirm();
+            }
+        }
+        self.greet(mine, config, out);
         if self.state.is_none() && self.under_way.is_none() && self.queue.is_empty() {
             if config.join.is_empty() {
                 self.queue.push_back(Change::Found);
@@ -276,6 +287,16 @@ impl Formation {
                 Some(founder) => out.send(&founder, Message::SealWanted),
                 None => self.want_seal(me, out),
             }
+        }
+    }
+
+    /// Tells the nodes that this one was to join, if they are none of its cluster, so that they say what is wrong. Once.
+    fn greet(&mut self, mine: &MemberInfo, config: &NodeConfig, out: &mut Outbox<'_>) {
+        let Some(state) = self.state.as_ref().filter(|_| !self.greeted) else { return };
+        self.greeted = true;
+        let is_member = |address: &str| state.members.iter().any(|member| member.peer_address == address);
+        for address in config.join.iter().filter(|address| !is_member(address) && **address != mine.peer) {
+            out.send(&Address::from(address.as_str()), Message::Join(mine.clone()));
         }
     }
 

@@ -130,6 +130,11 @@ impl Handoff {
                 replay.after = hints.last().map(|hint| hint.key.clone());
                 self.send(node, hints, directory, config, out);
             }
+            StoreOutcome::Failed(_) if replay.listing != Some(ticket) => {
+                // What could not be noted is missed until it is repaired otherwise.
+                replay.waiting = replay.waiting.saturating_sub(1);
+                self.overflowed += 1;
+            }
             StoreOutcome::Failed(_) => {
                 replay.listing = None;
                 replay.not_before = out.now.monotonic + BACK_OFF;

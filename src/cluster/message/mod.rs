@@ -48,6 +48,16 @@ pub enum Message {
     },
     /// Asks for the state of the cluster.
     StateWanted,
+    /// Asks whether the ring is not sealed yet.
+    SealProbe {
+        /// The sender's number for it.
+        probe: u64,
+    },
+    /// The answer, given only where it is not.
+    NotSealed {
+        /// The number of the question.
+        probe: u64,
+    },
     /// Asks a replica for a key.
     Read {
         /// The sender's number for it.
@@ -121,6 +131,8 @@ pub enum Message {
     PageAnswer {
         /// The number of the question.
         question: QuestionId,
+        /// Whether the sender has all its data.
+        ready: bool,
         /// The records, and where the next page begins (`None` at the end).
         result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
     },

@@ -1,6 +1,6 @@
 //! What a node does about its membership: gossip, conflicts, its identity, and the directory that follows from them.
 
-use super::{Node, outbox};
+use super::{GENERATION_BITS, Node, outbox};
 use crate::causality::Actor;
 use crate::config::protected;
 use crate::directory::Entry;
@@ -110,7 +110,7 @@ impl Node {
         if is_my_past && protected!(self.config, Incarnations) {
             // Others remember a later life of this directory: it is an older copy of itself.
             identity.actor = Actor(self.random.next_u64());
-            identity.ready = identity.alone;
+            identity.ready = false;
         }
         self.replica.ready = identity.ready;
         self.adopt(now, identity, effects);
@@ -126,7 +126,12 @@ impl Node {
     pub(super) fn adopted(&mut self, now: Moment, identity: Identity, effects: &mut Vec<Effect>) {
         let joined = self.membership.is_none() || identity.node != self.identity.node;
         self.identity = identity;
+        // No number is given again that an earlier life of this node gave.
+        self.last_number = self.last_number.max(self.identity.generation << GENERATION_BITS);
         self.replica.ready = self.identity.ready || !protected!(self.config, Incarnations);
+        if now.monotonic >= self.settle_at {
+            self.replica.settled = true;
+        }
         if joined {
             self.membership = None;
             self.in_force(now, effects);
@@ -134,6 +139,31 @@ impl Node {
             membership.renew(self.identity.generation, self.identity.actor.0);
         }
         self.refresh();
+    }
+
+    /// A node that has heard nobody goes on after a while, but under a new actor: it cannot know whether others remember a later
+    /// life of its directory. One that has all there is to have says so for good.
+    pub(super) fn settle(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if self.adopting.is_some() || self.membership.is_none() {
+            return;
+        }
+        if !self.replica.settled && now.monotonic >= self.settle_at {
+            let (actor, generation) = (Actor(self.random.next_u64()), self.identity.generation + 1);
+            let identity = Identity { actor, generation, ..self.identity.clone() };
+            self.adopt(now, identity, effects);
+        } else if self.replica.ready && !self.identity.ready && protected!(self.config, Incarnations) {
+            let identity = Identity { ready: true, ..self.identity.clone() };
+            self.adopt(now, identity, effects);
+        }
+    }
+
+    /// Whether this node does not stand where the cluster knows it to be, and has not done so for long: it may be a copy of a
+    /// directory whose owner lives, which shows within this time.
+    pub(super) fn is_elsewhere(&self, now: Moment) -> bool {
+        let Some(state) = self.formation.state() else { return false };
+        let recorded = state.members.iter().find(|member| member.id == self.identity.node);
+        recorded.is_some_and(|member| member.peer_address != self.config.peer_address)
+            && now.monotonic < self.begun + 2 * self.config.suspect_after
     }
 
     /// What this node says of itself.
@@ -167,7 +197,7 @@ impl Node {
         let permanent: Vec<NodeId> = state.members.iter().map(|member| member.id).collect();
         if state.members.len() == 1 || state.ring.is_none() {
             // Nobody else knows anything, or there is nothing to know.
-            self.settled = true;
+            self.replica.settled = true;
             self.replica.ready = true;
         }
         if self.membership.is_none() {
@@ -220,7 +250,8 @@ impl Node {
         if self.directory.keyspaces != state.keyspaces {
             self.directory.keyspaces.clone_from(&state.keyspaces);
         }
-        if self.directory.ring.is_none() {
+        if self.directory.epoch != state.epoch {
+            self.directory.epoch = state.epoch;
             self.directory.ring.clone_from(&state.ring);
         }
     }

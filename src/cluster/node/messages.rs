@@ -12,7 +12,7 @@ use crate::message::{Envelope, Message, Refusal};
 use crate::number::{Room, room_of};
 use crate::outbox::Outbox;
 use crate::replica::Replica;
-use crate::request::Response;
+use crate::request::{Rejection, Response};
 use crate::store::Copy;
 
 impl Node {
@@ -20,6 +20,19 @@ impl Node {
         let Envelope { cluster, from, reply_to, message } = envelope;
         let mine = self.sender.cluster;
         let forms = matches!(message, Message::Join(_) | Message::Joined(_));
+        if mine != 0 && cluster != 0 && cluster != mine && self.belongs_elsewhere(&message) {
+            let why = match message {
+                Message::Joined(Err(why)) => why,
+                _ => format!("the cluster {cluster:032x} knows this address as that of a member of its own"),
+            };
+            let why = format!(
+                "this node began a cluster of its own, {mine:032x}, and another wants it: {why}. Start it with an empty directory \
+                 and `--join`, or leave `--join` out"
+            );
+            effects.push(Effect::Notice(Notice::Fatal(why.clone())));
+            self.over = Some(why);
+            return;
+        }
         if (mine == 0 || cluster != mine) && !forms {
             if mine != 0 && cluster != 0 {
                 let what = format!(
@@ -40,6 +53,18 @@ impl Node {
         self.message(now, from, reply_to, message, effects);
     }
 
+    /// Whether a message of another cluster says that this node should be there: it was told to join and is refused, or it stands
+    /// alone at the address of one of the other's members.
+    fn belongs_elsewhere(&self, message: &Message) -> bool {
+        let alone = self.formation.state().is_some_and(|state| state.members.len() == 1);
+        let here = self.config.peer_address.as_str();
+        match message {
+            Message::Joined(Err(_)) => true,
+            Message::Gossip(gossip) => alone && gossip.members.iter().any(|entry| entry.info.peer == here),
+            _ => false,
+        }
+    }
+
     pub(super) fn message(
         &mut self,
         now: Moment,
@@ -55,17 +80,25 @@ impl Node {
             | Message::SealWanted
             | Message::State(_)
             | Message::StateKept { .. }
+            | Message::SealProbe { .. }
+            | Message::NotSealed { .. }
             | Message::StateWanted => self.form(now, from, &reply_to, message, effects),
             Message::Forward { question, request } => {
                 // A message that the network brought twice is one write.
-                if self.taken.insert((reply_to.clone(), question)) {
+                if self.is_elsewhere(now) {
+                    let why =
+                        "this node moved, and waits to see that it is the only one of its id".to_owned();
+                    let mut out = outbox!(self, now, effects);
+                    let response = Response::Rejected(Rejection::NotReady(why));
+                    out.send(&reply_to, Message::ForwardAnswer { question, response });
+                } else if self.taken.insert((reply_to.clone(), question)) {
                     self.taken_at.push_back((now.monotonic, (reply_to.clone(), question)));
                     self.request(now, Origin::Peer { address: reply_to, question }, request, effects);
                 }
             }
             question @ (Message::Read { .. } | Message::Write { .. } | Message::Page { .. }) => {
+                let limit = if self.is_elsewhere(now) { None } else { Some(self.config.max_questions) };
                 let mut out = outbox!(self, now, effects);
-                let limit = self.config.max_questions;
                 serve(
                     question,
                     &reply_to,
@@ -91,7 +124,7 @@ impl Node {
             Err(e) => effects.push(Effect::Notice(Notice::Warning(e.to_string()))),
         }
         // Others told what they remember of this node.
-        self.settled = true;
+        self.replica.settled = true;
         let info = &gossip.from.info;
         let epoch = self.formation.state().map_or(0, |state| state.epoch);
         let mut out = outbox!(self, now, effects);
@@ -137,12 +170,12 @@ impl Node {
                     out.send(reply_to, Message::State(state.clone()));
                 }
             }
-            Message::State(state) => {
-                let mine = self.formation.state().map_or(0, |mine| mine.epoch);
-                if state.ring.is_none() && state.epoch <= mine {
-                    self.unsealed.insert(from);
-                }
-                self.formation.take(state);
+            Message::State(state) => self.formation.take(state),
+            Message::SealProbe { probe } if !self.formation.is_sealed() => {
+                out.send(reply_to, Message::NotSealed { probe });
+            }
+            Message::NotSealed { probe } if probe == self.probe => {
+                self.unsealed.insert(from);
             }
             Message::StateKept { epoch } => self.formation.kept_by(from, epoch),
             _ => {}
@@ -169,7 +202,7 @@ impl Node {
             (Some(Room::Coordinator), Message::ForwardAnswer { question, response }) => {
                 self.coordinator.forward_answer(question, response, &mut around!(self), &mut out);
             }
-            (Some(Room::Coordinator), Message::PageAnswer { question, result }) => {
+            (Some(Room::Coordinator), Message::PageAnswer { question, result, .. }) => {
                 self.coordinator.page_answer(question, result, &mut around!(self), &mut out);
             }
             (Some(Room::Handoff), Message::WriteAnswer { question, result }) => {
@@ -180,9 +213,9 @@ impl Node {
                 let result = if taken { Ok(()) } else { Err(Refusal::NotReady) };
                 self.handoff.answer(question, result, &mut out);
             }
-            (Some(Room::Rebuild), Message::PageAnswer { question, result }) => {
+            (Some(Room::Rebuild), Message::PageAnswer { question, ready, result }) => {
                 if let Some(rebuild) = &mut self.rebuild {
-                    rebuild.answer(question, result, &mut out);
+                    rebuild.answer(question, ready, result, &mut out);
                 }
             }
             // An answer to nobody: it is late, or somebody's mistake.
@@ -191,19 +224,19 @@ impl Node {
     }
 }
 
-/// Answers a question of a coordinator, or refuses it.
+/// Answers a question of a coordinator, or refuses it: without a limit all of them, with one those beyond it.
 fn serve(
     question: Message,
     reply_to: &Address,
-    limit: usize,
+    limit: Option<usize>,
     directory: &Directory,
     replica: &mut Replica,
     handoff: &mut Handoff,
     out: &mut Outbox<'_>,
 ) {
     let is_mine = |keyspace, key: &[u8]| directory.replicas(keyspace, key).contains(&directory.me);
-    let busy = replica.len() >= limit;
-    let unknown = directory.ring.is_none();
+    let busy = limit.is_some_and(|limit| replica.len() >= limit);
+    let unknown = directory.ring.is_none() || limit.is_none();
     match question {
         Message::Read { question, keyspace, key, bodies } => {
             let refusal = if unknown {
@@ -239,7 +272,7 @@ fn serve(
         Message::Page { question, keyspace, from, records, bodies, replica: of } => {
             if unknown || busy {
                 let refusal = if busy { Refusal::Overloaded } else { Refusal::NotReady };
-                out.send(reply_to, Message::PageAnswer { question, result: Err(refusal) });
+                out.send(reply_to, Message::PageAnswer { question, ready: false, result: Err(refusal) });
                 return;
             }
             replica.page(reply_to, question, keyspace, from, records, bodies, of, out);

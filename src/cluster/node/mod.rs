@@ -37,6 +37,8 @@ struct Parked {
     origin: Origin,
     request: Request,
     until: Duration,
+    /// The last probe that was sent before it came: its answers are too old for it.
+    probe: u64,
 }
 
 /// One member of a cluster.
@@ -58,8 +60,11 @@ pub struct Node {
     /// Members that say that the ring is not sealed, for reads that wait to know.
     unsealed: BTreeSet<NodeId>,
     probe_at: Duration,
-    /// Whether this node has heard of its own past from others, or has waited for that long enough.
-    settled: bool,
+    /// The number of the last probe.
+    probe: u64,
+    /// When this node started.
+    begun: Duration,
+    /// When this node has waited long enough to hear of its own past from others.
     settle_at: Duration,
     /// Writes that were handed over, so that none is taken twice.
     taken: BTreeSet<(Address, QuestionId)>,
@@ -73,8 +78,14 @@ pub struct Node {
     over: Option<String>,
 }
 
+/// Numbers of one life of a node: more than it can give.
+const GENERATION_BITS: u32 = 40;
+
 /// The least time between two looks at the timers.
 const TICK_PAUSE: Duration = Duration::from_millis(1);
+
+/// The most handed-over writes that are remembered.
+const TAKEN_MAX: usize = 200_000;
 
 /// How long a handed-over write is remembered.
 const REMEMBER: Duration = Duration::from_secs(120);
@@ -96,7 +107,7 @@ macro_rules! around {
         Surroundings {
             config: &$node.config,
             directory: &$node.directory,
-            may_mint: $node.replica.ready && $node.replica.read_only.is_none() && $node.settled,
+            may_mint: $node.replica.answers() && $node.replica.read_only.is_none(),
             replica: &mut $node.replica,
             handoff: &mut $node.handoff,
         }
@@ -126,7 +137,7 @@ impl Node {
         let mut node = Node {
             sender,
             random: Random::new(seed),
-            last_number: identity.generation << 32,
+            last_number: identity.generation << GENERATION_BITS,
             formation: Formation::new(state, confirmed, seed),
             membership: None,
             directory: Directory { me: identity.node, ..Directory::default() },
@@ -137,7 +148,8 @@ impl Node {
             parked: VecDeque::new(),
             unsealed: BTreeSet::new(),
             probe_at: Duration::ZERO,
-            settled: false,
+            probe: 0,
+            begun: now.monotonic,
             settle_at: now.monotonic + config.settle_after,
             taken: BTreeSet::new(),
             taken_at: VecDeque::new(),
@@ -233,7 +245,7 @@ impl Node {
             self.rebuild.as_ref().and_then(|rebuild| rebuild.next_timer(&self.directory)),
             self.membership.as_ref().map(|membership| at + membership.next_wake(at)),
             self.parked.iter().map(|parked| parked.until).min(),
-            (!self.settled).then_some(self.settle_at),
+            (!self.replica.settled).then_some(self.settle_at),
         ];
         for timer in timers.into_iter().flatten() {
             wake = wake.min(timer.max(at));
@@ -245,9 +257,7 @@ impl Node {
     fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.ticked_at = now.monotonic;
         self.tick_membership(now, effects);
-        if !self.settled && now.monotonic >= self.settle_at {
-            self.settled = true;
-        }
+        self.settle(now, effects);
         let mine = self.my_info();
         let mut out = outbox!(self, now, effects);
         self.formation.tick(self.identity.node, &mine, &self.config, &mut out);
@@ -256,7 +266,8 @@ impl Node {
         self.handoff.drained(&mut out);
         self.tick_rebuild(now, effects);
         self.tick_parked(now, effects);
-        while self.taken_at.front().is_some_and(|(at, _)| *at + REMEMBER <= now.monotonic) {
+        let is_old = |at: Duration| at + REMEMBER <= now.monotonic;
+        while self.taken_at.len() > TAKEN_MAX || self.taken_at.front().is_some_and(|(at, _)| is_old(*at)) {
             if let Some((_, taken)) = self.taken_at.pop_front() {
                 self.taken.remove(&taken);
             }

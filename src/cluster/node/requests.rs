@@ -36,8 +36,14 @@ impl Node {
         if !is_read {
             self.formation.want_seal(self.identity.node, &mut out);
         }
+        if self.parked.is_empty() {
+            // What was answered before this request came says nothing about it.
+            self.probe_at = now.monotonic;
+            self.probe += 1;
+            self.unsealed.clear();
+        }
         let until = now.monotonic + request.timeout;
-        self.parked.push_back(Parked { origin, request, until });
+        self.parked.push_back(Parked { origin, request, until, probe: self.probe });
     }
 
     /// Requests that waited for the ring, or did so for too long.
@@ -46,7 +52,7 @@ impl Node {
             return;
         }
         if self.formation.is_open() {
-            for Parked { origin, mut request, until } in std::mem::take(&mut self.parked) {
+            for Parked { origin, mut request, until, .. } in std::mem::take(&mut self.parked) {
                 // The client has waited already: what is left is all that it waits for.
                 request.timeout = until.saturating_sub(now.monotonic).max(Duration::from_millis(1));
                 let mut out = outbox!(self, now, effects);
@@ -59,7 +65,7 @@ impl Node {
         let mut out = outbox!(self, now, effects);
         for parked in std::mem::take(&mut self.parked) {
             let is_read = !matches!(parked.request.operation, Operation::Write { .. });
-            if is_read && unwritten && !self.formation.is_sealed() {
+            if is_read && unwritten && parked.probe < self.probe && !self.formation.is_sealed() {
                 parked.origin.answer(nothing_written(&parked.request), &mut out);
             } else if now.monotonic >= parked.until {
                 let why = "this node is not part of a cluster yet, or the ring could not be sealed: a majority of the \
@@ -72,9 +78,10 @@ impl Node {
         if !self.parked.is_empty() && now.monotonic >= self.probe_at {
             self.probe_at = now.monotonic + Duration::from_millis(200);
             self.unsealed.clear();
-            let me = self.identity.node;
+            self.probe += 1;
+            let (me, probe) = (self.identity.node, self.probe);
             for (_, entry) in self.directory.entries.iter().filter(|(node, _)| **node != me) {
-                out.send(&entry.address, Message::StateWanted);
+                out.send(&entry.address, Message::SealProbe { probe });
             }
         }
     }

@@ -3,7 +3,8 @@
 //! A store with a new incarnation neither answers reads nor counts for them, nor gives dots, until this is done. It takes
 //! writes meanwhile. A partition is done when so many of its other replicas were read to the end that every write which a
 //! quorum acknowledged must be among what they have: N − Q + 1 of them, Q being more than half of N, and all that can be
-//! reached. Each of them is read once, from the first stored key to the last, keyspace by keyspace.
+//! reached. Each of them is read once, from the first stored key to the last, keyspace by keyspace. Nodes that are all being rebuilt
+//! read each other: when all other replicas were read, there is nothing more to be had, and the partition is done too.
 
 use crate::directory::Directory;
 use crate::event::Ticket;
@@ -39,6 +40,8 @@ struct Source {
     open: usize,
     not_before: Duration,
     done: bool,
+    /// Some of its pages were given while it did not have all its data itself.
+    incomplete: bool,
 }
 
 /// Pulls a store's ranges from the other replicas.
@@ -70,6 +73,11 @@ impl Rebuild {
     /// Asks every source that is not busy for its next page.
     pub(crate) fn tick(&mut self, directory: &Directory, out: &mut Outbox<'_>) {
         let now = out.now.monotonic;
+        if self.keyspaces.len() < directory.keyspaces.len() {
+            // Keyspaces are added and never taken away: the sources are asked for the new ones too.
+            self.keyspaces = directory.keyspaces.iter().map(|keyspace| keyspace.id).collect();
+            self.sources.values_mut().for_each(|source| source.done = false);
+        }
         for (&node, source) in &mut self.sources {
             if source.asked.is_some() && now >= source.not_before {
                 source.asked = None;
@@ -114,6 +122,7 @@ impl Rebuild {
     pub(crate) fn answer(
         &mut self,
         question: QuestionId,
+        ready: bool,
         result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
         out: &mut Outbox<'_>,
     ) {
@@ -125,6 +134,7 @@ impl Rebuild {
             return;
         };
         source.not_before = out.now.monotonic;
+        source.incomplete |= !ready;
         let Some(&keyspace) = self.keyspaces.get(source.keyspace) else { return };
         source.storing = Some(next);
         source.open = records.len();
@@ -183,24 +193,44 @@ impl Rebuild {
         }
     }
 
-    /// Whether every partition of this node is done.
+    /// Whether every partition of this node is done, in every keyspace.
     pub(crate) fn is_done(&self, directory: &Directory) -> bool {
         let Some(ring) = &directory.ring else { return true };
-        let done = |node: &NodeId| self.sources.get(node).is_some_and(|source| source.done);
-        if self.sources.keys().any(|node| directory.is_readable(*node) && !done(node)) {
+        let is_read = |node: &NodeId| self.sources.get(node).is_some_and(|source| source.done);
+        if self.keyspaces.len() < directory.keyspaces.len()
+            || self.sources.keys().any(|node| directory.is_readable(*node) && !is_read(node))
+        {
             return false;
         }
         let mut rows: BTreeSet<Vec<NodeId>> = BTreeSet::new();
-        for partition in (0..ring.partitions()).map(Partition) {
-            if ring.is_replica(partition, directory.me) {
-                rows.insert(ring.preference_list(partition).collect());
+        for keyspace in &directory.keyspaces {
+            for partition in (0..ring.partitions()).map(Partition) {
+                rows.insert(ring.preference_list(partition).take(usize::from(keyspace.replicas)).collect());
             }
         }
-        rows.iter().all(|row| {
-            let others = row.len() - 1;
-            let needed = (row.len() - majority(row.len()) + 1).min(others);
-            row.iter().filter(|node| **node != directory.me && done(node)).count() >= needed
-        })
+        rows.iter().filter(|row| row.contains(&directory.me)).all(|row| self.is_row_done(row, directory))
+    }
+
+    /// Whether enough of the replicas of one row were read: so many that have all their data that every write which a quorum
+    /// acknowledged is among theirs, of all replicas and of those in this node's data centre; or all others, whatever they have,
+    /// since more than that there is nowhere.
+    fn is_row_done(&self, row: &[NodeId], directory: &Directory) -> bool {
+        let others: Vec<NodeId> = row.iter().copied().filter(|node| *node != directory.me).collect();
+        let source = |node: &NodeId| self.sources.get(node).filter(|source| source.done);
+        if others.iter().all(|node| source(node).is_some()) {
+            return true;
+        }
+        let is_whole = |node: &NodeId| source(node).is_some_and(|source| !source.incomplete);
+        let enough = |of: &[NodeId]| {
+            // With this node.
+            let replicas = of.len() + 1;
+            of.iter().filter(|node| is_whole(node)).count() > replicas - majority(replicas)
+        };
+        let dc_of = |node: &NodeId| directory.entries.get(node).map(|entry| entry.dc.as_str());
+        let near: Vec<NodeId> =
+            others.iter().copied().filter(|node| dc_of(node) == Some(directory.my_dc())).collect();
+        let near_is_read = near.iter().all(|node| source(node).is_some());
+        enough(&others) && (near_is_read || enough(&near))
     }
 }
 

@@ -99,10 +99,12 @@ impl Demo {
         let pids: Vec<String> = nodes.keep().iter().map(u32::to_string).collect();
         print_line(format!(
             "\nThe nodes run on, with their data and logs in {}.\n\n   redis-cli -p {} GET U+01F600\n   redis-cli -p {} EK.GET cart\n   \
-             esker cluster status --at 127.0.0.1:{}\n\nStop them:  kill {}",
+             {} cluster status --at 127.0.0.1:{}\n\nStop them:  kill {}",
             dir.display(),
             first.resp,
             first.resp,
+            std::env::current_exe()
+                .map_or_else(|_| "esker".to_owned(), |binary| binary.display().to_string()),
             first.http,
             pids.join(" ")
         ))?;

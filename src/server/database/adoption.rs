@@ -262,3 +262,33 @@ async fn bring(
     }
     Err(format!("the pair of the key `{}` does not get to enough replicas: {why}", key.escape_ascii()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::open_plain;
+    use super::*;
+
+    #[test]
+    fn what_an_adoption_left_decides_what_is_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path()).unwrap();
+        let pairs = db.create_keyspace("k", KeyspaceOptions::new()).unwrap();
+        assert!(open_plain(&db, "k", Durability::Buffered).unwrap().is_none());
+        pairs.put("a", "1").unwrap();
+        let mut write = WriteBatch::new();
+        pairs.put_to(&mut write, "b", "2");
+        let open = || open_plain(&db, "k", Durability::Buffered).unwrap();
+
+        let plain = open().unwrap();
+        plain.submit(&write).unwrap();
+        note(&plain, "k", COPYING).unwrap();
+        let copying = open().unwrap();
+        assert!(matches!(copying.submit(&write), Err(esker::Error::ReadOnly { .. })));
+        assert_eq!(copying.get(b"b").unwrap().map(|entry| entry.value.to_vec()), Some(b"2".to_vec()));
+
+        note(&copying, "k", COPIED).unwrap();
+        assert!(open().is_none());
+        assert!(pairs.first().unwrap().is_none());
+        assert_eq!(noted(&db, "k").unwrap(), None);
+    }
+}

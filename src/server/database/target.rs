@@ -155,7 +155,11 @@ impl Databases {
 
 /// The plain keyspace of this name, if there is one with pairs in it. What an adoption left is brought to its end, or kept as it
 /// was: one that was copying takes no writes until it is asked for again.
-fn open_plain(db: &Db, name: &str, durability: Durability) -> esker::Result<Option<PlainKeyspace>> {
+pub(super) fn open_plain(
+    db: &Db,
+    name: &str,
+    durability: Durability,
+) -> esker::Result<Option<PlainKeyspace>> {
     let is_plain = match db.keyspace(name) {
         Err(esker::Error::NoSuchKeyspace { .. }) => false,
         keyspace => keyspace?.first()?.is_some(),

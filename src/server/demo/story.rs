@@ -289,8 +289,10 @@ impl Story<'_> {
         self.nodes.until(0, back)?;
         let alone = self.missing(VICTIM, "ONE", written)?;
         let all = written.len();
+        // With more than three nodes it has to ask others for the keys that are not its own.
+        let whose = if count == 3 { "has" } else { "or one it asks has" };
         self.line(&format!(
-            "Asked at level ONE, node {victim} has {} of the {all} pairs that were written around its death.",
+            "Asked at level ONE, node {victim} {whose} {} of the {all} pairs that were written around its death.",
             all - alone
         ))?;
         let missing = self.missing(0, "QUORUM", written)?;

@@ -22,6 +22,8 @@ const SEAL_WANTED: u8 = 4;
 const STATE: u8 = 5;
 const STATE_KEPT: u8 = 6;
 const STATE_WANTED: u8 = 7;
+const SEAL_PROBE: u8 = 8;
+const NOT_SEALED: u8 = 9;
 const READ: u8 = 16;
 const READ_ANSWER: u8 = 17;
 const WRITE: u8 = 18;
@@ -49,6 +51,8 @@ pub(super) fn kind(message: &Message) -> u8 {
         Message::State(_) => STATE,
         Message::StateKept { .. } => STATE_KEPT,
         Message::StateWanted => STATE_WANTED,
+        Message::SealProbe { .. } => SEAL_PROBE,
+        Message::NotSealed { .. } => NOT_SEALED,
         Message::Read { .. } => READ,
         Message::ReadAnswer { .. } => READ_ANSWER,
         Message::Write { .. } => WRITE,
@@ -102,6 +106,7 @@ pub(super) fn put_message(w: &mut Writer<'_>, message: &Message) {
         Message::SealWanted | Message::StateWanted => {}
         Message::State(state) => put_state(w, state),
         Message::StateKept { epoch } => w.varint(*epoch),
+        Message::SealProbe { probe } | Message::NotSealed { probe } => w.varint(*probe),
         Message::Read { question, keyspace, key, bodies } => {
             put_question(w, *question);
             put_keyspace(w, *keyspace);
@@ -140,8 +145,9 @@ pub(super) fn put_message(w: &mut Writer<'_>, message: &Message) {
             w.flag(*bodies);
             w.option(*replica, Writer::node);
         }
-        Message::PageAnswer { question, result } => {
+        Message::PageAnswer { question, ready, result } => {
             put_question(w, *question);
+            w.flag(*ready);
             put_outcome(w, result, |w, (records, next)| {
                 w.list(records, |w, record| {
                     w.bytes(&record.key);
@@ -165,6 +171,8 @@ pub(super) fn message(r: &mut Reader<'_>, kind: u8) -> Read<Message> {
         STATE => Message::State(state(r)?),
         STATE_KEPT => Message::StateKept { epoch: r.varint()? },
         STATE_WANTED => Message::StateWanted,
+        SEAL_PROBE => Message::SealProbe { probe: r.varint()? },
+        NOT_SEALED => Message::NotSealed { probe: r.varint()? },
         READ => {
             Message::Read { question: question(r)?, keyspace: keyspace(r)?, key: r.key()?, bodies: r.flag()? }
         }
@@ -188,7 +196,9 @@ pub(super) fn message(r: &mut Reader<'_>, kind: u8) -> Read<Message> {
             bodies: r.flag()?,
             replica: r.option(Reader::node)?,
         },
-        PAGE_ANSWER => Message::PageAnswer { question: question(r)?, result: outcome(r, page)? },
+        PAGE_ANSWER => {
+            Message::PageAnswer { question: question(r)?, ready: r.flag()?, result: outcome(r, page)? }
+        }
         _ => return r.wrong("its kind is not known"),
     })
 }

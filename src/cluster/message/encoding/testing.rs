@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How many kinds of messages there are.
-pub const KINDS: u64 = 15;
+pub const KINDS: u64 = 17;
 
 /// The body of the fuzz target: what can be read is written as the same bytes, whoever made them. The bytes are tried as
 /// they are and with their last four made the checksum, which a fuzzer would not find.
@@ -221,7 +221,9 @@ impl Maker {
                 bodies: self.yes(),
                 replica: self.option(Maker::node),
             },
-            _ => Message::PageAnswer { question, result: self.outcome(Maker::page) },
+            14 => Message::SealProbe { probe: self.number() },
+            15 => Message::NotSealed { probe: self.number() },
+            _ => Message::PageAnswer { question, ready: self.yes(), result: self.outcome(Maker::page) },
         }
     }
 
