@@ -8,7 +8,7 @@
 
 use crate::causality::{SiblingSet, VectorClock};
 use crate::directory::Directory;
-use crate::event::Ticket;
+use crate::event::{Notice, Ticket};
 use crate::id::{Address, NodeId};
 use crate::message::{Message, QuestionId, Refusal};
 use crate::number::Room;
@@ -266,6 +266,17 @@ impl Replica {
         }
     }
 
+    /// The store has said that it takes no writes any more. Who looks after the node is told once.
+    fn takes_no_writes(&mut self, why: String, out: &mut Outbox<'_>) {
+        if self.read_only.is_none() {
+            let what = format!(
+                "no writes are taken here until the node is started again, other replicas take them: {why}"
+            );
+            out.notice(Notice::Warning(what));
+        }
+        self.read_only = Some(why);
+    }
+
     /// Pages go out once every write that was open when they were read is durable, or failed.
     fn send_pages(&mut self, out: &mut Outbox<'_>) {
         if self.pages.is_empty() {
@@ -295,7 +306,7 @@ impl Replica {
     fn failed(&mut self, ticket: Ticket, failure: StoreFailure, out: &mut Outbox<'_>) -> Option<Told> {
         let Pending { asker, question, kind, .. } = self.pending.remove(&ticket)?;
         if let StoreFailure::ReadOnly(why) = &failure {
-            self.read_only = Some(why.clone());
+            self.takes_no_writes(why.clone(), out);
         }
         let refusal = Refusal::Store(failure.clone());
         match kind {
@@ -317,7 +328,7 @@ impl Replica {
     pub(crate) fn durable(&mut self, ticket: Ticket, result: Result<(), StoreFailure>, out: &mut Outbox<'_>) {
         let Some(Pending { asker, question, kind, .. }) = self.pending.remove(&ticket) else { return };
         if let Err(failure) = &result {
-            self.read_only = Some(failure.to_string());
+            self.takes_no_writes(failure.to_string(), out);
         }
         if let Kind::Write(key) | Kind::Mint(key) = kind {
             if result.is_err() {

@@ -65,6 +65,7 @@ fn the_disk_of_one_node_is_full() {
     std::thread::sleep(Duration::from_secs(2));
     assert!(history.count("add", Outcome::Ok) > before + 10, "the others do not go on");
     println!("  {}", cluster.nodes[2].last_words());
+    assert!(cluster.nodes[2].log().contains("no writes are taken here"), "{}", cluster.nodes[2].log());
     assert!(cluster.nodes[2].is_running(), "{}", cluster.nodes[2].log());
     std::fs::remove_file(small.filler()).unwrap();
     cluster.restart(2);

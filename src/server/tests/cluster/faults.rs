@@ -50,12 +50,13 @@ fn five_nodes_of_which_one_is_killed() {
 
 #[test]
 fn a_node_paused_for_longer_than_the_failure_timeout() {
-    let mut cluster = Cluster::start(3);
-    let history = Arc::new(History::begin(cluster.scratch.path(), "pause-3"));
+    let nodes = if is_full() { 5 } else { 3 };
+    let mut cluster = Cluster::start(nodes);
+    let history = Arc::new(History::begin(cluster.scratch.path(), "pause"));
     let load = Load::start(&cluster, &history, 4);
     pause(1);
     for round in 0..rounds() {
-        let (paused, watcher) = (round % 3, (round + 1) % 3);
+        let (paused, watcher) = (round % nodes, (round + 1) % nodes);
         cluster.nodes[paused].signal("STOP");
         cluster.nodes[watcher].until("see it down", |node| {
             super::cluster::info(node, "cluster_nodes_down").as_deref() == Some("1")

@@ -3,7 +3,9 @@
 use super::cluster::Cluster;
 use super::connection::{Answer, Connection};
 use super::history::{History, Operation, Outcome, elements};
+use super::is_full;
 use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -22,6 +24,24 @@ const FULL: usize = 6000;
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<()>>,
+    /// In the full form, so that there is something to do besides what is recorded.
+    crowd: Vec<Child>,
+}
+
+/// `redis-benchmark` against each node, as far as it is installed; one ends when its node does.
+fn crowd(nodes: &[SocketAddr]) -> Vec<Child> {
+    let begin = |node: &SocketAddr| {
+        let (host, port) = (node.ip().to_string(), node.port().to_string());
+        let mut command = Command::new("redis-benchmark");
+        command.args(["-h", &host, "-p", &port, "-t", "set,get", "-c", "4", "-r", "10000", "-d", "100"]);
+        command
+            .args(["-n", "100000000", "-q"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.spawn().ok()
+    };
+    nodes.iter().filter_map(begin).collect()
 }
 
 struct Client {
@@ -59,13 +79,25 @@ impl Load {
                 }
             })
         });
-        Load { clients: clients.collect(), stop }
+        let clients = clients.collect();
+        Load { clients, stop, crowd: if is_full() { crowd(&nodes) } else { Vec::new() } }
     }
 
     /// Ends the clients, once each has its answer.
-    pub(crate) fn stop(self) {
+    pub(crate) fn stop(mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.clients.into_iter().for_each(|client| client.join().unwrap());
+        self.clients.drain(..).for_each(|client| client.join().unwrap());
+    }
+}
+
+impl Drop for Load {
+    /// A test that failed leaves nobody behind who goes on.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for child in &mut self.crowd {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
