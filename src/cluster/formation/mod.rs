@@ -90,6 +90,8 @@ pub(crate) struct Formation {
     /// A request waits for the sealed ring.
     seal_wanted: bool,
     greeted: bool,
+    /// This node began the cluster in this life.
+    began: bool,
     seed: u64,
 }
 
@@ -105,6 +107,7 @@ impl Formation {
             seal_wanted: false,
             // Whoever joins in this life has spoken to them.
             greeted: state.is_none(),
+            began: false,
             state,
             seed,
         }
@@ -122,6 +125,11 @@ impl Formation {
     /// Whether the ring is sealed here.
     pub(crate) fn is_sealed(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.ring.is_some())
+    }
+
+    /// Whether this node began its cluster since it started.
+    pub(crate) fn has_just_begun(&self) -> bool {
+        self.began
     }
 
     /// A request waits: the ring is to be sealed.
@@ -411,6 +419,7 @@ impl Formation {
             self.not_kept(&failure, out);
             return None;
         }
+        self.began |= matches!(change, Change::Found);
         let sealed_now = state.ring.is_some() && !self.is_sealed();
         self.state = Some(state.clone());
         if sealed_now {

@@ -53,14 +53,18 @@ impl Node {
         self.message(now, from, reply_to, message, effects);
     }
 
-    /// Whether a message of another cluster says that this node should be there: it was told to join and is refused, or it stands
-    /// alone at the address of one of the other's members.
+    /// Whether a message of another cluster says that this node should be there: it was told to join and is refused, or it has just
+    /// begun a cluster at the address of one of the other's members, whose directory must have been lost.
     fn belongs_elsewhere(&self, message: &Message) -> bool {
         let alone = self.formation.state().is_some_and(|state| state.members.len() == 1);
         let here = self.config.peer_address.as_str();
         match message {
             Message::Joined(Err(_)) => true,
-            Message::Gossip(gossip) => alone && gossip.members.iter().any(|entry| entry.info.peer == here),
+            Message::Gossip(gossip) => {
+                alone
+                    && self.formation.has_just_begun()
+                    && gossip.members.iter().any(|entry| entry.info.peer == here)
+            }
             _ => false,
         }
     }
