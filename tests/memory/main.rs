@@ -156,9 +156,9 @@ fn message(kind: u64, seed: u64) -> Vec<u8> {
 fn reading_a_message_takes_a_small_multiple_of_its_bytes() {
     let _alone = COUNTING.lock().unwrap();
     // The densest message there is: records of three bytes, each with an empty key and an empty set.
-    let mut dense = message(14, 0);
+    let mut dense = message(KINDS - 1, 0);
     dense.truncate(6);
-    dense.extend_from_slice(&[0; 16 + 8 + 1 + 2]);
+    dense.extend_from_slice(&[0; 16 + 8 + 1 + 3]);
     dense.extend_from_slice(&[0x80, 0x80, 4]);
     dense.extend_from_slice(&[0; 65_536 * 3 + 1]);
     let dense = sealed(dense);

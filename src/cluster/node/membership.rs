@@ -252,7 +252,10 @@ impl Node {
             (member.id, entry)
         };
         let recorded = state.members.iter().find(|member| member.id == me);
-        self.directory.away = recorded.is_some_and(|member| *member.peer_address != *self.sender.reply_to);
+        // Nobody looks for a node that is alone, so it may stand where it likes.
+        let has_others = state.members.len() > 1;
+        self.directory.away =
+            has_others && recorded.is_some_and(|member| *member.peer_address != *self.sender.reply_to);
         self.directory.entries = state.members.iter().map(entry).collect();
         if self.directory.keyspaces != state.keyspaces {
             self.directory.keyspaces.clone_from(&state.keyspaces);

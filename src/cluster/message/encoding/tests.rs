@@ -161,7 +161,7 @@ fn lengths_and_counts_are_held_against_limits_and_against_what_is_there() {
     refused(&answer(varint(CLOCK_MAX)), "a count is more than the message can hold");
     refused(&answer([vec![0], varint(SIBLINGS_MAX + 1)].concat()), "a count is beyond its limit");
     refused(&answer([vec![0], varint(SIBLINGS_MAX)].concat()), "a count is more than the message can hold");
-    let page = |rest: Vec<u8>| framed(23, &[vec![1, 0], rest].concat());
+    let page = |rest: Vec<u8>| framed(23, &[vec![1, 1, 0], rest].concat());
     refused(&page(varint(RECORDS_MAX + 1)), "a count is beyond its limit");
     refused(&page(varint(RECORDS_MAX)), "a count is more than the message can hold");
     let failure = |rest: Vec<u8>| framed(19, &[vec![1, 4, 7], rest].concat());
