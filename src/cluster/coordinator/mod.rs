@@ -4,10 +4,10 @@
 //! messages) and hears answers, refusals, lost connections and its timer.
 //!
 //! - A read asks as many replicas as its level needs, one of them for the values and the others for what their records say;
-//!   what differs is joined, and replicas that are behind are brought up before the answer ([`read`]).
-//! - A write gets its dot at a replica of the key, this node or one it is handed to ([`forward`]), and is sent to all the
-//!   others at once; who does not acknowledge it gets a hint ([`write`]).
-//! - A scan asks all nodes for a piece of their records and joins those ([`scan`]).
+//!   what differs is joined, and replicas that are behind are brought up before the answer (`read`).
+//! - A write gets its dot at a replica of the key, this node or one it is handed to (`forward`), and is sent to all the
+//!   others at once; who does not acknowledge it gets a hint (`write`).
+//! - A scan asks all nodes for a piece of their records and joins those (`scan`).
 
 mod forward;
 mod latency;
