@@ -21,7 +21,7 @@ pub use crate::request::{
 };
 pub(crate) use task::Origin;
 
-use crate::causality::{Actor, SiblingSet};
+use crate::causality::SiblingSet;
 use crate::config::NodeConfig;
 use crate::directory::Directory;
 use crate::event::RequestId;
@@ -95,8 +95,6 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) handoff: &'a mut Handoff,
     /// Whether this node's store may give dots.
     pub(crate) may_mint: bool,
-    /// The actor that it gives them under.
-    pub(crate) actor: Actor,
 }
 
 /// Takes requests from their fan-out to their answers.
@@ -179,7 +177,6 @@ impl Coordinator {
             replica: around.replica,
             handoff: around.handoff,
             may_mint: around.may_mint,
-            actor: around.actor,
             asked: &mut self.asked,
             latencies: &mut self.latencies,
             counters: &mut self.counters,

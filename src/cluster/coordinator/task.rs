@@ -2,7 +2,6 @@
 
 use super::latency::Latencies;
 use super::{Counters, Response, Task};
-use crate::causality::Actor;
 use crate::config::NodeConfig;
 use crate::directory::Directory;
 use crate::event::RequestId;
@@ -78,7 +77,6 @@ pub(super) struct Desk<'a, 'b> {
     pub(super) replica: &'a mut Replica,
     pub(super) handoff: &'a mut Handoff,
     pub(super) may_mint: bool,
-    pub(super) actor: Actor,
     pub(super) asked: &'a mut BTreeMap<QuestionId, Asked>,
     pub(super) latencies: &'a mut Latencies,
     pub(super) counters: &'a mut Counters,

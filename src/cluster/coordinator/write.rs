@@ -12,7 +12,7 @@ use super::forward::ForwardTask;
 use super::read::{said_by, store_said};
 use super::task::{Desk, Origin, Progress};
 use super::{Heard, Level, Operation, Quota, Rejection, Request, Response, Task};
-use crate::causality::{Context, Dot, SiblingSet, VectorClock};
+use crate::causality::{Context, SiblingSet, VectorClock};
 use crate::config::protected;
 use crate::id::NodeId;
 use crate::message::Message;
@@ -37,8 +37,6 @@ pub(super) struct WriteTask {
     as_fallback: bool,
     /// The key's set with the new write in it, once it has its dot.
     set: Option<SiblingSet>,
-    /// The dot, where the write is this store's own.
-    dot: Option<Dot>,
     acked: Vec<NodeId>,
     /// Nodes that keep the write for an absent replica.
     fallback_acks: Vec<NodeId>,
@@ -142,7 +140,6 @@ impl WriteTask {
             replicas,
             as_fallback,
             set: None,
-            dot: None,
             acked: Vec::new(),
             fallback_acks: Vec::new(),
             waiting: Vec::new(),
@@ -196,8 +193,6 @@ impl WriteTask {
     /// The write has its dot: everybody else is told.
     fn spread(&mut self, set: SiblingSet, desk: &mut Desk<'_, '_>) {
         let me = desk.me();
-        let counter = set.counter(desk.actor);
-        self.dot = (counter > 0 && !self.as_fallback).then_some(Dot { actor: desk.actor, counter });
         self.set = Some(set);
         if self.as_fallback {
             self.standing_in.push((me, self.replicas[0]));
@@ -297,7 +292,7 @@ impl WriteTask {
             || (counts_fallbacks(&self.request)
                 && self.acked.len() + self.fallback_acks.len() >= self.quota.need());
         if enough && !self.answered {
-            let context = self.context();
+            let context = Context(self.set.as_ref().map(|set| set.clock().clone()).unwrap_or_default());
             let (acks, fallbacks) = (self.acked.len() as u32, self.fallback_acks.len() as u32);
             self.answer(Response::Written { context, acks, fallbacks }, desk);
             self.deadline = desk.now() + desk.config.hint_after;
@@ -310,20 +305,6 @@ impl WriteTask {
             self.answer(Response::Unknown { acks, why }, desk);
         }
         Progress::Done
-    }
-
-    /// What the writer has seen now: what it had seen, and its own write. Siblings beside that it has not: they stay when it writes
-    /// again. A writer that brought no context has replaced all that there was.
-    fn context(&self) -> Context {
-        let Some(set) = &self.set else { return Context::default() };
-        match (&self.request.operation, self.dot) {
-            (Operation::Write { context: Some(seen), .. }, Some(dot)) => {
-                let mut clock = seen.0.clone();
-                clock.insert(dot);
-                Context(clock)
-            }
-            _ => Context(set.clock().clone()),
-        }
     }
 
     fn answer(&mut self, response: Response, desk: &mut Desk<'_, '_>) {

@@ -105,7 +105,6 @@ macro_rules! around {
         Surroundings {
             config: &$node.config,
             directory: &$node.directory,
-            actor: $node.identity.actor,
             may_mint: $node.replica.answers() && $node.replica.read_only.is_none() && !$node.directory.away,
             replica: &mut $node.replica,
             handoff: &mut $node.handoff,
