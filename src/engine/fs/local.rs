@@ -126,6 +126,16 @@ impl WritableFile for LocalFile {
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }
+
+    #[cfg(target_os = "linux")]
+    fn reserve(&self, end: u64) -> io::Result<()> {
+        let len = self.0.metadata()?.len();
+        match end.checked_sub(len) {
+            None => self.0.set_len(end),
+            Some(0) => Ok(()),
+            Some(more) => Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), len, more)?),
+        }
+    }
 }
 
 /// The operating system's advisory lock, which belongs to the open file: a second one in the same process is refused like

@@ -45,6 +45,16 @@ pub trait WritableFile: Send + Sync + fmt::Debug {
     /// What the operating system says. Data may be lost even if a later sync succeeds: do not retry.
     fn sync(&self) -> io::Result<()>;
 
+    /// Makes the file end at `end`, which is not before the end of what was appended: room for more, filled with zeros and
+    /// already given space, so that a sync of what is put there has no new length to make durable. Room that is not wanted
+    /// any more is taken back in the same way. An environment that has nothing to gain may make less room, or none.
+    ///
+    /// # Errors
+    /// What the operating system says; the file may then end anywhere between the two.
+    fn reserve(&self, _end: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Starts writing back what was appended so far, without waiting; a hint that keeps a later sync short.
     fn start_writeback(&self) {}
 

@@ -8,6 +8,21 @@ use crate::{Error, Result};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// How much room is made behind what a sync covers, once there is less than [`LITTLE_ROOM`]: a sync that need not make a new
+/// length durable writes one place of the device instead of two. Segments that are never synced while they are written get
+/// none.
+const ROOM: u64 = 1 << 20;
+const LITTLE_ROOM: u64 = 64 << 10;
+
+/// What is guarded while a sync runs.
+#[derive(Debug, Default)]
+struct Syncing {
+    /// A sync has failed.
+    failed: bool,
+    /// Where the file ends, if room was made; `u64::MAX` if none is to be made any more.
+    room_end: u64,
+}
+
 /// A segment of the log that is being written. Appends are ordered by the caller; a sync may run beside them.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -18,8 +33,8 @@ pub(crate) struct Segment {
     len: AtomicU64,
     /// Bytes known to be on the device.
     synced: AtomicU64,
-    /// Whether a sync has failed. Held while one runs.
-    failed: Mutex<bool>,
+    /// Held while a sync runs.
+    syncing: Mutex<Syncing>,
 }
 
 impl Segment {
@@ -52,7 +67,7 @@ impl Segment {
         env.sync_dir(dir).map_err(|e| Error::io(dir, "sync", e))?;
         let len = HEADER_LEN as u64;
         let (len, synced) = (AtomicU64::new(len), AtomicU64::new(len));
-        Ok(Segment { number, path, file, len, synced, failed: Mutex::new(false) })
+        Ok(Segment { number, path, file, len, synced, syncing: Mutex::default() })
     }
 
     /// The number in the file's name.
@@ -86,16 +101,32 @@ impl Segment {
     /// `Io`. The data may be lost, and a second sync that succeeds would not prove otherwise: from then on every sync
     /// fails. For that, one waits for another.
     pub(crate) fn sync(&self) -> Result<()> {
-        let mut failed = lock(&self.failed);
-        if *failed {
+        let mut syncing = lock(&self.syncing);
+        if syncing.failed {
             return Err(Error::io(&self.path, "sync", io::Error::other("a sync of this file failed before")));
         }
         let covered = self.len();
+        if syncing.room_end < covered + LITTLE_ROOM {
+            // Where there is no room to be had the log goes on without.
+            syncing.room_end = self.file.reserve(covered + ROOM).map_or(u64::MAX, |()| covered + ROOM);
+        }
         self.file.sync().map_err(|e| {
-            *failed = true;
+            syncing.failed = true;
             Error::io(&self.path, "sync", e)
         })?;
         self.synced.fetch_max(covered, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Takes back the room behind what was appended, and makes none any more. Nobody may append meanwhile.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn end_here(&self) -> Result<()> {
+        let mut syncing = lock(&self.syncing);
+        if std::mem::replace(&mut syncing.room_end, u64::MAX) > 0 {
+            self.file.reserve(self.len()).map_err(|e| Error::io(&self.path, "shorten", e))?;
+        }
         Ok(())
     }
 

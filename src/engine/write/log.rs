@@ -206,6 +206,7 @@ impl Committer {
         if before == number {
             return Ok(());
         }
+        io.segment.end_here()?;
         io.segment.sync()?;
         self.metrics.write.fsyncs.add(1);
         let len = io.segment.len();
@@ -273,6 +274,9 @@ impl Committer {
     pub(crate) fn finish_log(&self) -> Result<(u64, u64)> {
         let appended = lock(&self.state).tail.appended;
         self.sync_under_locks(appended)?;
+        if let Some(log) = &self.log {
+            lock(log).segment.end_here()?;
+        }
         let (end, segment, offset) = {
             let tail = &mut lock(&self.state).tail;
             (tail.append_payload(&[]), tail.segment, tail.offset)

@@ -38,6 +38,8 @@ pub enum Op {
     Append,
     /// [`WritableFile::sync`](crate::WritableFile::sync).
     Sync,
+    /// [`WritableFile::reserve`](crate::WritableFile::reserve).
+    Reserve,
     /// A positioned read.
     Read,
     /// The first touch of mapped bytes.
@@ -52,7 +54,7 @@ impl Op {
 
     /// Whether the call needs space on the disk.
     pub fn takes_space(self) -> bool {
-        matches!(self, Op::Create | Op::CreateDirAll | Op::HardLink | Op::Append)
+        matches!(self, Op::Create | Op::CreateDirAll | Op::HardLink | Op::Append | Op::Reserve)
     }
 
     /// Whether the call waits for the device.
@@ -70,14 +72,14 @@ pub struct Call {
     pub op: Op,
     /// The file or directory; for a renaming or link the old name.
     pub path: PathBuf,
-    /// Bytes appended or read; the new length of a truncated file.
+    /// Bytes appended or read; the new length of a truncated file, or of one with room.
     pub len: u64,
 }
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:6} {:?} {}", self.number, self.op, self.path.display())?;
-        if matches!(self.op, Op::Append | Op::Read | Op::Truncate | Op::Populate) {
+        if matches!(self.op, Op::Append | Op::Read | Op::Truncate | Op::Reserve | Op::Populate) {
             write!(f, " {}", self.len)?;
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! [`Disk`]: files and directories, each as everybody sees it now and as a power loss would leave it.
 //!
 //! ```text
-//!   file       live     [aaaa][bbbb][cccc][dd]     what readers see: the page cache
-//!              durable  [aaaa][bbbb]               what the last sync wrote
+//!   file       live     [aaaa][bbbb][cccc][dd][00000]   what readers see: the page cache
+//!              durable  [aaaa][bbbb]       │              what the last sync wrote
+//!                                   │      └ end: what is appended next lies here, what follows is room
 //!                                   └ dirty_from: the next sync writes from here
 //!
 //!   directory  live     name → node
@@ -33,6 +34,8 @@ pub(super) enum Node {
 #[derive(Clone, Debug, Default)]
 pub(super) struct File {
     pub(super) live: Vec<u8>,
+    /// How much of it was appended. Behind it there are zeros.
+    end: usize,
     pub(super) durable: Vec<u8>,
     /// The next sync makes everything from here on durable.
     dirty_from: usize,
@@ -50,28 +53,40 @@ impl File {
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) {
-        self.live.extend_from_slice(bytes);
+        let room = bytes.len().min(self.live.len() - self.end);
+        let (inside, behind) = bytes.split_at(room);
+        self.live[self.end..self.end + room].copy_from_slice(inside);
+        self.live.extend_from_slice(behind);
+        self.end += bytes.len();
+    }
+
+    /// Makes the file end at `len`, which is not before what was appended, or a little behind that: disks are copied often.
+    pub(super) fn reserve(&mut self, len: usize) {
+        self.dirty_from = self.dirty_from.min(self.end);
+        self.live.resize(len.clamp(self.end, self.end + 2 * SECTOR), 0);
     }
 
     pub(super) fn truncate(&mut self, len: usize) {
         self.dirty_from = self.dirty_from.min(len).min(self.live.len());
         self.live.resize(len, 0);
+        self.end = len;
     }
 
     pub(super) fn sync(&mut self) {
         self.durable.resize(self.dirty_from, 0);
         self.durable.extend_from_slice(&self.live[self.dirty_from..]);
-        self.dirty_from = self.live.len();
+        self.dirty_from = self.end;
     }
 
     /// A sync that failed: the operating system marks the pages clean, so that no later sync writes them.
     pub(super) fn lose(&mut self) {
-        self.dirty_from = self.live.len();
+        self.dirty_from = self.end;
     }
 
     /// Makes `content` what everybody sees and what a power loss leaves.
     pub(super) fn settle(&mut self, content: Vec<u8>) {
         self.dirty_from = content.len();
+        self.end = content.len();
         self.durable = content.clone();
         self.live = content;
     }
@@ -90,7 +105,7 @@ impl File {
 
     /// Bytes that a power loss now could take.
     pub(super) fn unsynced(&self) -> usize {
-        self.live.len() - self.dirty_from
+        self.end - self.dirty_from
     }
 }
 

@@ -251,3 +251,24 @@ fn calls_are_traced_and_the_clock_is_set_by_hand() {
     assert_eq!(env.now_millis(), millis + 1500);
     assert_eq!(env.monotonic(), monotonic + Duration::from_millis(1500));
 }
+
+#[test]
+fn room_is_zeros_that_appends_fill() {
+    let env = SimEnv::new();
+    let file = durable(&env, "file", b"abc");
+    file.reserve(9).unwrap();
+    assert_eq!(env.power_loss(CrashMode::LoseAll).read_file("file").unwrap(), b"abc");
+    assert_eq!(env.power_loss(CrashMode::KeepAll).read_file("file").unwrap(), b"abc\0\0\0\0\0\0");
+    file.sync().unwrap();
+    file.append(b"defg").unwrap();
+    assert_eq!(env.read_file("file").unwrap(), b"abcdefg\0\0");
+    assert_eq!(env.power_loss(CrashMode::LoseAll).read_file("file").unwrap(), b"abc\0\0\0\0\0\0");
+    file.sync().unwrap();
+    assert_eq!(env.power_loss(CrashMode::LoseAll).read_file("file").unwrap(), b"abcdefg\0\0");
+    file.append(b"hij").unwrap();
+    assert_eq!(env.read_file("file").unwrap(), b"abcdefghij");
+    file.reserve(20).unwrap();
+    file.reserve(10).unwrap();
+    file.sync().unwrap();
+    assert_eq!(env.power_loss(CrashMode::LoseAll).read_file("file").unwrap(), b"abcdefghij");
+}

@@ -6,6 +6,7 @@ use crate::fs::simulated::{CrashMode, Fault, SimEnv};
 use crate::record::{HEADER_LEN, RECORD_HEADER_LEN, append_record};
 use crate::wal::{Segment, list};
 use std::fs;
+use std::sync::Arc;
 
 struct Log {
     dir: tempfile::TempDir,
@@ -20,9 +21,10 @@ impl Log {
         FileName::Wal(number).path(self.dir.path())
     }
 
-    /// Writes a segment of these payloads, synced after each if `synced`.
+    /// Writes a segment of these payloads, synced after each if `synced`, and with no room behind them.
     fn write(&self, number: u64, previous: u64, payloads: &[&str], synced: bool) -> Segment {
         let segment = Segment::create(&LocalEnv, self.dir.path(), number, previous).unwrap();
+        segment.end_here().unwrap();
         fill(&segment, payloads, synced);
         segment
     }
@@ -322,5 +324,42 @@ fn a_closing_record_that_was_never_synced_is_not_counted_upon() {
     fill(&next, &["second"], true);
     for mode in [CrashMode::LoseAll, CrashMode::KeepAll] {
         assert_eq!(read(&env.power_loss(mode)).0, ["first", "second"]);
+    }
+}
+
+#[test]
+fn room_behind_the_records_is_no_part_of_the_log() {
+    for env in [Arc::new(LocalEnv) as Arc<dyn Env>, Arc::new(SimEnv::new())] {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("store");
+        env.create_dir_all(&dir).unwrap();
+        let segment = Segment::create(env.as_ref(), &dir, 1, 0).unwrap();
+        fill(&segment, &["first", "second"], true);
+        let (path, written) = (FileName::Wal(1).path(&dir), segment.len());
+        let has_room = cfg!(target_os = "linux") || env.background() == crate::fs::Background::Stepped;
+        assert_eq!(env.file_len(&path).unwrap() > written, has_room);
+        let read = |env: &dyn Env| {
+            let mut seen = Vec::new();
+            let mut each = |_, _, payload: &[u8]| {
+                seen.push(String::from_utf8(payload.to_vec()).unwrap());
+                Ok(())
+            };
+            let report = replay(env, &dir, &[1], Recovery::Absolute, &Known::NOTHING, &mut each).unwrap();
+            (seen, report)
+        };
+        let (seen, report) = read(env.as_ref());
+        assert_eq!(
+            (seen, report.last, report.torn.clone()),
+            (vec!["first".into(), "second".into()], Some((1, written)), None)
+        );
+        // What goes on after a crash is a copy without the room.
+        settle(env.as_ref(), &dir, &report).unwrap();
+        assert_eq!(env.file_len(&path).unwrap(), written);
+        // What was closed has none either.
+        let segment = Segment::create_after(env.as_ref(), &dir, 2, 1, written).unwrap();
+        fill(&segment, &["third"], true);
+        segment.end_here().unwrap();
+        fill(&segment, &["last"], true);
+        assert_eq!(env.file_len(&FileName::Wal(2).path(&dir)).unwrap(), segment.len());
     }
 }
