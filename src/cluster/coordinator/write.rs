@@ -279,7 +279,10 @@ impl WriteTask {
                         None => Progress::Done,
                     };
                 }
-                Rejection::NotReady(store_said(&other))
+                match other {
+                    StoreFailure::Busy(_) => Rejection::Overloaded,
+                    other => Rejection::NotReady(store_said(&other)),
+                }
             }
         };
         desk.respond(&self.origin, Response::Rejected(rejection));

@@ -3,13 +3,14 @@
 use super::failure;
 use super::keyspace::KeyspaceId;
 use super::layout;
+use super::newest::Newest;
 use super::operation::{Change, Record, StoreFailure};
-use super::own::{decode_head, fill_bodies, sibling_of, stored_before};
+use super::own::{decode_head, fill_bodies, no_stall, sibling_of, stored_before, unreadable};
 use super::replicated::Replicated;
-use super::store::Store;
+use super::store::{Store, Stripe};
 use crate::causality::{Sibling, SiblingSet};
 use crate::ring::Token;
-use esker::{Commit, Durability, Slice, Snapshot};
+use esker::{Commit, Durability, Error, Slice, Snapshot, WriteBatch};
 
 /// What a read-modify-write does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +42,19 @@ impl Store {
         key: &[u8],
         wall_millis: u64,
     ) -> Result<Option<(Slice, Option<u64>)>, StoreFailure> {
-        let set = self.read(keyspace, key, true)?;
-        Ok(newest(&set, wall_millis).and_then(|s| Some((s.bytes()?.clone(), s.expires_at))))
+        let tables = self.replicated(keyspace)?;
+        let token = Token::of_key(key);
+        let mut stored = Vec::with_capacity(key.len() + 8);
+        layout::stored_key(&mut stored, token, key);
+        let Some(head) = tables.heads.get(&stored).map_err(failure::of_read)? else { return Ok(None) };
+        match Newest::of(&head, wall_millis).map_err(|error| unreadable(&stored, &error))? {
+            Newest::None => Ok(None),
+            Newest::Here { value, expires_at } => Ok(Some((value, expires_at))),
+            Newest::Apart => {
+                let set = self.read_stored(&tables, &stored, token, true)?;
+                Ok(newest(&set, wall_millis).and_then(|s| Some((s.bytes()?.clone(), s.expires_at))))
+            }
+        }
     }
 
     /// Reads a key, lets `change` decide, and writes what it decided, in one step: nobody else changes the key in between. Of
@@ -77,8 +89,24 @@ impl Store {
         let dot = self.dot_after(&set, &seen, mode, wall_millis)?;
         set.put(&seen, sibling_of(change, dot), mode);
         set.truncate_clock(self.config.max_clock_entries);
-        let commit = self.write_head(&tables, &mut stripe, &set, &before, durability)?;
-        Ok((given, Some(commit)))
+        let Stripe { stored, head, batch } = &mut *stripe;
+        batch.clear();
+        self.head_to(&tables, batch, stored, head, &set, &before);
+        self.submit_patiently(batch, durability).map(|commit| (given, Some(commit)))
+    }
+
+    /// Makes a batch visible; waits for the engine's background work if that is far behind.
+    pub(super) fn submit_patiently(
+        &self,
+        batch: &WriteBatch,
+        durability: Durability,
+    ) -> Result<Commit, StoreFailure> {
+        let options = no_stall(durability);
+        let mut submitted = self.db.submit(batch, options);
+        if matches!(submitted, Err(Error::Busy { .. })) {
+            (self.config.wait)(&mut || submitted = self.db.submit(batch, options.no_stall(false)));
+        }
+        submitted.map_err(failure::of_write)
     }
 
     /// Shows the newest visible value, and no other, to `change`.

@@ -14,6 +14,7 @@ pub(super) fn of_write(error: Error) -> StoreFailure {
         Error::KeyTooLong { .. } | Error::ValueTooLong { .. } | Error::BatchTooLarge { .. } => {
             StoreFailure::TooLong(error.to_string())
         }
+        Error::Busy { .. } => StoreFailure::Busy(error.to_string()),
         other => StoreFailure::Engine(other.to_string()),
     }
 }

@@ -12,13 +12,13 @@ use super::hint_record::{CopyWriter, HintRecord};
 use super::keyspace::KeyspaceId;
 use super::open::OpenError;
 use super::operation::{Change, Hint, HintKey, StoreFailure, StoreOutcome};
-use super::own::sibling_of;
+use super::own::{no_stall, sibling_of};
 use super::store::{Store, locked};
 use super::{failure, layout};
 use crate::causality::{Actor, Dot, SiblingSet, VectorClock};
 use crate::id::NodeId;
 use crate::ring::Token;
-use esker::{Commit, Durability, Keyspace, Slice, WriteBatch, WriteOptions};
+use esker::{Commit, Durability, Keyspace, Slice, WriteBatch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use xxhash_rust::xxh3::xxh3_64;
@@ -249,8 +249,7 @@ impl Store {
             let mut batch = WriteBatch::new();
             self.hints.delete_to(&mut batch, &stored.key);
             // What is delivered twice is joined twice, which changes nothing: there is no hurry.
-            let options = WriteOptions::new(Durability::Buffered);
-            self.db.submit(&batch, options).map_err(failure::of_write)?;
+            self.db.submit(&batch, no_stall(Durability::Buffered)).map_err(failure::of_write)?;
             locked(&self.book).replace(hint.target, stored.bytes, None);
         }
         Ok(StoreOutcome::Hinted { waiting: locked(&self.book).count(hint.target), overflowed: false })
@@ -294,7 +293,7 @@ impl Store {
         }
         let mut batch = WriteBatch::new();
         self.hints.put_to(&mut batch, &stored.key, value);
-        match self.db.submit(&batch, WriteOptions::new(durability)) {
+        match self.db.submit(&batch, no_stall(durability)) {
             Ok(commit) => Ok(Some(commit)),
             Err(error) => {
                 locked(&self.book).replace(place.0, len, stored.bytes);
@@ -312,7 +311,7 @@ impl Store {
         let key = [DIRTY_PREFIX, &place.0.0.to_be_bytes(), &bucket.to_be_bytes()].concat();
         let mut batch = WriteBatch::new();
         self.node.put_to(&mut batch, key, []);
-        self.db.submit(&batch, WriteOptions::new(Durability::Synced)).map_err(failure::of_write)?;
+        self.db.submit(&batch, no_stall(Durability::Synced)).map_err(failure::of_write)?;
         locked(&self.book).dirty.insert((place.0, bucket));
         Ok(())
     }

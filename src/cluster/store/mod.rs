@@ -24,10 +24,12 @@ mod hints;
 mod identity;
 mod keyspace;
 mod layout;
+mod newest;
 mod offline;
 mod open;
 mod operation;
 mod own;
+mod pairs;
 mod reader;
 mod record;
 mod registry;
@@ -45,4 +47,5 @@ pub use layout::{INTERNAL_KIND, MAX_USER_KEY_LEN, REPLICATED_KIND, is_internal, 
 pub use offline::Offline;
 pub use open::{OpenError, StoreConfig};
 pub use operation::{Change, Copy, Hint, HintKey, Record, StoreFailure, StoreOperation, StoreOutcome};
+pub use pairs::Pair;
 pub use store::Store;

@@ -36,6 +36,9 @@ pub struct StoreConfig {
     pub memory_budget: usize,
     /// The environment. Default [`LocalEnv`].
     pub env: Arc<dyn Env>,
+    /// Runs what waits for the engine's background work, in [`Store::update`] and [`Store::put_all`]: whoever calls these on a
+    /// thread that others share may let those go elsewhere first. By default it runs the work and nothing else.
+    pub wait: fn(&mut dyn FnMut()),
 }
 
 impl Default for StoreConfig {
@@ -49,6 +52,7 @@ impl Default for StoreConfig {
             hint_limit_bytes: 64 << 20,
             memory_budget: 256 << 20,
             env: Arc::new(LocalEnv),
+            wait: |work| work(),
         }
     }
 }

@@ -215,6 +215,8 @@ pub enum StoreFailure {
         /// By how much, in milliseconds.
         lead_millis: u64,
     },
+    /// The engine's background work is so far behind that a write would have to wait for it.
+    Busy(String),
     /// The store does not know this keyspace.
     NoSuchKeyspace(KeyspaceId),
     /// A key or value is longer than the engine takes.
@@ -237,7 +239,9 @@ impl fmt::Display for StoreFailure {
                 "a counter lies {lead_millis} ms in the future of this node's clock: set the clocks of the nodes"
             ),
             StoreFailure::NoSuchKeyspace(id) => write!(f, "this node does not know the keyspace {id}"),
-            StoreFailure::TooLong(what) | StoreFailure::Engine(what) => f.write_str(what),
+            StoreFailure::Busy(what) | StoreFailure::TooLong(what) | StoreFailure::Engine(what) => {
+                f.write_str(what)
+            }
         }
     }
 }

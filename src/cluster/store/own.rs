@@ -2,13 +2,13 @@
 
 use super::keyspace::KeyspaceId;
 use super::operation::{Change, StoreFailure};
-use super::record::{self, HeadRecord, ReplacedDot};
+use super::record::{self, HeadRecord, RecordError, ReplacedDot};
 use super::replicated::Replicated;
 use super::store::{Store, Stripe};
 use super::{failure, layout};
 use crate::causality::{Body, ConflictMode, Content, Dot, Sibling, SiblingSet, VectorClock};
 use crate::ring::Token;
-use esker::{Commit, Durability, Slice, Snapshot, WriteOptions};
+use esker::{Commit, Durability, Slice, Snapshot, WriteBatch, WriteOptions};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What was stored of a key, before a change.
@@ -20,8 +20,13 @@ pub(super) struct Before {
     apart: Vec<Dot>,
 }
 
+/// A node's thread never waits for the engine's background work: a write that would have to is refused.
+pub(super) fn no_stall(durability: Durability) -> WriteOptions {
+    WriteOptions::new(durability).no_stall(true)
+}
+
 /// The head's memory is kept for the next one up to this size.
-const KEPT_BYTES: usize = 64 << 10;
+pub(super) const KEPT_BYTES: usize = 64 << 10;
 
 impl Store {
     /// What is known of a key.
@@ -78,7 +83,7 @@ impl Store {
         let mut stripe = self.lock_key(key);
         let (before, mut set) = stored_before(&tables, &stripe.stored)?;
         let truncated = self.put(&tables, &stripe, &mut set, change, seen, wall_millis)?;
-        let commit = self.write_head(&tables, &mut stripe, &set, &before, durability)?;
+        let commit = self.write_head(&tables, &mut stripe, &set, &before, no_stall(durability))?;
         Ok((set, truncated, commit))
     }
 
@@ -174,7 +179,7 @@ impl Store {
             // It is all known, but whoever wrote it may still be waiting for the device.
             return Ok((false, self.db.barrier(durability).map_err(failure::of_write)?));
         }
-        Ok((true, self.write_head(&tables, &mut stripe, &set, &before, durability)?))
+        Ok((true, self.write_head(&tables, &mut stripe, &set, &before, no_stall(durability))?))
     }
 
     /// Refuses a set of another store that cannot be right, or lacks what it promises.
@@ -203,17 +208,35 @@ impl Store {
         stripe: &mut Stripe,
         set: &SiblingSet,
         before: &Before,
-        durability: Durability,
+        options: WriteOptions,
     ) -> Result<Commit, StoreFailure> {
         let Stripe { stored, head, batch } = stripe;
+        batch.clear();
+        self.head_to(tables, batch, stored, head, set, before);
+        let commit = self.db.submit(batch, options).map_err(failure::of_write);
+        if batch.byte_len() > KEPT_BYTES || head.capacity() > KEPT_BYTES {
+            (*batch, *head) = Default::default();
+        }
+        commit
+    }
+
+    /// Adds a new record to a batch, with what goes with it. `head` is memory to work in.
+    pub(super) fn head_to(
+        &self,
+        tables: &Replicated,
+        batch: &mut WriteBatch,
+        stored: &[u8],
+        head: &mut Vec<u8>,
+        set: &SiblingSet,
+        before: &Before,
+    ) {
         let inline_bytes = self.config.inline_bytes;
         let lay_apart = |sibling: &Sibling| before.apart.contains(&sibling.dot);
         head.clear();
         record::encode(head, set, &before.prev, |sibling| {
             lay_apart(sibling) || sibling.bytes().is_some_and(|bytes| bytes.len() > inline_bytes)
         });
-        batch.clear();
-        tables.heads.put_to(batch, &*stored, &*head);
+        tables.heads.put_to(batch, stored, &*head);
         for sibling in set.siblings().iter().filter(|sibling| !lay_apart(sibling)) {
             if let Some(bytes) = sibling.bytes().filter(|bytes| bytes.len() > inline_bytes) {
                 tables.bodies.put_to(batch, layout::body_key(stored, sibling.dot), bytes);
@@ -224,11 +247,6 @@ impl Store {
                 tables.bodies.delete_to(batch, layout::body_key(stored, *dot));
             }
         }
-        let commit = self.db.submit(batch, WriteOptions::new(durability)).map_err(failure::of_write);
-        if batch.byte_len() > KEPT_BYTES || head.capacity() > KEPT_BYTES {
-            (*batch, *head) = Default::default();
-        }
-        commit
     }
 }
 
@@ -285,8 +303,12 @@ pub(super) fn read_head(tables: &Replicated, stored: &[u8]) -> Result<HeadRecord
 }
 
 pub(super) fn decode_head(bytes: &Slice, stored: &[u8]) -> Result<HeadRecord, StoreFailure> {
-    HeadRecord::decode(bytes)
-        .map_err(|error| failure::of_record(&format!("the record of `{}`", stored.escape_ascii()), &error))
+    HeadRecord::decode(bytes).map_err(|error| unreadable(stored, &error))
+}
+
+/// The record of this key is none.
+pub(super) fn unreadable(stored: &[u8], error: &RecordError) -> StoreFailure {
+    failure::of_record(&format!("the record of `{}`", stored.escape_ascii()), error)
 }
 
 /// What is stored of a key, and what a new entry has to know of that.

@@ -8,10 +8,10 @@ use esker::Slice;
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_64;
 
-const VERSION: u8 = 1;
-const TOMBSTONE: u8 = 1;
-const EXPIRES: u8 = 2;
-const APART: u8 = 4;
+pub(super) const VERSION: u8 = 1;
+pub(super) const TOMBSTONE: u8 = 1;
+pub(super) const EXPIRES: u8 = 2;
+pub(super) const APART: u8 = 4;
 
 /// A dot of a state that was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -229,9 +229,13 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn stripe(&self, token: Token) -> MutexGuard<'_, Stripe> {
+    pub(super) fn stripe_of(token: Token) -> usize {
         // The upper bits are a slot, which keys with a hashtag share.
-        locked(&self.stripes[(token.0 >> 20) as usize % Store::STRIPES])
+        (token.0 >> 20) as usize % Store::STRIPES
+    }
+
+    pub(super) fn stripe(&self, token: Token) -> MutexGuard<'_, Stripe> {
+        locked(&self.stripes[Store::stripe_of(token)])
     }
 
     pub(super) fn check_key(key: &[u8]) -> Result<(), StoreFailure> {

@@ -8,7 +8,7 @@ use crate::node::NodeHandle;
 use esker::{Commit, Durability, Slice};
 use esker_cluster::causality::Context;
 use esker_cluster::coordinator::{Level, Operation, Request, Response};
-use esker_cluster::store::{Change, KeyspaceId, StoreFailure, Update};
+use esker_cluster::store::{Change, KeyspaceId, Pair, StoreFailure, Update};
 use std::time::Duration;
 
 /// Which replicas have to answer, for reads and for writes.
@@ -44,12 +44,12 @@ impl ReplicatedKeyspace {
 
     /// The keyspace's number. `None` while the node is not part of a cluster that has it.
     pub(crate) fn id(&self) -> Option<KeyspaceId> {
-        self.node.keyspace(&self.name).map(|keyspace| keyspace.id)
+        self.node.standing(&self.name).map(|(id, _)| id)
     }
 
     /// The keyspace's number, if this node's store has the only copy that there is.
     pub(crate) fn single_copy(&self) -> Option<KeyspaceId> {
-        self.id().filter(|id| self.node.is_single_copy(*id))
+        self.node.standing(&self.name).and_then(|(id, alone)| alone.then_some(id))
     }
 
     /// Whether this node's store would have the only copy, but for the ring that is not sealed yet.
@@ -58,7 +58,7 @@ impl ReplicatedKeyspace {
         state.is_some_and(|state| state.ring.is_none() && state.members.len() == 1)
     }
 
-    fn request(&self, keyspace: KeyspaceId, operation: Operation, level: Level) -> Request {
+    pub(crate) fn request(&self, keyspace: KeyspaceId, operation: Operation, level: Level) -> Request {
         let (durability, timeout) = (self.durability, self.timeout);
         Request { keyspace, operation, level, sloppy: false, durability, timeout }
     }
@@ -119,5 +119,14 @@ impl ReplicatedKeyspace {
         self.node.store().update(keyspace, key, now_ms(), self.durability, |value, expires_at| {
             decide(value.map(|value| Entry { value: Slice::copy_from(value), expires_at }))
         })
+    }
+
+    /// Writes pairs into this node's store whatever is there, all at one moment.
+    pub(crate) fn put_here(
+        &self,
+        keyspace: KeyspaceId,
+        pairs: &[Pair],
+    ) -> Result<Option<Commit>, StoreFailure> {
+        self.node.store().put_all(keyspace, pairs, now_ms(), self.durability)
     }
 }

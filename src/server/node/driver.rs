@@ -6,7 +6,7 @@
 
 use super::handle::{NodeHandle, STOPPED, Shared, cut_short, is_write};
 use super::identity::{Opened, wall_millis};
-use super::inbox::{Answer, Entry, Inbox};
+use super::inbox::{Answer, Answers, Entry, Inbox};
 use super::notices::Notices;
 use super::traffic::Traffic;
 use super::transport::Transport;
@@ -102,8 +102,25 @@ pub fn start(config: NodeConfig, opened: Opened) -> Result<Started, StartError> 
 
 /// Somebody who waits for an answer.
 struct Waiter {
-    answer: Answer,
+    to: AnswerTo,
     is_write: bool,
+}
+
+/// Where an answer goes.
+enum AnswerTo {
+    /// To whoever asked for this alone.
+    One(Answer),
+    /// To whoever asked for several things, with the number of this one.
+    Among(Arc<dyn Answers>, usize),
+}
+
+impl AnswerTo {
+    fn answer(self, response: Response) {
+        match self {
+            AnswerTo::One(answer) => answer(response),
+            AnswerTo::Among(answers, number) => answers.answer(number, response),
+        }
+    }
 }
 
 /// The node is to stop.
@@ -180,7 +197,12 @@ impl Driver {
                     self.event(Event::Received(envelope));
                 }
             }
-            Entry::Request(request, answer) => self.request(request, answer),
+            Entry::Request(request, answer) => self.request(request, AnswerTo::One(answer)),
+            Entry::Requests(requests, answers) => {
+                for (number, request) in requests.into_iter().enumerate() {
+                    self.request(request, AnswerTo::Among(answers.clone(), number));
+                }
+            }
             Entry::Status(answer) => drop(answer.send(self.node.status())),
             Entry::Define { name, mode, replicas, done } => {
                 let _ = done.send(self.node.define_keyspace(&name, mode, replicas));
@@ -193,13 +215,13 @@ impl Driver {
         }
     }
 
-    fn request(&mut self, request: Request, answer: Answer) {
+    fn request(&mut self, request: Request, to: AnswerTo) {
         if self.stopping.is_some() {
-            return answer(Response::Rejected(Rejection::NotReady(STOPPED.to_owned())));
+            return to.answer(Response::Rejected(Rejection::NotReady(STOPPED.to_owned())));
         }
         self.last_request += 1;
         let id = self.last_request;
-        self.waiting.insert(id, Waiter { answer, is_write: is_write(&request) });
+        self.waiting.insert(id, Waiter { to, is_write: is_write(&request) });
         self.event(Event::Request { id: RequestId(id), request });
     }
 
@@ -225,7 +247,7 @@ impl Driver {
             Effect::Store { ticket, operation } => self.store(ticket, operation),
             Effect::Respond { id, response } => {
                 if let Some(waiter) = self.waiting.remove(&id.0) {
-                    (waiter.answer)(response);
+                    waiter.to.answer(response);
                 }
             }
             Effect::Notice(notice) => self.notice(notice),
@@ -267,12 +289,10 @@ impl Driver {
     /// Answers everybody who still waits, sends what is to be sent, closes the store.
     fn finish(mut self, told: oneshot::Sender<String>) {
         for (_, waiter) in self.waiting.drain() {
-            (waiter.answer)(cut_short(waiter.is_write));
+            waiter.to.answer(cut_short(waiter.is_write));
         }
         for entry in self.shared.inbox.close() {
-            if let Entry::Request(_, answer) = entry {
-                answer(Response::Rejected(Rejection::NotReady(STOPPED.to_owned())));
-            }
+            turn_away(entry);
         }
         self.transport.finish();
         let closed = self.shared.store.close();
@@ -285,6 +305,19 @@ impl Driver {
         if let Some(why) = self.fatal {
             let _ = told.send(why);
         }
+    }
+}
+
+/// Answers whoever asked a node that is stopped.
+pub(super) fn turn_away(entry: Entry) {
+    let stopped = || Response::Rejected(Rejection::NotReady(STOPPED.to_owned()));
+    match entry {
+        Entry::Request(_, answer) => answer(stopped()),
+        Entry::Requests(requests, answers) => {
+            (0..requests.len()).for_each(|number| answers.answer(number, stopped()));
+        }
+        // Whoever waits for anything else notices that its answer is dropped.
+        _ => {}
     }
 }
 

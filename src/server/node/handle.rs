@@ -1,6 +1,7 @@
 //! [`NodeHandle`]: a running node, for everybody else in the process.
 
-use super::inbox::{Answer, Entry, Inbox};
+use super::driver::turn_away;
+use super::inbox::{Answer, Answers, Entry, Inbox};
 use super::traffic::{Traffic, count};
 use super::view::View;
 use bytes::Bytes;
@@ -79,8 +80,17 @@ impl NodeHandle {
     /// once if the node is stopped.
     pub fn request_with(&self, request: Request, answer: impl FnOnce(Response) + Send + 'static) {
         let answer: Answer = Box::new(answer);
-        if let Some(Entry::Request(_, answer)) = self.shared.inbox.push(Entry::Request(request, answer)) {
-            answer(Response::Rejected(Rejection::NotReady(STOPPED.to_owned())));
+        self.push(Entry::Request(request, answer));
+    }
+
+    /// Serves several requests that were made together, in any order.
+    pub(crate) fn request_all(&self, requests: Vec<Request>, answers: Arc<dyn Answers>) {
+        self.push(Entry::Requests(requests, answers));
+    }
+
+    fn push(&self, entry: Entry) {
+        if let Some(entry) = self.shared.inbox.push(entry) {
+            turn_away(entry);
         }
     }
 
@@ -143,10 +153,12 @@ impl NodeHandle {
         self.view.borrow().state.clone()
     }
 
-    /// Whether this node's store has the only copy of the keyspace that there is or will be, so that changes may be made to it
-    /// directly, under its locks.
-    pub fn is_single_copy(&self, keyspace: KeyspaceId) -> bool {
-        self.view.borrow().is_single_copy(keyspace)
+    /// The number of the replicated keyspace of this name, and whether this node's store has the only copy of it that there is or
+    /// will be, so that changes may be made to it directly, under its locks.
+    pub fn standing(&self, name: &str) -> Option<(KeyspaceId, bool)> {
+        let view = self.view.borrow();
+        let id = view.keyspace(name)?.id;
+        Some((id, view.is_alone()))
     }
 
     /// Takes frames that came from a peer. Waits while the node is behind with what peers sent.

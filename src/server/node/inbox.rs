@@ -16,6 +16,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 /// Takes the answer to a request, on the node's thread: it must not block.
 pub(super) type Answer = Box<dyn FnOnce(Response) + Send>;
 
+/// Takes the answers to requests that were made together, on the node's thread: it must not block.
+pub(crate) trait Answers: Send + Sync {
+    /// Takes the answer to the request of this number, counted from 0. Called once for each.
+    fn answer(&self, number: usize, response: Response);
+}
+
 /// Something for the node's thread.
 pub(super) enum Entry {
     /// An event of the machine.
@@ -24,6 +30,8 @@ pub(super) enum Entry {
     Messages(Vec<Envelope>, OwnedSemaphorePermit),
     /// A client's request.
     Request(Request, Answer),
+    /// Several of one client.
+    Requests(Vec<Request>, Arc<dyn Answers>),
     /// Somebody wants to know how the node is.
     Status(oneshot::Sender<NodeStatus>),
     /// A keyspace is to be defined.

@@ -22,6 +22,7 @@ pub use driver::{StartError, Started, start};
 pub use handle::{FrameFault, NodeHandle};
 pub(crate) use identity::wall_millis;
 pub use identity::{Opened, open};
+pub(crate) use inbox::Answers;
 pub use traffic::{Traffic, TrafficCounts};
 pub(crate) use transport::FRAME_MAX;
 pub use view::View;

@@ -2,7 +2,7 @@
 
 use esker_cluster::NodeId;
 use esker_cluster::formation::ClusterState;
-use esker_cluster::store::{KeyspaceDefinition, KeyspaceId};
+use esker_cluster::store::KeyspaceDefinition;
 use std::sync::Arc;
 
 /// What the node knew of its cluster at some moment. It never changes; the driver publishes another after each change.
@@ -20,12 +20,12 @@ impl View {
         self.state.as_ref()?.keyspaces.iter().find(|keyspace| keyspace.name == name)
     }
 
-    /// Whether this node's store has the only copy of the keyspace that there is or will be: the ring is sealed, and the node
-    /// is its only member.
-    pub fn is_single_copy(&self, keyspace: KeyspaceId) -> bool {
+    /// Whether this node's store has the only copy of all keyspaces that there is or will be: the ring is sealed, and the node is
+    /// its only member.
+    pub fn is_alone(&self) -> bool {
         self.state.as_ref().is_some_and(|state| {
             let alone = matches!(state.members.as_slice(), [member] if member.id == self.id);
-            alone && state.ring.is_some() && state.keyspaces.iter().any(|known| known.id == keyspace)
+            alone && state.ring.is_some()
         })
     }
 }

@@ -17,8 +17,8 @@ use crate::config::Siblings;
 use crate::database::{Change, Entry, Expiry, Levels, ReplicatedKeyspace};
 use esker::Slice;
 use esker_cluster::causality;
-use esker_cluster::coordinator::{Level, Rejection, Response, Version};
-use esker_cluster::store::{self, KeyspaceId, StoreFailure, Update};
+use esker_cluster::request::{Level, Operation, Rejection, Request, Response, Version};
+use esker_cluster::store::{self, KeyspaceId, Pair, StoreFailure, Update};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -47,6 +47,7 @@ impl From<StoreFailure> for Refusal {
         let code = match failure {
             StoreFailure::ReadOnly(_) => "READONLY",
             StoreFailure::TooManySiblings { .. } => "SIBLINGS",
+            StoreFailure::Busy(_) => "OVERLOADED",
             _ => "ERR",
         };
         Refusal::new(format!("{code} {failure}"))
@@ -132,6 +133,9 @@ impl Context<'_> {
         work: impl Future<Output = Result<R, Refusal>> + Send + 'static,
         answer: impl FnOnce(R, &mut Reply<'_>) -> Result<(), Refusal> + Send + 'static,
     ) -> Ran {
+        if self.must_wait() {
+            return Ok(Flow::Again);
+        }
         let resp3 = self.session.resp3;
         Ok(Flow::Later(Box::pin(async move {
             let result = work.await?;
@@ -139,6 +143,18 @@ impl Context<'_> {
             answer(result, &mut Reply::new(&mut bytes, resp3))?;
             Ok(bytes)
         })))
+    }
+
+    /// Asks the node, together with the commands before this one and behind it, and answers when the node has.
+    pub(super) fn ask(
+        &mut self,
+        keyspace: &ReplicatedKeyspace,
+        request: Request,
+        answer: impl FnOnce(Response, &mut Reply<'_>) -> Result<(), Refusal> + Send + 'static,
+    ) -> Ran {
+        let (at, resp3) = (self.reply.len(), self.session.resp3);
+        let waits = self.writes.has_claims() || !self.asked.add(&keyspace.node, request, at, resp3, answer);
+        Ok(if waits { Flow::Again } else { Flow::Asked })
     }
 
     /// A walk over a replicated keyspace.
@@ -155,18 +171,20 @@ impl Context<'_> {
         answer: impl FnOnce(Option<&Entry>, &mut Reply<'_>) -> Result<(), Refusal> + Send + 'static,
     ) -> Ran {
         if let Some(id) = keyspace.single_copy() {
+            if self.must_wait() {
+                return Ok(Flow::Again);
+            }
             let entry = keyspace.get_here(id, key)?;
             answer(entry.as_ref(), &mut self.reply)?;
             return Ok(Flow::Done);
         }
         let id = Self::replicated_id(keyspace)?;
-        let (keyspace, key) = (keyspace.clone(), Slice::copy_from(key));
         let (level, siblings) = (self.session.levels.read, self.server.config.siblings);
-        let work = async move {
-            let (versions, _) = found(keyspace.get(id, key, level).await)?;
-            one(versions, siblings)
-        };
-        self.later(work, move |entry, reply| answer(entry.as_ref(), reply))
+        let operation = Operation::Get { key: Slice::copy_from(key), context: None };
+        self.ask(keyspace, keyspace.request(id, operation, level), move |response, reply| {
+            let (versions, _) = found(response)?;
+            answer(one(versions, siblings)?.as_ref(), reply)
+        })
     }
 
     pub(super) fn read_many_replicated<'k>(
@@ -175,6 +193,9 @@ impl Context<'_> {
         keys: impl Iterator<Item = &'k [u8]>,
         answer: impl FnOnce(&[Option<Entry>], &mut Reply<'_>) -> Result<(), Refusal> + Send + 'static,
     ) -> Ran {
+        if self.must_wait() {
+            return Ok(Flow::Again);
+        }
         if let Some(id) = keyspace.single_copy() {
             let entries = keys.map(|key| keyspace.get_here(id, key)).collect::<Result<Vec<_>, _>>()?;
             answer(&entries, &mut self.reply)?;
@@ -214,7 +235,8 @@ impl Context<'_> {
         })
     }
 
-    /// Writes pairs whatever is there. Each is a write of its own; the first that fails is the answer.
+    /// Writes pairs whatever is there. On one copy they are visible at one moment; on several each is a write of its own, and the
+    /// first that fails is the answer.
     pub(super) fn put_replicated<'k>(
         &mut self,
         keyspace: &Arc<ReplicatedKeyspace>,
@@ -226,33 +248,69 @@ impl Context<'_> {
             Expiry::Never | Expiry::Keep => None,
         };
         if let Some(id) = keyspace.single_copy() {
+            if self.must_wait() {
+                return Ok(Flow::Again);
+            }
             let start = self.reply.len();
-            self.reply.ok();
-            let answer = start..self.reply.len();
-            let mut last = None;
             for (key, value) in pairs {
-                let update = Update::Put { value: Slice::copy_from(value), expires_at };
-                last = keyspace.update_here(id, key, |_| (update, ()))?.1.or(last);
+                let (key, value) = (Slice::copy_from(key), Slice::copy_from(value));
+                self.writes.put_here(keyspace, id, Pair { key, value, expires_at });
             }
-            // When the last one is durable, so are those before it.
-            if let Some(commit) = last {
-                self.writes.claim_commit(commit, answer);
-            }
+            self.reply.ok();
+            self.writes.claim(start..self.reply.len());
             return Ok(Flow::Done);
         }
-        let changes = pairs
+        self.settle_order();
+        let mut changes: Vec<Write> = pairs
             .map(|(key, value)| {
                 let change = store::Change::Put { value: Slice::copy_from(value), expires_at };
                 (Slice::copy_from(key), change, None)
             })
             .collect();
         let id = Self::replicated_id(keyspace)?;
-        let work = write_all(keyspace.clone(), id, changes, self.session.levels.write);
+        let level = self.session.levels.write;
+        if changes.len() == 1
+            && let Some((key, change, context)) = changes.pop()
+        {
+            return self.ask_write(
+                keyspace,
+                id,
+                Operation::Write { key, change, context },
+                level,
+                |_, reply| {
+                    reply.ok();
+                },
+            );
+        }
+        if self.must_wait() {
+            return Ok(Flow::Again);
+        }
+        let work = write_all(keyspace.clone(), id, changes, level);
         self.session.acks.store(0, Ordering::Relaxed);
         let told = self.session.acks.clone();
         self.later(work, move |acks, reply| {
             told.store(acks, Ordering::Relaxed);
             reply.ok();
+            Ok(())
+        })
+    }
+
+    /// Asks the node for a write. The session knows afterwards how many replicas have it.
+    pub(super) fn ask_write(
+        &mut self,
+        keyspace: &ReplicatedKeyspace,
+        id: KeyspaceId,
+        operation: Operation,
+        level: Level,
+        answer: impl FnOnce(causality::Context, &mut Reply<'_>) + Send + 'static,
+    ) -> Ran {
+        let told = self.session.acks.clone();
+        self.ask(keyspace, keyspace.request(id, operation, level), move |response, reply| {
+            // Whatever became of it, it is the last write.
+            told.store(0, Ordering::Relaxed);
+            let (context, acks) = written(response)?;
+            told.store(acks, Ordering::Relaxed);
+            answer(context, reply);
             Ok(())
         })
     }
@@ -266,6 +324,9 @@ impl Context<'_> {
         decide: impl FnOnce(&[Option<Entry>]) -> Result<(Vec<Change<'v>>, R), Refusal>,
         answer: impl FnOnce(R, &mut Reply<'_>),
     ) -> Ran {
+        if self.must_wait() {
+            return Ok(Flow::Again);
+        }
         let fetched = self.session.fetched.take();
         if let Some(id) = keyspace.single_copy() {
             return self.modify_here(keyspace, id, keys, decide, answer);

@@ -23,13 +23,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 /// Bytes that are received at once.
 const RECEIVE_BYTES: usize = 64 << 10;
+
+/// How long the first answers of the node wait for the others, to be sent with them.
+const TOGETHER: Duration = Duration::from_millis(5);
 
 thread_local! {
     static RECEIVED: RefCell<Vec<u8>> = RefCell::new(vec![0; RECEIVE_BYTES]);
@@ -156,6 +159,9 @@ impl Connection {
                 }
             }
             turn.writes.settle(&mut turn.output);
+            if let Some(end) = self.gather(&mut turn, began).await {
+                return Some(end);
+            }
             if let Stop::Garbage(error) = &stop {
                 self.server.metrics.protocol_errors.add(1);
                 Reply::new(&mut turn.output, self.session.resp3).error(&format!("ERR {error}"));
@@ -166,7 +172,7 @@ impl Connection {
             }
             turn.sent();
             match stop {
-                Stop::Full => {}
+                Stop::Full | Stop::Again => {}
                 Stop::Later(later) => {
                     let answer = tokio::select! {
                         answer = later => answer,
@@ -195,6 +201,34 @@ impl Connection {
         } else {
             self.turn = Some(turn);
         }
+        None
+    }
+
+    /// Asks the node what the commands of this turn ask, and puts its answers into their places. All of them are sent together
+    /// unless some take long: then those before are sent meanwhile.
+    async fn gather(&mut self, turn: &mut Turn, began: Instant) -> Option<End> {
+        let gathered = turn.asked.begin()?;
+        let mut ended = tokio::select! {
+            biased;
+            // The clock is looked at where there is something to wait for.
+            _ = tokio::time::timeout(TOGETHER, gathered.all()) => false,
+            () = killed(&self.session.client) => true,
+        };
+        turn.bring_in(&gathered);
+        while !ended && !turn.asked.is_empty() {
+            turn.account(&self.server, &self.session, began);
+            if let Some(end) = self.send(turn.asked.whole()).await {
+                return Some(end);
+            }
+            turn.asked.sent();
+            ended = tokio::select! {
+                () = gathered.some() => false,
+                () = killed(&self.session.client) => true,
+            };
+            turn.bring_in(&gathered);
+        }
+        turn.give_up();
+        turn.asked.end(&mut turn.output);
         None
     }
 
@@ -247,7 +281,7 @@ async fn killed(client: &Client) {
     while !client.is_killed() {
         if std::mem::replace(&mut woken, true) {
             client.wake_again();
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         client.woken().await;
     }

@@ -3,6 +3,7 @@
 //! There are three kinds: [`read`](Context::read); [`put`](Context::put) and [`delete`](Context::delete), which are done whatever is
 //! there; and [`modify`](Context::modify) (what is written depends on what was read, with no write in between).
 
+use super::asked::Asked;
 use super::causal::Fetched;
 use super::command::Command;
 use super::parse::Args;
@@ -12,6 +13,7 @@ use super::session::Session;
 use super::writes::Writes;
 use crate::database::{Change, Database, Entry, Expiry, PlainKeyspace, Target};
 use crate::server::Server;
+use esker_cluster::store::MAX_USER_KEY_LEN;
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,6 +34,10 @@ pub(crate) enum Flow {
     Later(Later),
     /// It has to be run again, with what this brings.
     Fetch(Fetch),
+    /// It was asked of the node, together with others.
+    Asked,
+    /// It has done nothing yet, and has to be run again when everything before it is answered.
+    Again,
 }
 
 /// What a command returns.
@@ -43,6 +49,7 @@ pub(crate) struct Context<'a> {
     pub(crate) session: &'a mut Session,
     pub(crate) reply: Reply<'a>,
     pub(crate) writes: &'a mut Writes,
+    pub(crate) asked: &'a mut Asked,
     pub(crate) command: &'static Command,
     /// The command keeps the expiry of what it replaces, and otherwise does not depend on it.
     pub(crate) keeps_ttl: bool,
@@ -60,6 +67,11 @@ impl<'a> Context<'a> {
         Ok(self.database()?.target())
     }
 
+    /// Whether commands before this one are not answered yet. Whatever is not asked of the node together with them waits.
+    pub(crate) fn must_wait(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     /// Makes earlier writes of this connection visible: call it before anything that could see them.
     pub(crate) fn settle_order(&mut self) {
         self.writes.flush();
@@ -73,6 +85,7 @@ impl<'a> Context<'a> {
     ) -> Ran {
         self.settle_order();
         match self.target()? {
+            Target::Plain(_) if self.must_wait() => Ok(Flow::Again),
             Target::Plain(keyspace) => {
                 let entry = keyspace.get(key)?;
                 answer(entry.as_ref(), &mut self.reply)?;
@@ -90,6 +103,7 @@ impl<'a> Context<'a> {
     ) -> Ran {
         self.settle_order();
         match self.target()? {
+            Target::Plain(_) if self.must_wait() => Ok(Flow::Again),
             Target::Plain(keyspace) => {
                 answer(&keyspace.get_many(keys.iter())?, &mut self.reply)?;
                 Ok(Flow::Done)
@@ -101,13 +115,13 @@ impl<'a> Context<'a> {
     /// Refuses a pair that is larger than pairs may be.
     pub(crate) fn check_pair(&self, key: &[u8], value_len: usize) -> Result<(), Refusal> {
         let (len, limit) = (key.len() + value_len, self.server.config.max_pair_bytes);
-        if len as u64 > limit || key.len() > esker::MAX_KEY_LEN {
+        if len as u64 > limit || key.len() > MAX_USER_KEY_LEN {
             let what = if len as u64 > limit {
                 format!(
                     "ERR the pair has {len} bytes and the limit is {limit}; the option max-pair-bytes sets it"
                 )
             } else {
-                format!("ERR the key has {} bytes and the limit is {}", key.len(), esker::MAX_KEY_LEN)
+                format!("ERR the key has {} bytes and the limit is {MAX_USER_KEY_LEN}", key.len())
             };
             return Err(Refusal::new(what));
         }
@@ -125,16 +139,14 @@ impl<'a> Context<'a> {
         }
         let start = self.reply.len();
         match self.target()? {
+            Target::Plain(_) if self.must_wait() => Ok(Flow::Again),
             Target::Plain(keyspace) => {
                 pairs.for_each(|(key, value)| self.writes.put(keyspace, key, value, expiry));
                 self.reply.ok();
                 self.writes.claim(start..self.reply.len());
                 Ok(Flow::Done)
             }
-            Target::Replicated(keyspace) => {
-                self.settle_order();
-                self.put_replicated(keyspace, pairs, expiry)
-            }
+            Target::Replicated(keyspace) => self.put_replicated(keyspace, pairs, expiry),
         }
     }
 
@@ -165,6 +177,7 @@ impl<'a> Context<'a> {
     ) -> Ran {
         self.settle_order();
         match self.target()? {
+            Target::Plain(_) if self.must_wait() => Ok(Flow::Again),
             Target::Plain(keyspace) => {
                 let limit = &*self;
                 let (commit, result) = keyspace.modify(key, |entry| {
@@ -196,6 +209,7 @@ impl<'a> Context<'a> {
     ) -> Ran {
         self.settle_order();
         match self.target()? {
+            Target::Plain(_) if self.must_wait() => Ok(Flow::Again),
             Target::Plain(keyspace) => {
                 let mut result = None;
                 let commit = keyspace.modify_many(keys, |entries| {
@@ -236,6 +250,9 @@ impl<'a> Context<'a> {
         work: impl FnOnce(&PlainKeyspace) -> Result<R, Refusal> + Send + 'static,
         answer: impl FnOnce(R, &mut Reply<'_>) + Send + 'static,
     ) -> Ran {
+        if self.must_wait() {
+            return Ok(Flow::Again);
+        }
         self.settle_order();
         let Target::Plain(keyspace) = self.target()? else {
             return Err(Refusal::fixed("ERR this command needs a plain keyspace"));

@@ -4,6 +4,7 @@
 //! in order and sent with one write; see [`connection`] for how pipelines, slow readers and durability meet.
 
 mod access;
+mod asked;
 mod causal;
 mod clients;
 mod command;

@@ -3,6 +3,7 @@
 //! A connection takes one from the pool when something arrives and gives it back when nothing is left over. So buffers are as many
 //! as connections that are being served at one moment, not as many as there are connections.
 
+use super::asked::{Asked, Gathered};
 use super::causal::Fetched;
 use super::command::{self, TABLE};
 use super::context::{Context, Fetch, Flow, Later};
@@ -35,6 +36,8 @@ pub(crate) enum Stop {
     Later(Later),
     /// The next command is run again with what this brings.
     Fetch(Fetch),
+    /// The next command is run again when everything before it is answered.
+    Again,
     /// The connection ends behind these answers.
     Close,
     /// The bytes are no request; the connection ends.
@@ -58,6 +61,7 @@ pub(crate) struct Turn {
     parser: Parser,
     pub(crate) output: Vec<u8>,
     pub(crate) writes: Writes,
+    pub(crate) asked: Asked,
     tally: Tally,
     /// The length of the request that is to be run again.
     fetching: usize,
@@ -88,16 +92,15 @@ impl Turn {
                         Flow::Fetch(fetch) => {
                             self.start = start;
                             self.fetching = len;
-                            self.answered -= 1;
                             break Stop::Fetch(fetch);
                         }
-                        Flow::Done => {}
-                        Flow::Close => break Stop::Close,
-                        Flow::Later(later) => {
-                            // It is answered when its answer is there.
-                            self.answered -= 1;
-                            break Stop::Later(later);
+                        Flow::Again => {
+                            self.start = start;
+                            break Stop::Again;
                         }
+                        Flow::Done | Flow::Asked => {}
+                        Flow::Close => break Stop::Close,
+                        Flow::Later(later) => break Stop::Later(later),
                     }
                 }
             }
@@ -133,6 +136,7 @@ impl Turn {
                         session,
                         reply,
                         writes: &mut self.writes,
+                        asked: &mut self.asked,
                         command,
                         keeps_ttl: false,
                     },
@@ -145,8 +149,16 @@ impl Turn {
             self.refuse(before, session, &refusal);
             Flow::Done
         });
-        self.count(server, place.unwrap_or(TABLE.len()), failed);
-        if session.replies != Replies::On {
+        // What is run again is counted then.
+        if !matches!(flow, Flow::Fetch(_) | Flow::Again) {
+            self.count(server, place.unwrap_or(TABLE.len()), failed);
+            // These are answered when their answers are there.
+            self.answered += u64::from(!matches!(flow, Flow::Later(_) | Flow::Asked));
+        }
+        if session.replies != Replies::On && matches!(flow, Flow::Done | Flow::Close | Flow::Asked) {
+            if matches!(flow, Flow::Asked) {
+                self.asked.silence();
+            }
             self.silence(before, session);
         }
         flow
@@ -181,6 +193,16 @@ impl Turn {
         }
     }
 
+    /// Puts the node's answers into their places, up to the first that is missing.
+    pub(crate) fn bring_in(&mut self, gathered: &Gathered) {
+        self.answered += self.asked.bring_in(&self.output, gathered);
+    }
+
+    /// Says of the node's answers that are missing that nobody waits for them any longer.
+    pub(crate) fn give_up(&mut self) {
+        self.answered += self.asked.give_up(&self.output);
+    }
+
     /// Adds the answer that came later.
     pub(crate) fn add_later(&mut self, answer: Result<Vec<u8>, Refusal>, session: &mut Session) {
         let before = self.output.len();
@@ -203,7 +225,6 @@ impl Turn {
         self.last = command;
         self.tally.calls += 1;
         self.tally.errors += u64::from(failed);
-        self.answered += 1;
     }
 
     fn hand_over_tally(&mut self, server: &Server) {

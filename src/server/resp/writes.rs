@@ -7,8 +7,9 @@
 
 use super::refusal::Refusal;
 use super::reply::Reply;
-use crate::database::{Expiry, PlainKeyspace, Stripes, hash};
+use crate::database::{Expiry, PlainKeyspace, ReplicatedKeyspace, Stripes, hash};
 use esker::{Commit, WriteBatch};
+use esker_cluster::store::{KeyspaceId, Pair};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,6 +22,12 @@ pub(crate) struct Writes {
     /// Where the batch goes.
     keyspace: Option<Arc<PlainKeyspace>>,
     batch: WriteBatch,
+    /// Where the pairs go: a replicated keyspace of which this node has the only copy.
+    here: Option<(Arc<ReplicatedKeyspace>, KeyspaceId)>,
+    pairs: Vec<Pair>,
+    pair_bytes: usize,
+    /// How many pairs there were when each of the claims was made that are not visible yet.
+    claimed: Vec<usize>,
     /// The keys in the batch, one after the other, and of each its hash, its end, and its expiry.
     keys: Vec<u8>,
     entries: Vec<(u64, usize, Expiry)>,
@@ -46,7 +53,7 @@ pub(crate) enum WritesOutcome {
 impl Writes {
     /// Adds a blind write.
     pub(crate) fn put(&mut self, keyspace: &Arc<PlainKeyspace>, key: &[u8], value: &[u8], expiry: Expiry) {
-        if !self.keyspace.as_ref().is_some_and(|now| Arc::ptr_eq(now, keyspace)) {
+        if !self.keyspace.as_ref().is_some_and(|now| Arc::ptr_eq(now, keyspace)) || !self.pairs.is_empty() {
             self.flush();
             self.keyspace = Some(keyspace.clone());
         }
@@ -55,17 +62,34 @@ impl Writes {
         self.entries.push((hash(key), self.keys.len(), expiry));
     }
 
+    /// Adds a blind write to a replicated keyspace of which this node has the only copy.
+    pub(crate) fn put_here(&mut self, keyspace: &Arc<ReplicatedKeyspace>, id: KeyspaceId, pair: Pair) {
+        let is_there = |(now, _): &(Arc<ReplicatedKeyspace>, KeyspaceId)| Arc::ptr_eq(now, keyspace);
+        if !self.here.as_ref().is_some_and(is_there) || !self.batch.is_empty() {
+            self.flush();
+            self.here = Some((keyspace.clone(), id));
+        }
+        self.pair_bytes += pair.key.len() + pair.value.len();
+        self.pairs.push(pair);
+    }
+
+    /// Whether an answer claims a write.
+    pub(crate) fn has_claims(&self) -> bool {
+        !self.claims.is_empty()
+    }
+
     /// Says that the answer at this place of the output claims the writes added last.
     pub(crate) fn claim(&mut self, answer: Range<usize>) {
         self.claims.push(answer);
-        if self.batch.byte_len() >= BATCH_BYTES {
+        self.claimed.push(self.pairs.len());
+        if self.batch.byte_len() + self.pair_bytes >= BATCH_BYTES {
             self.flush();
         }
     }
 
     /// Says that a write was made visible outside of the batch, and which answer claims it.
     pub(crate) fn claim_commit(&mut self, commit: Commit, answer: Range<usize>) {
-        debug_assert!(self.batch.is_empty(), "an earlier write is not visible yet");
+        debug_assert!(self.batch.is_empty() && self.pairs.is_empty(), "an earlier write is not visible yet");
         self.claims.push(answer);
         self.visible = self.claims.len();
         self.last = Some(commit);
@@ -75,6 +99,7 @@ impl Writes {
     pub(crate) fn unclaim(&mut self, from: usize) {
         while self.claims.last().is_some_and(|claim| claim.start >= from) {
             self.claims.pop();
+            self.claimed.truncate(self.claims.len().saturating_sub(self.visible));
         }
         self.visible = self.visible.min(self.claims.len());
         self.broken.retain(|(claim, _)| claim.start < from);
@@ -82,21 +107,59 @@ impl Writes {
 
     /// Makes what was gathered visible.
     pub(crate) fn flush(&mut self) {
-        if self.batch.is_empty() {
+        if !self.pairs.is_empty() {
+            self.flush_pairs();
+        } else if !self.batch.is_empty() {
+            match self.submit() {
+                Ok(commit) => self.last = Some(commit),
+                Err(error) => {
+                    let refusal = Refusal::from(error);
+                    let claims = self.claims.drain(self.visible..);
+                    self.broken.extend(claims.map(|claim| (claim, refusal.clone())));
+                }
+            }
+            self.batch.clear();
+            self.keys.clear();
+            self.entries.clear();
+        } else {
             return;
         }
-        match self.submit() {
-            Ok(commit) => self.last = Some(commit),
-            Err(error) => {
-                let refusal = Refusal::from(error);
-                let claims = self.claims.drain(self.visible..);
-                self.broken.extend(claims.map(|claim| (claim, refusal.clone())));
+        self.claimed.clear();
+        self.visible = self.claims.len();
+    }
+
+    /// Writes the pairs at one moment. If that cannot be, because of one of them, each command's are tried by themselves.
+    fn flush_pairs(&mut self) {
+        let pairs = std::mem::take(&mut self.pairs);
+        self.pair_bytes = 0;
+        let Some((keyspace, id)) = &self.here else { return };
+        let refusal = match keyspace.put_here(*id, &pairs) {
+            Ok(commit) => return self.last = commit.or(self.last.take()),
+            Err(failure) => Refusal::from(failure),
+        };
+        let claims = self.claims.split_off(self.visible);
+        let mut start = 0;
+        for (claim, &end) in claims.into_iter().zip(&self.claimed) {
+            let own = pairs.get(start..end).unwrap_or_default();
+            start = end;
+            let retried = match own.len() == pairs.len() {
+                true => Err(refusal.clone()),
+                false => keyspace.put_here(*id, own).map_err(Refusal::from),
+            };
+            match retried {
+                Ok(commit) => {
+                    self.last = commit.or(self.last.take());
+                    self.claims.push(claim);
+                }
+                Err(refusal) => self.broken.push((claim, refusal)),
             }
         }
-        self.visible = self.claims.len();
-        self.batch.clear();
-        self.keys.clear();
-        self.entries.clear();
+        // Nobody wants to know of the rest; it is tried all the same.
+        if let Some(rest) = pairs.get(start..).filter(|rest| !rest.is_empty() && rest.len() < pairs.len())
+            && let Ok(commit) = keyspace.put_here(*id, rest)
+        {
+            self.last = commit.or(self.last.take());
+        }
     }
 
     fn submit(&mut self) -> esker::Result<Commit> {
@@ -149,8 +212,9 @@ impl Writes {
             output.extend_from_slice(before.get(copied..).unwrap_or_default());
         }
         self.claims.clear();
+        self.claimed.clear();
         self.visible = 0;
-        self.keyspace = None;
+        (self.keyspace, self.here) = (None, None);
     }
 }
 

@@ -155,7 +155,9 @@ fn start_node(
     bound: Addresses,
 ) -> Result<(NodeHandle, oneshot::Receiver<String>), ServeError> {
     let memory_budget = usize::try_from(config.memory_budget).unwrap_or(usize::MAX);
-    let store = StoreConfig { memory_budget, ..StoreConfig::default() };
+    // The other tasks of a thread that has to wait are given to another one first.
+    let wait: fn(&mut dyn FnMut()) = |work| tokio::task::block_in_place(work);
+    let store = StoreConfig { memory_budget, wait, ..StoreConfig::default() };
     let opened = node::open(&config.data, store).map_err(ServeError::Store)?;
     for torn in &opened.store.db().recovery().torn {
         tracing::warn!(

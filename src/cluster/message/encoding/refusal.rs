@@ -30,6 +30,7 @@ const CLOCK_TOO_FAR_AHEAD: u8 = 4;
 const NO_SUCH_KEYSPACE: u8 = 5;
 const TOO_LONG: u8 = 6;
 const ENGINE: u8 = 7;
+const BUSY: u8 = 8;
 
 pub(super) fn put_outcome<T>(
     w: &mut Writer<'_>,
@@ -71,6 +72,7 @@ fn put_failure(w: &mut Writer<'_>, failure: &StoreFailure) {
         StoreFailure::ReadOnly(why) => (READ_ONLY, why),
         StoreFailure::TooLong(what) => (TOO_LONG, what),
         StoreFailure::Engine(what) => (ENGINE, what),
+        StoreFailure::Busy(what) => (BUSY, what),
         StoreFailure::TooManySiblings { siblings } => {
             w.u8(TOO_MANY_SIBLINGS);
             return w.len(*siblings);
@@ -97,6 +99,7 @@ fn failure(r: &mut Reader<'_>) -> Read<StoreFailure> {
         NO_SUCH_KEYSPACE => StoreFailure::NoSuchKeyspace(keyspace(r)?),
         TOO_LONG => StoreFailure::TooLong(r.string()?),
         ENGINE => StoreFailure::Engine(r.string()?),
+        BUSY => StoreFailure::Busy(r.string()?),
         _ => return r.wrong("a store's failure is of no known kind"),
     })
 }

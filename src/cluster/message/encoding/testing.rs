@@ -179,13 +179,14 @@ impl Maker {
     }
 
     fn failure(&mut self) -> StoreFailure {
-        match self.below(7) {
+        match self.below(8) {
             0 => StoreFailure::Unreadable(self.text()),
             1 => StoreFailure::ReadOnly(self.text()),
             2 => StoreFailure::TooManySiblings { siblings: self.small() as usize },
             3 => StoreFailure::ClockTooFarAhead { lead_millis: self.number() },
             4 => StoreFailure::NoSuchKeyspace(self.keyspace()),
             5 => StoreFailure::TooLong(self.text()),
+            6 => StoreFailure::Busy(self.text()),
             _ => StoreFailure::Engine(self.text()),
         }
     }

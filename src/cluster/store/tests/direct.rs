@@ -2,6 +2,7 @@
 
 use super::*;
 use esker::LocalEnv;
+use esker::testing::CrashMode;
 
 fn increment(store: &Store, key: &[u8]) -> u64 {
     let number =
@@ -63,4 +64,42 @@ fn an_update_sees_what_a_reader_sees() {
     assert_eq!(see("k", NOW, Update::Delete), (Some(("all".to_owned(), None)), true));
     assert_eq!(store.get(CAUSAL, b"k", NOW).unwrap(), None);
     assert_eq!(store.db().keyspace("causal.bodies").unwrap().range(..).count(), 0);
+}
+
+#[test]
+fn pairs_are_written_together_and_the_last_of_a_key_counts() {
+    let env = SimEnv::new();
+    let store = open(&env, 1);
+    mint(&store, "k1", put("old"), None);
+    mint(&store, "k1", put("beside"), Some(VectorClock::new()));
+    let long = "a value that lies apart from its record";
+    mint(&store, "k2", put(long), None);
+    let pair = |key: &str, value: &str, expires_at| Pair { key: key.into(), value: value.into(), expires_at };
+    let mut pairs: Vec<Pair> =
+        (0..600).map(|n| pair(&format!("k{}", n % 400), &format!("v{n}"), None)).collect();
+    pairs.push(pair("k3", long, Some(NOW + 10)));
+    let synced = Durability::Synced;
+    let commit = store.put_all(CAUSAL, &pairs, NOW, synced).unwrap().unwrap();
+    commit.wait().unwrap();
+    for n in 0..400 {
+        let key = format!("k{n}");
+        let (value, expires_at) = store.get(CAUSAL, key.as_bytes(), NOW).unwrap().unwrap();
+        let written =
+            if n == 3 { long.to_owned() } else { format!("v{}", if n < 200 { n + 400 } else { n }) };
+        assert_eq!(
+            (value.to_vec(), expires_at),
+            (written.into_bytes(), (n == 3).then_some(NOW + 10)),
+            "{key}"
+        );
+        assert_eq!(read(&store, &key).siblings().len(), 1);
+    }
+    assert_eq!(store.get(CAUSAL, b"k3", NOW + 10).unwrap(), None);
+    assert!(store.put_all(CAUSAL, &[], NOW, synced).unwrap().is_none());
+    let long_key = Pair { key: vec![0; MAX_USER_KEY_LEN + 1].into(), ..pairs[0].clone() };
+    let refused = store.put_all(CAUSAL, &[pair("k1", "new", None), long_key], NOW, synced);
+    assert!(matches!(refused, Err(StoreFailure::TooLong(_))));
+    assert_eq!(values(&read(&store, "k1")), ["v401"]);
+    // What is durable is there after a power loss, all of it.
+    let after = env.power_loss(CrashMode::LoseAll);
+    assert_eq!(values(&read(&open(&after, 2), "k399")), ["v399"]);
 }

@@ -2,17 +2,16 @@
 
 use super::arguments::is;
 use crate::database::{ReplicatedKeyspace, Target};
-use crate::resp::causal::{found, written};
+use crate::resp::causal::found;
 use crate::resp::context::{Context, Flow, Ran};
 use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use esker::Slice;
 use esker_cluster::causality;
-use esker_cluster::coordinator::Level;
+use esker_cluster::request::{Level, Operation, Version};
 use esker_cluster::store::Change;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// What stands behind the key and the value.
 #[derive(Default)]
@@ -57,7 +56,7 @@ fn replicated(context: &Context<'_>) -> Result<Arc<ReplicatedKeyspace>, Refusal>
 }
 
 /// A context, then the values.
-fn show(found: (Vec<esker_cluster::coordinator::Version>, causality::Context), reply: &mut Reply<'_>) {
+fn show(found: (Vec<Version>, causality::Context), reply: &mut Reply<'_>) {
     let (versions, context) = found;
     reply.array(1 + versions.len());
     reply.bulk(context.to_string().as_bytes());
@@ -70,9 +69,9 @@ pub(super) fn get(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     let options = options(args.from(2), true)?;
     let id = Context::replicated_id(&keyspace)?;
     let (key, level) = (Slice::copy_from(args.get(1)), options.level.unwrap_or(context.session.levels.read));
-    let work = async move { found(keyspace.get_after(id, key, options.context, level).await) };
-    context.later(work, |found, reply| {
-        show(found, reply);
+    let request = keyspace.request(id, Operation::Get { key, context: options.context }, level);
+    context.ask(&keyspace, request, |response, reply| {
+        show(found(response)?, reply);
         Ok(())
     })
 }
@@ -86,12 +85,9 @@ fn write(context: &mut Context<'_>, key: &[u8], change: Change, options: Args<'_
     }
     let id = Context::replicated_id(&keyspace)?;
     let (key, level) = (Slice::copy_from(key), level.unwrap_or(context.session.levels.write));
-    let work = async move { written(keyspace.write(id, key, change, seen, level).await) };
-    let told = context.session.acks.clone();
-    context.later(work, move |(context, acks), reply| {
-        told.store(acks, Ordering::Relaxed);
+    let operation = Operation::Write { key, change, context: seen };
+    context.ask_write(&keyspace, id, operation, level, |context, reply| {
         reply.bulk(context.to_string().as_bytes());
-        Ok(())
     })
 }
 

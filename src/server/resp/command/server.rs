@@ -33,6 +33,9 @@ pub(super) fn wait(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     let millis =
         integer(args.get(2)).map_err(|_| Refusal::fixed("ERR timeout is not an integer or out of range"))?;
     let millis = u64::try_from(millis).map_err(|_| Refusal::fixed("ERR timeout is negative"))?;
+    if context.must_wait() {
+        return Ok(Flow::Again);
+    }
     context.settle_order();
     let others = i64::from(context.session.acks.load(Ordering::Relaxed)).saturating_sub(1).max(0);
     if replicas <= others {

@@ -17,6 +17,7 @@ mod forming;
 mod history;
 mod load;
 mod network;
+mod pipelines;
 mod process;
 mod trouble;
 

@@ -23,8 +23,7 @@ async fn the_first_write_seals_the_ring_and_every_node_sees_every_write() {
     }
     for member in &members {
         member.until("be sealed and open", |status| status.sealed && status.open).await;
-        let default = member.handle.keyspace("default").expect("every cluster has it");
-        assert!(!member.handle.is_single_copy(default.id));
+        assert!(!member.handle.standing("default").unwrap().1);
         let counts = member.handle.traffic().counts();
         assert!(counts.frames_in > 0 && counts.frames_out > 0 && counts.malformed == 0, "{counts:?}");
     }
@@ -83,10 +82,9 @@ async fn a_node_alone_has_the_single_copy_and_keeps_it() {
     let scratch = TempDir::new().expect("a directory");
     let alone = Member::start(scratch.path(), "127.0.0.1:0", &[]).await;
     alone.until("begin a cluster", |status| status.cluster != 0).await;
-    let id = alone.handle.keyspace("default").expect("every cluster has it").id;
-    assert!(!alone.handle.is_single_copy(id), "others may join yet");
+    assert!(!alone.handle.standing("default").unwrap().1, "others may join yet");
     assert_written(&alone.put("k", "v").await);
-    assert!(alone.handle.is_single_copy(id));
+    assert!(alone.handle.standing("default").unwrap().1);
     alone.handle.define_keyspace("more", ConflictMode::LastWriteWins, 1).await.expect("it is the founder");
     let mut views = alone.handle.views();
     let known = tokio::time::timeout(PATIENCE, views.wait_for(|view| view.keyspace("more").is_some())).await;
