@@ -21,9 +21,11 @@ use etcd::kv_client::KvClient;
 /// Whose protocol is spoken.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum System {
-    /// Esker.
+    /// Esker, by gRPC.
     Esker,
-    /// etcd.
+    /// Esker, by the protocol of Redis.
+    EskerResp,
+    /// etcd, by gRPC.
     Etcd,
 }
 
@@ -37,10 +39,12 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
+    /// A connection by gRPC.
     pub(crate) async fn connect(system: System, address: &str) -> Result<Caller, Failure> {
         let channel = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?;
         Ok(match system {
             System::Esker => Caller::Esker(EskerClient::new(channel)),
+            System::EskerResp => return Err("this protocol is spoken by a pipeline".into()),
             System::Etcd => Caller::Etcd(KvClient::new(channel)),
         })
     }

@@ -1,4 +1,4 @@
-//! `cluster-load`: the same load by gRPC on a cluster of Esker and on one of etcd.
+//! `cluster-load`: the same load on a cluster of Esker, by gRPC or by the protocol of Redis, and on one of etcd.
 //!
 //! A closed loop: so many connections, spread evenly over the members, with so many requests outstanding on each; as one is
 //! answered the next is sent. Keys are drawn evenly from a key space. Reads are those that see every acknowledged write:
@@ -6,10 +6,12 @@
 //! fields divided by tabs: operations a second, p50, p99, p99.9 in microseconds, failures.
 
 mod caller;
+mod pipeline;
 
 use caller::{Caller, System};
 use clap::Parser;
 use hdrhistogram::Histogram;
+use pipeline::Pipeline;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -29,7 +31,7 @@ enum Operation {
 
 /// The load.
 #[derive(Clone, Debug, Parser)]
-#[command(about = "Put load on a cluster by gRPC, and say how fast it answers")]
+#[command(about = "Put load on a cluster, and say how fast it answers")]
 struct Load {
     /// Whose protocol is spoken.
     #[arg(long)]
@@ -71,6 +73,15 @@ impl Seen {
     fn new() -> Result<Seen, Failure> {
         Ok(Seen { micros: Histogram::new_with_bounds(1, 60_000_000, 3)?, failures: 0, failure: None })
     }
+
+    fn answered(&mut self, run: &Run, took: Duration, done: Result<(), String>) {
+        if let Err(failure) = done {
+            self.failures += 1;
+            self.failure = Some(failure);
+        } else if run.is_measured() {
+            self.micros.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
 }
 
 /// The run of one caller: keys come from it, and it ends when there are none or the time is over.
@@ -106,30 +117,31 @@ impl Run {
                 Operation::Get => caller.get(key).await,
                 Operation::Fill | Operation::Put => caller.put(key, value.clone()).await,
             };
-            let took = at.elapsed();
-            if let Err(failure) = done {
-                seen.failures += 1;
-                seen.failure = Some(failure);
-            } else if self.is_measured() {
-                seen.micros.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-            }
+            seen.answered(&self, at.elapsed(), done);
         }
         Ok(seen)
     }
 }
 
 async fn run(load: Load) -> Result<(), Failure> {
-    let mut callers = Vec::new();
+    let (mut callers, mut pipelines) = (Vec::new(), Vec::new());
     for connection in 0..load.connections {
-        let caller = Caller::connect(load.system, &load.at[connection % load.at.len()]).await?;
-        callers.extend(std::iter::repeat_n(caller, load.outstanding));
+        let address = &load.at[connection % load.at.len()];
+        if let System::EskerResp = load.system {
+            pipelines.push(Pipeline::connect(address).await?);
+        } else {
+            let caller = Caller::connect(load.system, address).await?;
+            callers.extend(std::iter::repeat_n(caller, load.outstanding));
+        }
     }
     let run = Arc::new(Run { load: load.clone(), begun: Instant::now(), next: AtomicU64::new(0) });
-    let tasks: Vec<_> = callers
-        .into_iter()
-        .enumerate()
-        .map(|(number, caller)| tokio::spawn(run.clone().call(caller, number as u64)))
-        .collect();
+    let mut tasks = Vec::new();
+    for (number, caller) in callers.into_iter().enumerate() {
+        tasks.push(tokio::spawn(run.clone().call(caller, number as u64)));
+    }
+    for (number, pipeline) in pipelines.into_iter().enumerate() {
+        tasks.push(tokio::spawn(pipeline.call(run.clone(), number as u64)));
+    }
     let mut all = Seen::new()?;
     for task in tasks {
         let seen = task.await??;

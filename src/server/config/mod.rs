@@ -4,6 +4,7 @@
 //! environment variable, the key in the file, `CONFIG GET` and `docs/configuration.md` follow from the table.
 
 mod layers;
+mod memory;
 mod options;
 #[cfg(test)]
 mod reference;
@@ -91,7 +92,7 @@ impl Default for Config {
             siblings: Siblings::Error,
             databases: vec![esker::DEFAULT_KEYSPACE_NAME.to_owned()],
             durability: Durability::Synced,
-            memory_budget: 256 << 20,
+            memory_budget: memory::default_budget(),
             max_pair_bytes: 10 << 10,
             max_request_bytes: 16 << 20,
             max_clients: 20_000,

@@ -39,6 +39,7 @@ fn reference() -> String {
     for option in OPTIONS {
         let default = match (option.name, (option.show)(&defaults)) {
             ("threads", _) => "one less than processors".to_owned(),
+            ("memory-budget", _) => "a sixteenth of the memory, 256MiB to 1GiB".to_owned(),
             (_, shown) if shown.is_empty() => String::new(),
             (_, shown) => format!("`{shown}`"),
         };
