@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bounded;
 mod cli;
 mod config;
 mod database;

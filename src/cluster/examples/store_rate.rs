@@ -5,7 +5,7 @@
 use esker::{Durability, LocalEnv, Slice};
 use esker_cluster::causality::{ConflictMode, SiblingSet};
 use esker_cluster::store::{
-    Change, Continuity, Copy, KeyspaceDefinition, KeyspaceId, Store, StoreConfig, StoreOperation,
+    Change, Continuity, Copy, KeyspaceDefinition, KeyspaceId, Pair, Store, StoreConfig, StoreOperation,
     StoreOutcome,
 };
 use std::error::Error;
@@ -97,6 +97,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let mut known = sets.into_iter();
     measure("Join of something known", rounds, |i| join(&a, i, known.next().unwrap_or_default()))?;
+    measure("get of one value", rounds, |i| a.get(KEYSPACE, &key(i), NOW).map_err(Into::into))?;
+    measure("put_all of 16 pairs", rounds / 16, |i| {
+        let pairs: Vec<Pair> = (i * 16..i * 16 + 16)
+            .map(|i| Pair { key: key(i), value: Slice::from(vec![i as u8; 100]), expires_at: None })
+            .collect();
+        a.put_all(KEYSPACE, &pairs, NOW + i / 20, Durability::Buffered).map_err(Into::into)
+    })?;
     let engine = a.db().create_keyspace("plain", esker::KeyspaceOptions::new())?;
     measure("for comparison: engine put", rounds, |i| {
         engine.put(key(i), [i as u8; 100]).map_err(Into::into)

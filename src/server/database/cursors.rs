@@ -7,14 +7,25 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-/// Places that are remembered: a few megabytes at most, since keys are short.
+/// Places that are remembered, and the most bytes that they may have.
 const REMEMBERED: usize = 4096;
+const REMEMBERED_BYTES: usize = 16 << 20;
+
+/// What is walked over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ground {
+    /// The number of the database.
+    pub(crate) database: usize,
+    /// Whether it is plain. A place in a plain keyspace is none in the replicated one that it becomes.
+    pub(crate) is_plain: bool,
+}
 
 #[derive(Debug, Default)]
 struct Places {
     last: u64,
-    by_number: BTreeMap<u64, (usize, Vec<u8>)>,
+    by_number: BTreeMap<u64, (Ground, Vec<u8>)>,
     order: VecDeque<u64>,
+    bytes: usize,
 }
 
 /// Places by number.
@@ -28,25 +39,27 @@ impl Cursors {
         Cursors::default()
     }
 
-    /// Remembers that the next key of this database is `from`. The number is never 0, which means the beginning.
-    pub(crate) fn remember(&self, database: usize, from: Vec<u8>) -> u64 {
+    /// Remembers that the next key there is `from`. The number is never 0, which means the beginning.
+    pub(crate) fn remember(&self, ground: Ground, from: Vec<u8>) -> u64 {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.last += 1;
         let number = places.last;
-        if places.order.len() >= REMEMBERED
+        places.bytes += from.len();
+        while (places.order.len() >= REMEMBERED || places.bytes > REMEMBERED_BYTES)
             && let Some(oldest) = places.order.pop_front()
         {
-            places.by_number.remove(&oldest);
+            let forgotten = places.by_number.remove(&oldest);
+            places.bytes -= forgotten.map_or(0, |(_, from)| from.len());
         }
         places.order.push_back(number);
-        places.by_number.insert(number, (database, from));
+        places.by_number.insert(number, (ground, from));
         number
     }
 
-    /// The key that a number stands for in this database. A number may be used again.
-    pub(crate) fn place(&self, database: usize, number: u64) -> Option<Vec<u8>> {
+    /// The key that a number stands for there. A number may be used again.
+    pub(crate) fn place(&self, ground: Ground, number: u64) -> Option<Vec<u8>> {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.by_number.get(&number).filter(|(of, _)| *of == database).map(|(_, from)| from.clone())
+        places.by_number.get(&number).filter(|(of, _)| *of == ground).map(|(_, from)| from.clone())
     }
 }
 
@@ -57,14 +70,20 @@ mod tests {
     #[test]
     fn numbers_stand_for_places_until_too_many_newer_ones_came() {
         let cursors = Cursors::new();
-        let first = cursors.remember(0, b"k".to_vec());
-        assert_eq!(cursors.place(0, first).as_deref(), Some(b"k".as_slice()));
-        assert_eq!(cursors.place(1, first), None);
-        assert_eq!(cursors.place(0, 0), None);
+        let ground = Ground { database: 0, is_plain: true };
+        let first = cursors.remember(ground, b"k".to_vec());
+        assert_eq!(cursors.place(ground, first).as_deref(), Some(b"k".as_slice()));
+        assert_eq!(cursors.place(Ground { database: 1, ..ground }, first), None);
+        assert_eq!(cursors.place(Ground { is_plain: false, ..ground }, first), None);
+        assert_eq!(cursors.place(ground, 0), None);
         for _ in 0..REMEMBERED {
-            cursors.remember(0, b"l".to_vec());
+            cursors.remember(ground, b"l".to_vec());
         }
-        assert_eq!(cursors.place(0, first), None);
-        assert_eq!(cursors.place(0, first + 1).as_deref(), Some(b"l".as_slice()));
+        assert_eq!(cursors.place(ground, first), None);
+        assert_eq!(cursors.place(ground, first + 1).as_deref(), Some(b"l".as_slice()));
+        // Long keys push out more.
+        let long = cursors.remember(ground, vec![0; REMEMBERED_BYTES - 1]);
+        assert_eq!(cursors.place(ground, first + 100), None);
+        assert!(cursors.place(ground, long).is_some() && cursors.place(ground, long - 1).is_some());
     }
 }

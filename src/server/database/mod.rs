@@ -15,6 +15,7 @@ mod scan;
 mod target;
 
 pub(crate) use adoption::Progress;
+pub(crate) use cursors::Ground;
 pub(crate) use entry::{Change, Entry, Expiry, now_ms};
 pub(crate) use expiry::Companion;
 pub(crate) use glob::Glob;

@@ -6,6 +6,7 @@ mod status;
 
 pub(crate) use ask::{Asked, ask};
 
+use crate::bounded::{Bounded, Silence};
 use crate::metrics;
 use crate::server::Server;
 use axum::Router;
@@ -15,10 +16,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use esker_cluster::NodeStatus;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
+
+/// The most connections at once.
+pub(crate) const CONNECTIONS: usize = 128;
+
+/// How long a connection may say nothing.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Serves HTTP until the future is dropped.
 pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener) {
+    let listener = Bounded::new(listener, CONNECTIONS, Silence::Any(SILENCE));
     if let Err(error) = axum::serve(listener, router(server)).await {
         tracing::error!("the HTTP listener ended: {error}");
     }

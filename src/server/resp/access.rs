@@ -22,6 +22,11 @@ impl User {
     pub(crate) fn may_use(&self, keyspace: &str) -> bool {
         self.keyspaces.as_ref().is_none_or(|list| list.iter().any(|name| name == keyspace))
     }
+
+    /// Whether this user may do everything.
+    pub(crate) fn is_unrestricted(&self) -> bool {
+        !self.read_only && self.keyspaces.is_none()
+    }
 }
 
 /// Who may connect.
@@ -96,7 +101,7 @@ pub(crate) fn check_basic(access: &Access, header: Option<&str>) -> Result<(), N
         return Ok(());
     }
     let user = header.and_then(|header| user_of(access, header)).ok_or(NotAllowed::Stranger)?;
-    if user.read_only || user.keyspaces.is_some() {
+    if !user.is_unrestricted() {
         return Err(NotAllowed::Restricted);
     }
     Ok(())

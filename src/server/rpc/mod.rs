@@ -18,13 +18,18 @@ pub mod proto {
     tonic::include_proto!("esker.v1");
 }
 
+use crate::bounded::{Bounded, Held, Silence};
 use crate::node::NodeHandle;
 use proto::esker_server::EskerServer;
 use proto::peer_server::PeerServer;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tonic::codegen::tokio_stream::Stream;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 /// How much of a stream may be on its way to this node that it has not read yet.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -35,6 +40,40 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The longest message of a client: a pair, and a little beside it.
 const CLIENT_MESSAGE_MAX: usize = (64 << 20) + (1 << 20);
+
+/// The most connections at once, of peers and of clients.
+pub(crate) const CONNECTIONS: usize = 1024;
+
+/// How long a connection may take to its first byte. Later on it is asked whether it is there.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Connections as they come.
+struct Incoming(mpsc::Receiver<Held>);
+
+impl Incoming {
+    fn of(listener: TcpListener) -> Incoming {
+        let listener = Bounded::new(listener, CONNECTIONS, Silence::First(SILENCE));
+        let (sender, incoming) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let (held, _) = tokio::select! {
+                    next = listener.next() => next,
+                    () = sender.closed() => return,
+                };
+                let _ = sender.send(held).await;
+            }
+        });
+        Incoming(incoming)
+    }
+}
+
+impl Stream for Incoming {
+    type Item = Result<Held, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|held| held.map(Ok))
+    }
+}
 
 /// Serves peers and clients until `stop` comes back or the node is stopped.
 ///
@@ -52,7 +91,7 @@ pub async fn serve(
     let clients = EskerServer::new(client::Clients::new(node, defaults))
         .max_decoding_message_size(CLIENT_MESSAGE_MAX)
         .max_encoding_message_size(usize::MAX);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = Incoming::of(listener);
     let serving = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -1,6 +1,7 @@
 //! The connection itself: who it is, how it is spoken to, which database it uses.
 
 use super::arguments::{is, parse_integer};
+use super::check_unrestricted;
 use crate::resp::access::DEFAULT_USER;
 use crate::resp::clients::Client;
 use crate::resp::context::{Context, Flow, Ran};
@@ -172,6 +173,7 @@ pub(super) fn client(context: &mut Context<'_>, args: Args<'_>) -> Ran {
             context.reply.verbatim(&line);
         }
         (b"LIST", _) => {
+            check_unrestricted(context.session, "client|list")?;
             let lines: String = context.server.clients.all().iter().map(|client| line(client)).collect();
             context.reply.verbatim(&lines);
         }
@@ -188,7 +190,10 @@ pub(super) fn client(context: &mut Context<'_>, args: Args<'_>) -> Ran {
             };
             context.reply.ok();
         }
-        (b"KILL", 3..) => kill(context, args.from(2))?,
+        (b"KILL", 3..) => {
+            check_unrestricted(context.session, "client|kill")?;
+            kill(context, args.from(2))?;
+        }
         (b"GETREDIR", 2) => context.reply.integer(-1),
         (b"UNPAUSE", 2) => context.reply.ok(),
         _ => return Err(unknown_subcommand(args, "CLIENT")),

@@ -147,6 +147,17 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// Refuses a subcommand that concerns other connections, or the server, to a user who may not do everything.
+fn check_unrestricted(session: &Session, what: &str) -> Result<(), Refusal> {
+    match &session.user {
+        Some(user) if !user.is_unrestricted() => Err(Refusal::new(format!(
+            "NOPERM User {} has no permissions to run '{what}', which is for users who may do everything",
+            user.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// What is said of a name that no command has.
 pub(crate) fn unknown(args: Args<'_>) -> Refusal {
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..128).unwrap_or(bytes)).into_owned();

@@ -1,7 +1,7 @@
 //! Walks over keys: `SCAN` and `KEYS`. Keys come in their order.
 
 use super::arguments::{integer, is};
-use crate::database::{Glob, Page, Target, Wanted};
+use crate::database::{Glob, Ground, Page, Target, Wanted};
 use crate::resp::context::{Context, Ran};
 use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
@@ -36,15 +36,17 @@ pub(super) fn scan(context: &mut Context<'_>, args: Args<'_>) -> Ran {
             return Err(Refusal::SYNTAX);
         }
     }
-    let (server, number) = (context.server.clone(), context.session.database);
+    let server = context.server.clone();
+    let is_plain = matches!(context.target()?, Target::Plain(_));
+    let ground = Ground { database: context.session.database, is_plain };
     let from = match cursor {
         0 => Vec::new(),
-        cursor => server.databases.cursors.place(number, cursor).ok_or(Refusal::fixed(
+        cursor => server.databases.cursors.place(ground, cursor).ok_or(Refusal::fixed(
             "ERR invalid cursor: it was not given out here, or too long ago; begin again with 0",
         ))?,
     };
     let answer = move |page: Page, reply: &mut Reply<'_>| {
-        let next = page.next.map_or(0, |from| server.databases.cursors.remember(number, from));
+        let next = page.next.map_or(0, |from| server.databases.cursors.remember(ground, from));
         reply.array(2);
         reply.bulk(next.to_string().as_bytes());
         keys_answer(if strings { &page.keys } else { &[] }, reply);

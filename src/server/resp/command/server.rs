@@ -1,6 +1,7 @@
 //! The server as a whole: `INFO`, `CONFIG`, `TIME` and `WAIT`.
 
 use super::arguments::{integer, is};
+use super::check_unrestricted;
 use super::connection::unknown_subcommand;
 use crate::config::OPTIONS;
 use crate::database::{Glob, Target, now_ms};
@@ -59,6 +60,7 @@ pub(super) fn config(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     match args.get(1) {
         w if is(w, "GET") && args.len() >= 3 => config_get(context, args.from(2)),
         w if is(w, "RESETSTAT") && args.len() == 2 => {
+            check_unrestricted(context.session, "config|resetstat")?;
             context.server.metrics.reset();
             context.reply.ok();
         }

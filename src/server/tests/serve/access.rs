@@ -71,6 +71,9 @@ fn users_have_their_keyspaces() {
         SET k w => -NOPERM User reader has no permissions to run the 'set' command
         DEL k => -NOPERM User reader has no permissions to run the 'del' command
         FLUSHALL => -NOPERM User reader has no permissions to run the 'flushall' command
+        CLIENT KILL SKIPME no => -NOPERM User reader has no permissions to run 'client|kill'
+        CLIENT LIST => -NOPERM User reader has no permissions to run 'client|list'
+        CONFIG RESETSTAT => -NOPERM User reader has no permissions to run 'config|resetstat'
         GET k => $v
         ",
     );
