@@ -71,13 +71,16 @@ impl Clients {
 
     /// A client was told this context of a key.
     pub(crate) fn was_told(&mut self, client: usize, key: KeyIndex, context: &Context) {
+        // It keeps bytes.
+        let bound_to = KEYSPACE.context_key(&self.keys[key]);
+        let context = Context::from_bytes(&context.to_bytes(bound_to), bound_to).unwrap();
         let client = &mut self.clients[client];
         let stale = client.dice.chance(500);
         let entry = client.contexts.entry(key).or_default();
         if stale {
             entry.1 = entry.0.clone();
         }
-        entry.0 = context.clone();
+        entry.0 = context;
     }
 
     /// What a client does next. `wall_millis` is about what time it is.

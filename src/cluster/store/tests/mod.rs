@@ -12,7 +12,7 @@ mod records;
 mod versions;
 
 use super::*;
-use crate::causality::{ConflictMode, Context, Sibling, SiblingSet, VectorClock};
+use crate::causality::{ConflictMode, Context, ContextKey, Sibling, SiblingSet, VectorClock};
 use crate::id::NodeId;
 use esker::testing::SimEnv;
 use esker::{Commit, Durability, Slice};
@@ -133,8 +133,9 @@ impl Dice {
 
 /// A context as a client brings it back.
 pub(super) fn context(set: &SiblingSet) -> VectorClock {
-    let bytes = Context(set.clock().clone()).to_bytes();
-    Context::from_bytes(&bytes).unwrap().0
+    let key = ContextKey::new(0, b"key");
+    let bytes = Context(set.clock().clone()).to_bytes(key);
+    Context::from_bytes(&bytes, key).unwrap().0
 }
 
 pub(super) const TARGET: NodeId = NodeId(0xabc);

@@ -8,17 +8,27 @@ use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use esker::Slice;
-use esker_cluster::causality;
-use esker_cluster::coordinator::Level;
+use esker_cluster::causality::{self, ContextKey};
+use esker_cluster::coordinator::{Level, Version};
 use esker_cluster::store::Change;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What stands behind the key and the value.
 #[derive(Default)]
-struct Options {
+struct Options<'a> {
     level: Option<Level>,
-    context: Option<causality::Context>,
+    /// The digits of a context.
+    context: Option<&'a [u8]>,
+}
+
+impl Options<'_> {
+    /// The context, if one was given and is of this key.
+    fn context_of(&self, key: ContextKey) -> Result<Option<causality::Context>, Refusal> {
+        let Some(digits) = self.context else { return Ok(None) };
+        let context = causality::Context::from_text(text(digits)?, key);
+        context.map(Some).map_err(|e| Refusal::new(format!("ERR {e}")))
+    }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Refusal> {
@@ -29,16 +39,15 @@ fn level(word: &[u8]) -> Result<Level, Refusal> {
     text(word)?.parse().map_err(|e| Refusal::new(format!("ERR {e}")))
 }
 
-fn options(args: Args<'_>, takes_context: bool) -> Result<Options, Refusal> {
+fn options(args: Args<'_>) -> Result<Options<'_>, Refusal> {
     let mut options = Options::default();
     let mut words = args.iter();
     while let Some(word) = words.next() {
         let value = words.next().ok_or(Refusal::SYNTAX)?;
         if is(word, "LEVEL") {
             options.level = Some(level(value)?);
-        } else if is(word, "CTX") && takes_context {
-            let context = text(value)?.parse().map_err(|e| Refusal::new(format!("ERR {e}")))?;
-            options.context = Some(context);
+        } else if is(word, "CTX") {
+            options.context = Some(value);
         } else {
             return Err(Refusal::SYNTAX);
         }
@@ -57,22 +66,23 @@ fn replicated(context: &Context<'_>) -> Result<Arc<ReplicatedKeyspace>, Refusal>
 }
 
 /// A context, then the values.
-fn show(found: (Vec<esker_cluster::coordinator::Version>, causality::Context), reply: &mut Reply<'_>) {
-    let (versions, context) = found;
+fn show(versions: &[Version], context: &causality::Context, key: ContextKey, reply: &mut Reply<'_>) {
     reply.array(1 + versions.len());
-    reply.bulk(context.to_string().as_bytes());
+    reply.bulk(context.to_text(key).as_bytes());
     versions.iter().for_each(|version| reply.bulk(&version.value));
 }
 
 pub(super) fn get(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     context.settle_order();
     let keyspace = replicated(context)?;
-    let options = options(args.from(2), true)?;
+    let options = options(args.from(2))?;
     let id = Context::replicated_id(&keyspace)?;
     let (key, level) = (Slice::copy_from(args.get(1)), options.level.unwrap_or(context.session.levels.read));
-    let work = async move { found(keyspace.get_after(id, key, options.context, level).await) };
-    context.later(work, |found, reply| {
-        show(found, reply);
+    let bound_to = id.context_key(&key);
+    let seen = options.context_of(bound_to)?;
+    let work = async move { found(keyspace.get_after(id, key, seen, level).await) };
+    context.later(work, move |(versions, context), reply| {
+        show(&versions, &context, bound_to, reply);
         Ok(())
     })
 }
@@ -80,17 +90,19 @@ pub(super) fn get(context: &mut Context<'_>, args: Args<'_>) -> Ran {
 fn write(context: &mut Context<'_>, key: &[u8], change: Change, options: Args<'_>) -> Ran {
     context.settle_order();
     let keyspace = replicated(context)?;
-    let Options { level, context: seen } = self::options(options, true)?;
+    let options = self::options(options)?;
     if let Change::Put { value, .. } = &change {
         context.check_pair(key, value.len())?;
     }
     let id = Context::replicated_id(&keyspace)?;
-    let (key, level) = (Slice::copy_from(key), level.unwrap_or(context.session.levels.write));
+    let (key, level) = (Slice::copy_from(key), options.level.unwrap_or(context.session.levels.write));
+    let bound_to = id.context_key(&key);
+    let seen = options.context_of(bound_to)?;
     let work = async move { written(keyspace.write(id, key, change, seen, level).await) };
     let told = context.session.acks.clone();
     context.later(work, move |(context, acks), reply| {
         told.store(acks, Ordering::Relaxed);
-        reply.bulk(context.to_string().as_bytes());
+        reply.bulk(context.to_text(bound_to).as_bytes());
         Ok(())
     })
 }
