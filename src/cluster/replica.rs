@@ -6,7 +6,7 @@
 //! - A key that shows a write which will never be durable is not read from any more.
 //! - What cannot be read is refused, never answered with less.
 
-use crate::causality::{SiblingSet, VectorClock};
+use crate::causality::{Context, SiblingSet};
 use crate::directory::Directory;
 use crate::event::{Notice, Ticket};
 use crate::id::{Address, NodeId};
@@ -44,7 +44,7 @@ pub(crate) struct Mint {
     pub(crate) keyspace: KeyspaceId,
     pub(crate) key: Slice,
     pub(crate) change: Change,
-    pub(crate) seen: Option<VectorClock>,
+    pub(crate) seen: Option<Context>,
     pub(crate) copy: Copy,
     pub(crate) durability: Durability,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Mint {
 #[derive(Debug)]
 pub(crate) enum Told {
     /// A mint was stored; not durable yet.
-    Minted { question: QuestionId, set: SiblingSet, truncated: usize },
+    Minted { question: QuestionId, set: SiblingSet, context: Context, truncated: usize },
     /// A mint failed; nothing was changed.
     MintFailed { question: QuestionId, failure: StoreFailure },
 }
@@ -233,7 +233,7 @@ impl Replica {
         let pending = self.pending.get(&ticket)?;
         let (asker, question) = (pending.asker.clone(), pending.question);
         match (&pending.kind, outcome) {
-            (Kind::Read(key), StoreOutcome::Set { set, .. }) => {
+            (Kind::Read(key), StoreOutcome::Set { set }) => {
                 let answer = Message::ReadAnswer { question, result: Ok(set) };
                 match self.unsettled.get_mut(key).filter(|unsettled| unsettled.writes.first() < Some(&ticket))
                 {
@@ -243,8 +243,8 @@ impl Replica {
                 self.pending.remove(&ticket);
                 None
             }
-            (Kind::Mint(_), StoreOutcome::Set { set, truncated }) => {
-                Some(Told::Minted { question, set, truncated })
+            (Kind::Mint(_), StoreOutcome::Minted { set, context, truncated }) => {
+                Some(Told::Minted { question, set, context, truncated })
             }
             (Kind::Page(keyspace, replica), StoreOutcome::Page { records, next }) => {
                 let records = of_replica(records, *keyspace, *replica, directory);

@@ -163,6 +163,8 @@ pub(crate) struct Plan {
     /// The mean time between two faults.
     pub(crate) fault_every: Duration,
     pub(crate) faults: Vec<(FaultKind, u32)>,
+    /// So many of the clients never read, and write each key with the context of their last write of it.
+    pub(crate) chainers: usize,
 }
 
 /// What a seed decides of a machine.
@@ -249,6 +251,7 @@ impl Plan {
             run_for: Duration::from_secs(8 + dice.below(10)),
             fault_every: Duration::from_millis(400 + dice.below(1800)),
             faults,
+            chainers: dice.index(3),
         }
     }
 }

@@ -9,6 +9,7 @@
 //!   others at once; who does not acknowledge it gets a hint (`write`).
 //! - A scan asks all nodes for a piece of their records and joins those (`scan`).
 
+mod catch_up;
 mod forward;
 mod latency;
 mod read;
@@ -16,12 +17,9 @@ mod scan;
 mod task;
 mod write;
 
-pub use crate::request::{
-    Impossible, Level, Operation, Quota, Rejection, Request, Response, Version, majority,
-};
 pub(crate) use task::Origin;
 
-use crate::causality::SiblingSet;
+use crate::causality::{Context, SiblingSet};
 use crate::config::NodeConfig;
 use crate::directory::Directory;
 use crate::event::RequestId;
@@ -30,6 +28,7 @@ use crate::id::{Address, NodeId};
 use crate::message::{QuestionId, Refusal};
 use crate::outbox::Outbox;
 use crate::replica::{Replica, Told};
+use crate::request::{Operation, Rejection, Request, Response};
 use crate::store::{Record, StoreFailure};
 use forward::ForwardTask;
 use latency::Latencies;
@@ -82,7 +81,7 @@ enum Heard {
     /// The connection broke.
     Lost,
     /// This node's store gave the write its dot.
-    Minted(SiblingSet),
+    Minted(SiblingSet, Context),
     /// It did not.
     MintFailed(StoreFailure),
 }
@@ -293,9 +292,9 @@ impl Coordinator {
     /// What this node's own store says of a mint: at once, before it is durable.
     pub(crate) fn told(&mut self, told: Told, around: &mut Surroundings<'_>, out: &mut Outbox<'_>) {
         let (question, heard) = match told {
-            Told::Minted { question, set, truncated } => {
+            Told::Minted { question, set, context, truncated } => {
                 self.counters.clock_truncated += truncated as u64;
-                (question, Heard::Minted(set))
+                (question, Heard::Minted(set, context))
             }
             Told::MintFailed { question, failure } => (question, Heard::MintFailed(failure)),
         };

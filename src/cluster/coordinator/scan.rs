@@ -4,12 +4,13 @@
 //! the least of their ends: beyond it a page may be missing records. Enough nodes have answered when for each partition
 //! enough of its replicas have.
 
+use super::Heard;
 use super::read::{said_by, versions};
 use super::task::{Desk, Origin, Progress};
-use super::{Heard, Level, Operation, Rejection, Request, Response};
 use crate::causality::{ConflictMode, SiblingSet};
 use crate::id::NodeId;
 use crate::message::Message;
+use crate::request::{Level, Operation, Rejection, Request, Response};
 use crate::ring::{Partition, Token};
 use crate::store::{KeyspaceId, Record};
 use esker::Slice;

@@ -1,7 +1,7 @@
 //! What all tasks share: where a request came from, whom they asked, and the [`Desk`] that they work at.
 
 use super::latency::Latencies;
-use super::{Counters, Response, Task};
+use super::{Counters, Task};
 use crate::config::NodeConfig;
 use crate::directory::Directory;
 use crate::event::RequestId;
@@ -11,6 +11,8 @@ use crate::message::{Message, QuestionId};
 use crate::number::Room;
 use crate::outbox::Outbox;
 use crate::replica::Replica;
+use crate::request::{Level, Quota, Rejection, Response};
+use crate::store::KeyspaceId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -47,6 +49,12 @@ impl Origin {
     pub(super) fn is_client(&self) -> bool {
         matches!(self, Origin::Client(_))
     }
+}
+
+/// The replicas of a key, and which of them a request's level needs.
+pub(super) struct Place {
+    pub(super) replicas: Vec<NodeId>,
+    pub(super) quota: Quota,
 }
 
 /// A question that was asked of a node.
@@ -91,6 +99,26 @@ impl Desk<'_, '_> {
 
     pub(super) fn now(&self) -> Duration {
         self.out.now.monotonic
+    }
+
+    /// Where a request takes place. `None` if its level is not possible there, which is its answer then.
+    pub(super) fn place(
+        &mut self,
+        origin: &Origin,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        level: Level,
+    ) -> Option<Place> {
+        let replicas = self.directory.replicas(keyspace, key);
+        match self.directory.quota(level, &replicas) {
+            Ok(quota) => Some(Place { replicas, quota }),
+            Err(impossible) => {
+                let why = format!("level {level} is not possible on {} replicas", impossible.have);
+                let (have, need) = (impossible.have as u32, impossible.need as u32);
+                self.respond(origin, Response::Rejected(Rejection::Unavailable { have, need, why }));
+                None
+            }
+        }
     }
 
     /// A number for a question of `node`, whose answer this task will hear.

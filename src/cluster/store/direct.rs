@@ -7,7 +7,7 @@ use super::operation::{Change, Record, StoreFailure};
 use super::own::{decode_head, fill_bodies, sibling_of, stored_before};
 use super::replicated::Replicated;
 use super::store::Store;
-use crate::causality::{Sibling, SiblingSet};
+use crate::causality::{Context, Sibling, SiblingSet};
 use crate::ring::Token;
 use esker::{Commit, Durability, Slice, Snapshot};
 
@@ -73,8 +73,8 @@ impl Store {
             Update::Delete | Update::Keep => return Ok((given, None)),
         };
         let mode = tables.definition.mode;
-        let seen = set.clock().clone();
-        let dot = self.dot_after(&set, &seen, mode, wall_millis)?;
+        let seen = Context::from(set.clock().clone());
+        let dot = self.dot_after(&set, seen.clock(), mode, wall_millis)?;
         set.put(&seen, sibling_of(change, dot), mode);
         set.truncate_clock(self.config.max_clock_entries);
         let commit = self.write_head(&tables, &mut stripe, &set, &before, durability)?;

@@ -5,7 +5,7 @@
 //! key happens inside of the store, one at a time for each key.
 
 use super::keyspace::KeyspaceId;
-use crate::causality::{SiblingSet, VectorClock};
+use crate::causality::{Context, Dot, SiblingSet};
 use crate::id::NodeId;
 use esker::{Durability, Slice};
 use std::fmt;
@@ -45,8 +45,8 @@ pub enum StoreOperation {
         /// Whether values are wanted, or only what the record says of them.
         bodies: bool,
     },
-    /// Takes a new write: gives it a dot, stores it. Answered by [`StoreOutcome::Set`] with the whole new set, visible but
-    /// not durable yet.
+    /// Takes a new write: gives it a dot, stores it. Answered by [`StoreOutcome::Minted`]; what was written is visible then,
+    /// but not durable yet.
     Mint {
         /// The keyspace.
         keyspace: KeyspaceId,
@@ -55,7 +55,7 @@ pub enum StoreOperation {
         /// What is written.
         change: Change,
         /// What the writer has seen; `None` for what this store has itself.
-        seen: Option<VectorClock>,
+        seen: Option<Context>,
         /// Whose copy: its own, or one for an absent replica.
         copy: Copy,
         /// How durable it has to become.
@@ -163,10 +163,17 @@ pub struct Record {
 /// What became of an operation.
 #[derive(Clone, Debug)]
 pub enum StoreOutcome {
-    /// What is known of the key. After a [`StoreOperation::Mint`] the dot of the new write is the highest of this store's.
+    /// What is known of the key.
     Set {
         /// The set.
         set: SiblingSet,
+    },
+    /// A write was taken.
+    Minted {
+        /// What is known of the key now; the dot of the new write is the highest of this store's.
+        set: SiblingSet,
+        /// What the writer has seen now.
+        context: Context,
         /// Entries that the clock lost to truncation.
         truncated: usize,
     },
@@ -210,6 +217,12 @@ pub enum StoreFailure {
         /// How many there are.
         siblings: usize,
     },
+    /// The writer has seen what this store has not, and knows that it has not seen this write, which the store does not know
+    /// either: the store has to be told of it first.
+    BehindContext {
+        /// The write.
+        missing: Dot,
+    },
     /// A counter lies too far in the future to be believed.
     ClockTooFarAhead {
         /// By how much, in milliseconds.
@@ -231,6 +244,11 @@ impl fmt::Display for StoreFailure {
             StoreFailure::TooManySiblings { siblings } => write!(
                 f,
                 "the key has {siblings} siblings, as many as it may have: read them, and write with the context of that read"
+            ),
+            StoreFailure::BehindContext { missing } => write!(
+                f,
+                "the context stands beside the write {missing:?}, which this store does not know: read the key, and write with the \
+                 context of that read"
             ),
             StoreFailure::ClockTooFarAhead { lead_millis } => write!(
                 f,

@@ -4,6 +4,7 @@ use super::identity::{Identity, Names};
 use super::keyspace::KeyspaceId;
 use super::open::{IDENTITY_KEY, StoreConfig};
 use super::operation::{Copy, StoreFailure, StoreOperation, StoreOutcome};
+use super::own::Minted;
 use super::replicated::Replicated;
 use super::{failure, hints, layout};
 use crate::causality::{Actor, Dot, HybridClock, VectorClock, millis_of};
@@ -70,17 +71,18 @@ impl Store {
         match operation {
             StoreOperation::Read { keyspace, key, bodies } => {
                 let set = self.read(keyspace, &key, bodies)?;
-                Ok((StoreOutcome::Set { set, truncated: 0 }, None))
+                Ok((StoreOutcome::Set { set }, None))
             }
             StoreOperation::Mint { keyspace, key, change, seen, copy, durability, wall_millis } => {
                 let seen = seen.as_ref();
-                let (set, truncated, commit) = match copy {
+                let (minted, commit) = match copy {
                     Copy::Own => self.mint(keyspace, &key, change, seen, durability, wall_millis)?,
                     Copy::For(target) => {
                         self.mint_hint((target, keyspace, &key), change, seen, durability, wall_millis)?
                     }
                 };
-                Ok((StoreOutcome::Set { set, truncated }, Some(commit)))
+                let Minted { set, context, truncated } = minted;
+                Ok((StoreOutcome::Minted { set, context, truncated }, Some(commit)))
             }
             StoreOperation::Join { keyspace, key, set, copy, durability, wall_millis } => {
                 let (changed, commit) = match copy {

@@ -18,7 +18,7 @@ use super::plain::PlainKeyspace;
 use super::replicated::ReplicatedKeyspace;
 use esker::{Db, Durability, Keyspace, KeyspaceOptions, Slice, WriteBatch, WriteOptions};
 use esker_cluster::causality::Context;
-use esker_cluster::coordinator::{Level, Response};
+use esker_cluster::request::{Level, Response};
 use esker_cluster::store::{Change, KeyspaceId, MAX_USER_KEY_LEN};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};

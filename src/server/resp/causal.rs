@@ -17,7 +17,7 @@ use crate::config::Siblings;
 use crate::database::{Change, Entry, Expiry, Levels, ReplicatedKeyspace};
 use esker::Slice;
 use esker_cluster::causality;
-use esker_cluster::coordinator::{Level, Rejection, Response, Version};
+use esker_cluster::request::{Level, Rejection, Response, Version};
 use esker_cluster::store::{self, KeyspaceId, StoreFailure, Update};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

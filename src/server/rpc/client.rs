@@ -9,7 +9,7 @@ use crate::node::NodeHandle;
 use bytes::Bytes;
 use esker::Durability;
 use esker_cluster::causality::ContextKey;
-use esker_cluster::coordinator::{Operation, Rejection, Request, Response};
+use esker_cluster::request::{Operation, Rejection, Request, Response};
 use esker_cluster::store::{Change, KeyspaceId};
 use std::fmt;
 use std::pin::Pin;

@@ -142,7 +142,10 @@ impl Maker {
     }
 
     fn context(&mut self) -> Context {
-        Context(self.clock())
+        let clock = self.clock();
+        let below = clock.entries().iter().map(|dot| Dot { counter: dot.counter.div_ceil(2), ..*dot });
+        let exceptions = below.filter(|_| self.below(2) == 0).collect();
+        Context::new(clock, exceptions)
     }
 
     fn sibling(&mut self) -> Sibling {
@@ -186,6 +189,7 @@ impl Maker {
             3 => StoreFailure::ClockTooFarAhead { lead_millis: self.number() },
             4 => StoreFailure::NoSuchKeyspace(self.keyspace()),
             5 => StoreFailure::TooLong(self.text()),
+            6 => StoreFailure::BehindContext { missing: self.dot() },
             _ => StoreFailure::Engine(self.text()),
         }
     }

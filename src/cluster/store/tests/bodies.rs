@@ -29,7 +29,7 @@ fn none_leaks_and_none_is_missing_whatever_happens() {
         };
         let seen = match dice.below(3) {
             0 => None,
-            1 => Some(VectorClock::new()),
+            1 => Some(Context::default()),
             _ => Some(context(&read(&stores[1 - at], &key))),
         };
         try_mint(&stores[at], CAUSAL, &key, change, seen, Copy::Own);
@@ -63,7 +63,7 @@ fn a_value_stays_where_it_lies_when_the_limit_changes() {
         let config = StoreConfig { inline_bytes, ..config(&env) };
         let store = Store::open("node", config, HERE, entropy, NOW).unwrap();
         for key in ["k", "l"] {
-            mint(&store, key, put(&format!("beside {entropy}")), Some(VectorClock::new()));
+            mint(&store, key, put(&format!("beside {entropy}")), Some(Context::default()));
         }
         assert_no_leak(&store);
         store.close().unwrap();

@@ -59,7 +59,7 @@ fn a_record_or_value_that_is_not_what_was_written_is_unreadable() {
         spoil(&bodies, value);
         assert!(unreadable(try_read(&store, CAUSAL, "k", true)), "{value:?}");
         assert!(!unreadable(try_read(&store, CAUSAL, "k", false)), "the record is whole");
-        assert!(unreadable(try_mint(&store, CAUSAL, "k", put("x"), Some(VectorClock::new()), Copy::Own).0));
+        assert!(unreadable(try_mint(&store, CAUSAL, "k", put("x"), Some(Context::default()), Copy::Own).0));
         let paged = store.page(CAUSAL, &[], 10, 1000, true);
         assert!(matches!(paged, Err(StoreFailure::Unreadable(_))));
         bodies

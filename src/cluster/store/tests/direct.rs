@@ -57,7 +57,7 @@ fn an_update_sees_what_a_reader_sees() {
     assert_eq!(see("k", NOW + 9, Update::Keep), (visible, false));
     assert_eq!(see("k", NOW + 10, Update::Keep), (None, false), "it has expired");
     assert_eq!(see("k", NOW + 10, put("b", None)), (None, true));
-    mint(&store, "k", super::put("beside"), Some(VectorClock::new()));
+    mint(&store, "k", super::put("beside"), Some(Context::default()));
     assert_eq!(see("k", NOW, put("all", None)), (Some(("beside".to_owned(), None)), true), "the newest");
     assert_eq!(values(&read(&store, "k")), ["all"], "all were replaced");
     assert_eq!(see("k", NOW, Update::Delete), (Some(("all".to_owned(), None)), true));

@@ -62,7 +62,7 @@ pub(super) fn try_mint(
     keyspace: KeyspaceId,
     key: &str,
     change: Change,
-    seen: Option<VectorClock>,
+    seen: Option<Context>,
     copy: Copy,
 ) -> (StoreOutcome, Option<Commit>) {
     let durability = Durability::Synced;
@@ -72,7 +72,7 @@ pub(super) fn try_mint(
 
 pub(super) fn set_of(outcome: StoreOutcome) -> SiblingSet {
     match outcome {
-        StoreOutcome::Set { set, .. } => set,
+        StoreOutcome::Set { set } | StoreOutcome::Minted { set, .. } => set,
         other => panic!("{other:?} has no set"),
     }
 }
@@ -84,7 +84,7 @@ pub(super) fn failure_of(outcome: StoreOutcome) -> StoreFailure {
     }
 }
 
-pub(super) fn mint(store: &Store, key: &str, change: Change, seen: Option<VectorClock>) -> SiblingSet {
+pub(super) fn mint(store: &Store, key: &str, change: Change, seen: Option<Context>) -> SiblingSet {
     set_of(try_mint(store, CAUSAL, key, change, seen, Copy::Own).0)
 }
 
@@ -132,10 +132,10 @@ impl Dice {
 }
 
 /// A context as a client brings it back.
-pub(super) fn context(set: &SiblingSet) -> VectorClock {
+pub(super) fn context(set: &SiblingSet) -> Context {
     let key = ContextKey::new(0, b"key");
-    let bytes = Context(set.clock().clone()).to_bytes(key);
-    Context::from_bytes(&bytes, key).unwrap().0
+    let bytes = Context::from(set.clock().clone()).to_bytes(key);
+    Context::from_bytes(&bytes, key).unwrap()
 }
 
 pub(super) const TARGET: NodeId = NodeId(0xabc);

@@ -9,7 +9,7 @@ use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use esker::Slice;
 use esker_cluster::causality::{self, ContextKey};
-use esker_cluster::coordinator::{Level, Version};
+use esker_cluster::request::{Level, Version};
 use esker_cluster::store::Change;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,17 +1,9 @@
-//! The algebra of sibling sets, over states that replicas really reach; and contexts as bytes.
+//! The algebra of sibling sets, over states that replicas really reach.
 
-use super::*;
+use super::super::*;
+use super::Dice;
 use esker::Slice;
 use std::collections::BTreeSet;
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-}
 
 /// Replicas of one key, which put and join at random. Counters are unique over all of them, as a hybrid clock's are for one.
 struct World {
@@ -44,7 +36,7 @@ impl World {
             0 => Sibling::tombstone(dot),
             _ => Sibling::value(dot, Slice::copy_from(&self.counter.to_le_bytes()), None),
         };
-        set.put(seen, sibling, self.mode);
+        set.put(&Context::from(seen.clone()), sibling, self.mode);
         set.truncate_clock(self.limit);
         dot
     }
@@ -183,104 +175,4 @@ fn the_digest_is_of_the_values_and_not_of_the_clock() {
     for (a, b) in world.reached.iter().zip(&world.reached[1..]) {
         assert_eq!(a.digest() == b.digest(), a.same_dots(b));
     }
-}
-
-fn key() -> ContextKey {
-    ContextKey::new(7, b"key")
-}
-
-#[test]
-fn contexts_round_trip_as_bytes_and_as_text() {
-    let mut dice = Dice(1);
-    for entries in [0, 1, 2, 5, 255] {
-        let clock: VectorClock =
-            (0..entries).map(|i| Dot { actor: Actor(i * 977), counter: 1 + dice.below(1 << 31) }).collect();
-        let context = Context(clock);
-        assert_eq!(Context::from_bytes(&context.to_bytes(key()), key()), Ok(context.clone()));
-        assert_eq!(Context::from_text(&context.to_text(key()), key()), Ok(context));
-    }
-    let long = Context((0..300).map(|i| Dot { actor: Actor(i), counter: i + 1 }).collect());
-    let read = Context::from_bytes(&long.to_bytes(key()), key()).unwrap();
-    assert_eq!(read.0.len(), 255);
-    assert_eq!((read.0.counter(Actor(299)), read.0.counter(Actor(44))), (300, 0), "the oldest are not shown");
-}
-
-/// Counters are common to all keys of a store: the context of one would cover what nobody has seen of another.
-#[test]
-fn the_context_of_another_key_is_refused() {
-    for entries in [0, 1, 3] {
-        let context = Context((0..entries).map(|i| Dot { actor: Actor(i), counter: i + 9 }).collect());
-        let (bytes, text) = (context.to_bytes(key()), context.to_text(key()));
-        for (keyspace, key) in [(7, "kez"), (7, "ke"), (7, ""), (8, "key"), (0, "key"), (7 << 8, "key")] {
-            let other = ContextKey::new(keyspace, key.as_bytes());
-            assert_eq!(Context::from_bytes(&bytes, other), Err(MalformedContext), "{keyspace} {key}");
-            assert_eq!(Context::from_text(&text, other), Err(MalformedContext), "{keyspace} {key}");
-        }
-    }
-}
-
-#[test]
-fn what_is_no_context_is_refused() {
-    let context = Context((1..4).map(|i| Dot { actor: Actor(i), counter: i << 40 }).collect());
-    let bytes = context.to_bytes(key());
-    for bit in 0..bytes.len() * 8 {
-        let mut flipped = bytes.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(Context::from_bytes(&flipped, key()), Err(MalformedContext), "bit {bit}");
-    }
-    for cut in 0..bytes.len() {
-        assert_eq!(Context::from_bytes(&bytes[..cut], key()), Err(MalformedContext));
-    }
-    let mut dice = Dice(2);
-    for _ in 0..5_000 {
-        let noise: Vec<u8> = (0..dice.below(60)).map(|_| dice.below(256) as u8).collect();
-        assert_eq!(Context::from_bytes(&noise, key()), Err(MalformedContext));
-        let text: String = noise.iter().map(|&b| char::from(b)).collect();
-        assert_eq!(Context::from_text(&text, key()), Err(MalformedContext));
-    }
-    let digits = context.to_text(key());
-    for text in ["", "0", "zz", "é", &format!("{digits}0"), &format!("{digits}00"), &"00".repeat(5000)] {
-        assert_eq!(Context::from_text(text, key()), Err(MalformedContext), "{text}");
-    }
-    // Rightly summed up, but out of order, or with a counter that nobody gives.
-    for entries in [vec![(2u64, 1u64), (1, 1)], vec![(1, 1), (1, 2)], vec![(1, 0)]] {
-        let mut covered = vec![1, entries.len() as u8];
-        entries.iter().for_each(|(a, c)| covered.extend([a.to_le_bytes(), c.to_le_bytes()].concat()));
-        assert_eq!(Context::from_bytes(&summed_up(&covered), key()), Err(MalformedContext));
-    }
-    // The form, written out: whoever changes it breaks contexts that clients keep.
-    let covered: Vec<u8> = [&[1, 1][..], &5u64.to_le_bytes(), &9u64.to_le_bytes()].concat();
-    let read = Context::from_bytes(&summed_up(&covered), key());
-    assert_eq!(read, Ok(Context([Dot { actor: Actor(5), counter: 9 }].into_iter().collect())));
-}
-
-/// The bytes with the checksum that those of [`key`] have.
-fn summed_up(covered: &[u8]) -> Vec<u8> {
-    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(b"key", 7) as u32;
-    let crc = crc32c::crc32c(&[covered, &hash.to_le_bytes()].concat());
-    [&crc.to_le_bytes()[..], covered].concat()
-}
-
-#[test]
-fn a_hybrid_clock_never_goes_back_and_keeps_to_its_lease() {
-    let mut clock = HybridClock::resumed(1000 << MILLIS_SHIFT);
-    assert_eq!(clock.next(5, 0), None, "nothing was leased");
-    let lease = HybridClock::lease_for(clock.peek(5, 0));
-    clock.extend(lease);
-    let (mut dice, mut last) = (Dice(3), clock.last());
-    for _ in 0..10_000 {
-        let wall = 900 + dice.below(100_000);
-        match clock.next(wall, last.saturating_sub(dice.below(9))) {
-            Some(counter) => {
-                assert!(counter > last && counter <= lease && counter >= wall << MILLIS_SHIFT);
-                last = counter;
-            }
-            None => assert!(wall.max(millis_of(last)) << MILLIS_SHIFT >= millis_of(lease) << MILLIS_SHIFT),
-        }
-    }
-    assert_eq!(
-        HybridClock::resumed(u64::MAX).next(0, 0),
-        Some(u64::MAX),
-        "at the end of time it stands still"
-    );
 }
