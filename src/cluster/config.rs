@@ -60,6 +60,8 @@ pub enum Protection {
     LocalContext,
     /// The context that a put returns does not cover the siblings that its client has not seen.
     SeenContexts,
+    /// A record that a replica cannot read is replaced by what enough others have.
+    Healing,
     /// Hints are replayed as states to be joined.
     MergedHints,
 }

@@ -13,7 +13,7 @@ use crate::id::{Address, NodeId};
 use crate::message::{Message, QuestionId, Refusal};
 use crate::number::Room;
 use crate::outbox::Outbox;
-use crate::store::{Change, Copy, KeyspaceId, Record, StoreFailure, StoreOperation, StoreOutcome};
+use crate::store::{Change, Copy, KeyspaceId, Page, Record, StoreFailure, StoreOperation, StoreOutcome};
 use esker::{Durability, Slice};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -134,14 +134,35 @@ impl Replica {
         copy: Copy,
         out: &mut Outbox<'_>,
     ) {
-        let operation = StoreOperation::Join {
-            keyspace: key.0,
-            key: key.1.clone(),
-            set,
-            copy,
-            durability,
-            wall_millis: out.now.wall_millis,
-        };
+        let wall_millis = out.now.wall_millis;
+        let (keyspace, user_key) = (key.0, key.1.clone());
+        let operation = StoreOperation::Join { keyspace, key: user_key, set, copy, durability, wall_millis };
+        self.join(asker, question, key, operation, copy, out);
+    }
+
+    /// Takes what enough other replicas have in the place of what cannot be read here.
+    pub(crate) fn heal(
+        &mut self,
+        asker: &Address,
+        question: QuestionId,
+        key: Key,
+        set: SiblingSet,
+        out: &mut Outbox<'_>,
+    ) {
+        let wall_millis = out.now.wall_millis;
+        let operation = StoreOperation::Heal { keyspace: key.0, key: key.1.clone(), set, wall_millis };
+        self.join(asker, question, key, operation, Copy::Own, out);
+    }
+
+    fn join(
+        &mut self,
+        asker: &Address,
+        question: QuestionId,
+        key: Key,
+        operation: StoreOperation,
+        copy: Copy,
+        out: &mut Outbox<'_>,
+    ) {
         let ticket = out.store(Room::Replica, operation);
         let stands_in_for = match copy {
             Copy::For(target) => Some(target),
@@ -246,14 +267,14 @@ impl Replica {
             (Kind::Mint(_), StoreOutcome::Minted { set, context, truncated }) => {
                 Some(Told::Minted { question, set, context, truncated })
             }
-            (Kind::Page(keyspace, replica), StoreOutcome::Page { records, next }) => {
-                let records = of_replica(records, *keyspace, *replica, directory);
+            (Kind::Page(keyspace, replica), StoreOutcome::Page(page)) => {
+                let records = of_replica(page.records, *keyspace, *replica, directory);
                 let is_doubtful = |record: &Record| self.doubtful.contains(&(*keyspace, record.key.clone()));
                 let result = match records.iter().any(is_doubtful) {
                     true => Err(Refusal::Store(StoreFailure::ReadOnly(
                         self.read_only.clone().unwrap_or_default(),
                     ))),
-                    false => Ok((records, next)),
+                    false => Ok(Page { records, ..page }),
                 };
                 let answer = Message::PageAnswer { question, ready: self.answers(), result };
                 self.pending.remove(&ticket);
@@ -297,7 +318,7 @@ impl Replica {
         &self,
         asker: &Address,
         question: QuestionId,
-        result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
+        result: Result<Page, Refusal>,
         out: &mut Outbox<'_>,
     ) {
         out.send(asker, Message::PageAnswer { question, ready: self.answers(), result });

@@ -377,7 +377,7 @@ impl Subject {
     fn before(&self, store: &Store) -> Option<Known> {
         match (store.execute(self.look.clone()).0, self.copy) {
             (StoreOutcome::Set { set }, _) => Some(Known::of(&set)),
-            (StoreOutcome::Hints(hints), Copy::For(_)) => {
+            (StoreOutcome::Hints { hints, .. }, Copy::For(_)) => {
                 let hint = hints.iter().find(|hint| hint.key.key == self.user_key);
                 Some(hint.map(|hint| Known::of(&hint.set)).unwrap_or_default())
             }

@@ -68,6 +68,8 @@ pub(crate) enum FaultKind {
     FailedSync,
     /// A bit of a file is flipped.
     BitFlip,
+    /// The record of a key is damaged where it lies, and stays there.
+    DamagedRecord,
     /// The directory is gone.
     Wipe,
     /// The directory is replaced by an older copy of it.
@@ -94,6 +96,7 @@ const EVERYTHING: &[(FaultKind, u32)] = &[
     (FaultKind::DiskError, 1),
     (FaultKind::FailedSync, 1),
     (FaultKind::BitFlip, 1),
+    (FaultKind::DamagedRecord, 2),
     (FaultKind::Wipe, 2),
     (FaultKind::PutBack, 1),
     (FaultKind::Twin, 1),
@@ -117,6 +120,7 @@ impl Fear {
                 (K::DiskError, 20),
                 (K::FailedSync, 20),
                 (K::BitFlip, 30),
+                (K::DamagedRecord, 30),
                 (K::SlowDisk, 15),
             ],
             Fear::Clocks => &[(K::ClockJump, 60), (K::Pause, 10)],

@@ -105,6 +105,7 @@ impl CatchUp {
             set,
             durability,
             stands_in_for,
+            heals: false,
         });
         if sent { Caught::Waiting } else { Caught::Never }
     }

@@ -150,6 +150,9 @@ impl ReadTask {
             }
             Heard::Set(Err(refusal)) | Heard::Stored(Err(refusal)) => {
                 self.said = said_by(&refusal);
+                if matches!(refusal, Refusal::Store(StoreFailure::Unreadable(_))) {
+                    desk.heal(self.keyspace, &self.key, node);
+                }
                 self.without(node, desk)
             }
             _ => self.without(node, desk),
@@ -267,6 +270,7 @@ impl ReadTask {
             set,
             durability,
             stands_in_for: None,
+            heals: false,
         });
     }
 

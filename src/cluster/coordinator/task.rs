@@ -1,5 +1,6 @@
 //! What all tasks share: where a request came from, whom they asked, and the [`Desk`] that they work at.
 
+use super::heal::Damaged;
 use super::latency::Latencies;
 use super::{Counters, Task};
 use crate::config::NodeConfig;
@@ -13,6 +14,7 @@ use crate::outbox::Outbox;
 use crate::replica::Replica;
 use crate::request::{Level, Quota, Rejection, Response};
 use crate::store::KeyspaceId;
+use esker::Slice;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -88,6 +90,8 @@ pub(super) struct Desk<'a, 'b> {
     pub(super) asked: &'a mut BTreeMap<QuestionId, Asked>,
     pub(super) latencies: &'a mut Latencies,
     pub(super) counters: &'a mut Counters,
+    /// Records that replicas said they cannot read.
+    pub(super) damaged: &'a mut Vec<Damaged>,
     /// The request was answered.
     pub(super) answered: bool,
 }
@@ -135,6 +139,11 @@ impl Desk<'_, '_> {
         let question = self.question(node);
         self.out.send(address, message(question));
         true
+    }
+
+    /// This node said that it cannot read its record of a key: it is to be given what the others have.
+    pub(super) fn heal(&mut self, keyspace: KeyspaceId, key: &Slice, node: NodeId) {
+        self.damaged.push((keyspace, key.clone(), node));
     }
 
     /// Answers the request. Once.

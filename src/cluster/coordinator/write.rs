@@ -243,7 +243,15 @@ impl WriteTask {
     fn send(&mut self, to: NodeId, stands_in_for: Option<NodeId>, desk: &mut Desk<'_, '_>) {
         let Some(set) = self.set.clone() else { return };
         let (keyspace, key, durability) = (self.keyspace, self.key.clone(), self.durability);
-        desk.ask(to, |question| Message::Write { question, keyspace, key, set, durability, stands_in_for });
+        desk.ask(to, |question| Message::Write {
+            question,
+            keyspace,
+            key,
+            set,
+            durability,
+            stands_in_for,
+            heals: false,
+        });
     }
 
     fn hint(&mut self, target: NodeId, desk: &mut Desk<'_, '_>) {
@@ -282,6 +290,9 @@ impl WriteTask {
             StoreFailure::BehindContext { .. } => return self.catch_up(desk),
             other => {
                 let me = desk.me();
+                if matches!(other, StoreFailure::Unreadable(_)) && !self.as_fallback {
+                    desk.heal(self.keyspace, &self.key, me);
+                }
                 let able: Vec<NodeId> = self
                     .replicas
                     .iter()

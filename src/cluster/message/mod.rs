@@ -8,7 +8,7 @@ use crate::membership::{Gossip, MemberInfo};
 use crate::number::{Room, room_of};
 use crate::request::{Request, Response};
 use crate::state::ClusterState;
-use crate::store::{KeyspaceId, Record, StoreFailure};
+use crate::store::{KeyspaceId, Page, StoreFailure};
 use esker::{Durability, Slice};
 
 /// The number under which the sender of a question knows it. Answers bring it back.
@@ -90,6 +90,8 @@ pub enum Message {
         durability: Durability,
         /// If given, the receiver stands in for this absent replica.
         stands_in_for: Option<NodeId>,
+        /// Whether this is what enough other replicas have, so that it takes the place of what the receiver cannot read.
+        heals: bool,
     },
     /// The answer: it is as durable as it was to be.
     WriteAnswer {
@@ -133,8 +135,8 @@ pub enum Message {
         question: QuestionId,
         /// Whether the sender has all its data.
         ready: bool,
-        /// The records, and where the next page begins (`None` at the end).
-        result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
+        /// The records.
+        result: Result<Page, Refusal>,
     },
 }
 

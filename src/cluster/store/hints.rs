@@ -193,13 +193,13 @@ impl Store {
     }
 
     /// Lists hints in the order of their keys. A list without any is the end; one of fewer than `limit` need not be. Hints
-    /// that cannot be read are passed over, and stay.
+    /// that cannot be sent now are passed over, and stay.
     pub(super) fn list_hints(
         &self,
         target: NodeId,
         after: Option<&HintKey>,
         limit: usize,
-    ) -> Result<Vec<Hint>, StoreFailure> {
+    ) -> Result<StoreOutcome, StoreFailure> {
         let prefix = target.0.to_be_bytes();
         let from = match after {
             None => Bound::Included(prefix.to_vec()),
@@ -209,7 +209,7 @@ impl Store {
                 Bound::Excluded(layout::hint_key(target, after.keyspace, &stored))
             }
         };
-        let (mut listed, mut bytes) = (Vec::new(), 0);
+        let (mut listed, mut unreadable, mut bytes) = (Vec::new(), Vec::new(), 0);
         for entry in self.hints.range((from, Bound::Unbounded)) {
             if listed.len() >= limit || bytes >= LISTED_BYTES {
                 break;
@@ -220,11 +220,20 @@ impl Store {
             }
             let Some((_, keyspace, user_key)) = layout::parse_hint_key(&key) else { continue };
             let Ok(hint) = HintRecord::decode(&value) else { continue };
-            let Ok(set) = self.set_to_send(keyspace, &user_key, hint.copy, hint.marker) else { continue };
+            let found = self.set_to_send(keyspace, &user_key, hint.copy, hint.marker);
+            let key = HintKey { target, keyspace, key: user_key };
+            let set = match found {
+                Ok(set) => set,
+                Err(StoreFailure::Unreadable(_)) => {
+                    unreadable.push(key);
+                    continue;
+                }
+                Err(_) => continue,
+            };
             bytes += set.siblings().iter().filter_map(|s| s.bytes()).map(|b| b.len() as u64).sum::<u64>();
-            listed.push(Hint { key: HintKey { target, keyspace, key: user_key }, stamp: hint.stamp, set });
+            listed.push(Hint { key, stamp: hint.stamp, set });
         }
-        Ok(listed)
+        Ok(StoreOutcome::Hints { hints: listed, unreadable })
     }
 
     /// What the target is to learn: the copy, and if it missed a write that is in the own record, that too.

@@ -78,6 +78,18 @@ pub enum StoreOperation {
         /// The wall clock, in milliseconds since 1970.
         wall_millis: u64,
     },
+    /// Takes what enough other replicas have in the place of what this store cannot read of a key, and joins it where all can be
+    /// read. Synced. Answered by [`StoreOutcome::Joined`].
+    Heal {
+        /// The keyspace.
+        keyspace: KeyspaceId,
+        /// The user key.
+        key: Slice,
+        /// What the others have; every value with its bytes.
+        set: SiblingSet,
+        /// The wall clock, in milliseconds since 1970.
+        wall_millis: u64,
+    },
     /// Lists records in the order of their stored keys. Answered by [`StoreOutcome::Page`].
     Page {
         /// The keyspace.
@@ -160,6 +172,31 @@ pub struct Record {
     pub set: SiblingSet,
 }
 
+/// Records of a stretch of stored keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Those that can be read.
+    pub records: Vec<Record>,
+    /// The user keys of those that cannot.
+    pub unreadable: Vec<Slice>,
+    /// Whether something could not be read of which not even the key is known.
+    pub gap: bool,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Vec<u8>>,
+}
+
+impl Page {
+    /// Whether it has all records of its stretch.
+    pub fn is_whole(&self) -> bool {
+        self.unreadable.is_empty() && !self.gap
+    }
+
+    /// How many records it tells of.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len() + self.unreadable.len()
+    }
+}
+
 /// What became of an operation.
 #[derive(Clone, Debug)]
 pub enum StoreOutcome {
@@ -183,12 +220,7 @@ pub enum StoreOutcome {
         changed: bool,
     },
     /// A page.
-    Page {
-        /// The records.
-        records: Vec<Record>,
-        /// Where the next page begins; `None` at the end.
-        next: Option<Vec<u8>>,
-    },
+    Page(Page),
     /// A hint was noted or forgotten.
     Hinted {
         /// Hints kept for the target.
@@ -197,7 +229,12 @@ pub enum StoreOutcome {
         overflowed: bool,
     },
     /// Hints.
-    Hints(Vec<Hint>),
+    Hints {
+        /// Those that can be sent. None, and none that cannot, at the end.
+        hints: Vec<Hint>,
+        /// Those that cannot, since this store cannot read its own record of the key.
+        unreadable: Vec<HintKey>,
+    },
     /// Done, and durable.
     Done,
     /// Nothing was changed.

@@ -30,6 +30,23 @@ pub(super) struct Minted {
     pub(super) truncated: usize,
 }
 
+impl Before {
+    /// Of a record that cannot be read; values that lie apart go.
+    pub(super) fn without_record(apart: Vec<Dot>) -> Before {
+        Before { prev: Vec::new(), apart }
+    }
+
+    /// The values that lie apart.
+    pub(super) fn apart(&self) -> impl Iterator<Item = Dot> + '_ {
+        self.apart.iter().copied()
+    }
+
+    /// These values are to be written again, if they stay.
+    pub(super) fn write_again(&mut self, dots: &[Dot]) {
+        self.apart.retain(|dot| !dots.contains(dot));
+    }
+}
+
 /// The head's memory is kept for the next one up to this size.
 const KEPT_BYTES: usize = 64 << 10;
 
@@ -266,25 +283,32 @@ pub(super) fn fill_bodies(
     if !set.siblings().iter().any(is_elsewhere) {
         return Ok(());
     }
-    for (dot, content) in set.siblings_mut() {
-        let Content::Value { hash, len, body } = content else { continue };
-        if *body == Body::Elsewhere {
-            let key = layout::body_key(stored, dot);
-            let found = match at {
-                Some(snapshot) => snapshot.get_in(&tables.bodies, &key),
-                None => tables.bodies.get(&key),
-            };
-            let Some(bytes) = found.map_err(failure::of_read)? else {
-                let what = format!("the record knows the value {dot:?}, but its bytes are not there");
-                return Err(StoreFailure::Unreadable(what));
-            };
-            if bytes.len() as u64 != u64::from(*len) || xxh3_64(&bytes) != *hash {
-                let what = format!("the bytes of the value {dot:?} are not those that were written");
-                return Err(StoreFailure::Unreadable(what));
-            }
-            *body = Body::Here(bytes);
-        }
+    set.siblings_mut().try_for_each(|(dot, content)| fill_body(tables, stored, dot, content, at))
+}
+
+/// Fills in the bytes of one value, if they lie apart.
+pub(super) fn fill_body(
+    tables: &Replicated,
+    stored: &[u8],
+    dot: Dot,
+    content: &mut Content,
+    at: Option<&Snapshot>,
+) -> Result<(), StoreFailure> {
+    let Content::Value { hash, len, body: body @ Body::Elsewhere } = content else { return Ok(()) };
+    let key = layout::body_key(stored, dot);
+    let found = match at {
+        Some(snapshot) => snapshot.get_in(&tables.bodies, &key),
+        None => tables.bodies.get(&key),
+    };
+    let Some(bytes) = found.map_err(failure::of_read)? else {
+        let what = format!("the record knows the value {dot:?}, but its bytes are not there");
+        return Err(StoreFailure::Unreadable(what));
+    };
+    if bytes.len() as u64 != u64::from(*len) || xxh3_64(&bytes) != *hash {
+        let what = format!("the bytes of the value {dot:?} are not those that were written");
+        return Err(StoreFailure::Unreadable(what));
     }
+    *body = Body::Here(bytes);
     Ok(())
 }
 

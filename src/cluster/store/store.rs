@@ -11,7 +11,7 @@ use crate::causality::{Actor, Dot, HybridClock, VectorClock, millis_of};
 use crate::id::NodeId;
 use crate::ring::Token;
 use esker::{Commit, Db, Durability, Keyspace, WriteBatch, WriteOptions};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -47,6 +47,10 @@ pub(super) struct Life {
     /// As it is durable.
     pub(super) lease: u64,
     pub(super) names: Names,
+    /// What the clock had come to when the store took its actor, if it did so in this life.
+    pub(super) named_at: Option<u64>,
+    /// Actors that it had in this life and is not to have again.
+    pub(super) retired: BTreeSet<Actor>,
 }
 
 /// Takes a lock. What it guards is whole between any two statements, so that a panic elsewhere is no reason to stop.
@@ -93,15 +97,18 @@ impl Store {
                 };
                 Ok((StoreOutcome::Joined { changed }, Some(commit)))
             }
+            StoreOperation::Heal { keyspace, key, set, wall_millis } => {
+                let (changed, commit) = self.heal(keyspace, &key, &set, wall_millis)?;
+                Ok((StoreOutcome::Joined { changed }, Some(commit)))
+            }
             StoreOperation::Page { keyspace, from, records, bytes, bodies } => {
-                let (records, next) = self.page(keyspace, &from, records, bytes, bodies)?;
-                Ok((StoreOutcome::Page { records, next }, None))
+                Ok((StoreOutcome::Page(self.page(keyspace, &from, records, bytes, bodies)?), None))
             }
             StoreOperation::KeepMarker { target, keyspace, key, wall_millis } => {
                 Ok((self.keep_marker((target, keyspace, &key), wall_millis)?, None))
             }
             StoreOperation::Hints { target, after, limit } => {
-                Ok((StoreOutcome::Hints(self.list_hints(target, after.as_ref(), limit)?), None))
+                Ok((self.list_hints(target, after.as_ref(), limit)?, None))
             }
             StoreOperation::DropHint { hint, stamp } => Ok((self.drop_hint(&hint, stamp)?, None)),
             StoreOperation::KeepClusterState { bytes, keyspaces } => {
@@ -175,7 +182,11 @@ impl Store {
     fn adopt(&self, identity: Identity) -> Result<(), StoreFailure> {
         let mut life = locked(&self.life);
         let Identity { fingerprint, boot, clean, .. } = life.identity;
-        let adopted = Identity { fingerprint, boot, clean, ..identity };
+        let mut adopted = Identity { fingerprint, boot, clean, ..identity };
+        if life.retired.contains(&adopted.actor) {
+            // Whoever made this identity had not heard of the store's new name.
+            adopted.actor = life.identity.actor;
+        }
         self.keep_identity(&adopted, life.lease)?;
         life.identity = adopted;
         Ok(())
@@ -195,7 +206,7 @@ impl Store {
         self.adopt(renewed.clone()).map(|()| renewed)
     }
 
-    fn keep_identity(&self, identity: &Identity, lease: u64) -> Result<(), StoreFailure> {
+    pub(super) fn keep_identity(&self, identity: &Identity, lease: u64) -> Result<(), StoreFailure> {
         let options = WriteOptions::new(Durability::Synced);
         self.node.put_with(IDENTITY_KEY, identity.encode(lease), options).map_err(failure::of_write)
     }

@@ -86,7 +86,8 @@ fn what_is_no_context_is_refused() {
         assert_eq!(Context::from_text(text, key()), Err(MalformedContext), "{text}");
     }
     // Rightly summed up, but out of order, with a counter that nobody gives, or excepting what is not covered.
-    let wrong: [(&[(u64, u64)], &[(u8, u64)]); 8] = [
+    type Parts = (&'static [(u64, u64)], &'static [(u8, u64)]);
+    let wrong: [Parts; 8] = [
         (&[(2, 1), (1, 1)], &[]),
         (&[(1, 1), (1, 2)], &[]),
         (&[(1, 0)], &[]),

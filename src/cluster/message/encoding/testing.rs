@@ -11,7 +11,7 @@ use crate::message::{Envelope, JoinAnswer, Message, QuestionId, Refusal};
 use crate::request::{Level, Operation, Rejection, Request, Response, Version};
 use crate::ring::{Ring, RingMember};
 use crate::state::{ClusterState, MemberRecord};
-use crate::store::{Change, KeyspaceDefinition, KeyspaceId, Record, StoreFailure};
+use crate::store::{Change, KeyspaceDefinition, KeyspaceId, Page, Record, StoreFailure};
 use esker::{Durability, Slice};
 use std::sync::Arc;
 use std::time::Duration;
@@ -213,6 +213,7 @@ impl Maker {
                 set: self.set(),
                 durability: self.durability(),
                 stands_in_for: self.option(Maker::node),
+                heals: self.yes(),
             },
             10 => Message::WriteAnswer { question, result: self.outcome(|_| ()) },
             11 => Message::Forward { question, request: self.request() },
@@ -231,9 +232,13 @@ impl Maker {
         }
     }
 
-    fn page(&mut self) -> (Vec<Record>, Option<Vec<u8>>) {
-        let records = self.list(4, |maker| Record { key: maker.key(), set: maker.set() });
-        (records, self.option(|maker| maker.bytes(30)))
+    fn page(&mut self) -> Page {
+        Page {
+            records: self.list(4, |maker| Record { key: maker.key(), set: maker.set() }),
+            unreadable: self.list(3, Maker::key),
+            gap: self.yes(),
+            next: self.option(|maker| maker.bytes(30)),
+        }
     }
 
     fn level(&mut self) -> Level {

@@ -82,6 +82,6 @@ fn assert_folded(env: &SimEnv, store: &Store) {
     for entry in heads.range(..) {
         assert_eq!(HeadRecord::decode(&entry.unwrap().1).unwrap().prev, []);
     }
-    let all = |store: &Store| store.page(CAUSAL, &[], usize::MAX, usize::MAX, true).unwrap();
+    let all = |store: &Store| store.page(CAUSAL, &[], usize::MAX, usize::MAX, true).unwrap().records;
     assert_eq!(all(&folded), all(store));
 }

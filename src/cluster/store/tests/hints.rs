@@ -13,7 +13,7 @@ fn mark(store: &Store, target: NodeId, key: &str) -> (u64, bool) {
 
 fn list(store: &Store, target: NodeId, after: Option<HintKey>, limit: usize) -> Vec<Hint> {
     match store.execute(StoreOperation::Hints { target, after, limit }).0 {
-        StoreOutcome::Hints(hints) => hints,
+        StoreOutcome::Hints { hints, unreadable } if unreadable.is_empty() => hints,
         other => panic!("{other:?}"),
     }
 }

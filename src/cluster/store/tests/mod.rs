@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod direct;
 mod folding;
+mod heal;
 mod hints;
 mod identity;
 mod pages;
