@@ -95,7 +95,7 @@ fn message(kind: u64, seed: u64) -> Vec<u8> {
 
 /// What a client has seen of some actors, of whom every other took a write for somebody else too.
 fn seen(actors: u64) -> Context {
-    let dot = |n| Dot { actor: Actor(n << 40 | 7), counter: 0x0190_0000_0000_0000 + n };
+    let dot = |n: u64| Dot { actor: Actor(n << 40 | 7), counter: 0x0190_0000_0000_0000 + n };
     let beside = (0..actors).step_by(2).map(|n| Dot { counter: 0x018f_0000_0000_0000 + n, ..dot(n) });
     Context::new((0..actors).map(dot).collect(), beside.collect())
 }

@@ -236,9 +236,8 @@ impl Machine {
         let stored = [&Token::of_key(key).to_be_bytes()[..], key].concat();
         let Ok(heads) = process.store.db().keyspace("default.heads") else { return false };
         let Ok(Some(record)) = heads.get(&stored) else { return false };
-        // The version is not one that there is.
-        let damaged = [&[0xff], &record[1..]].concat();
-        if heads.put(stored, damaged).is_err() {
+        // Its end is cut off.
+        if heads.put(stored, &record[..record.len() - 1]).is_err() {
             return false;
         }
         self.damaged.push(key.clone());

@@ -96,17 +96,8 @@ impl CatchUp {
             return if self.asked.is_empty() { Caught::Never } else { Caught::Waiting };
         }
         self.told = true;
-        let (keyspace, key, set) = (self.keyspace, self.key.clone(), self.merged.clone());
-        let (durability, stands_in_for) = (self.durability, self.stands_in_for);
-        let sent = desk.ask(me, |question| Message::Write {
-            question,
-            keyspace,
-            key,
-            set,
-            durability,
-            stands_in_for,
-            heals: false,
-        });
+        let (place, set) = ((self.keyspace, &self.key), self.merged.clone());
+        let sent = desk.tell(me, place, set, self.durability, self.stands_in_for);
         if sent { Caught::Waiting } else { Caught::Never }
     }
 }

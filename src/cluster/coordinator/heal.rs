@@ -12,7 +12,7 @@ use crate::id::NodeId;
 use crate::message::Message;
 use crate::request::majority;
 use crate::store::KeyspaceId;
-use esker::{Durability, Slice};
+use esker::Slice;
 use std::time::Duration;
 
 /// How long the others, and then the replica, are waited for.
@@ -103,16 +103,8 @@ impl HealTask {
             return Progress::Done;
         }
         (self.sent, self.deadline) = (true, desk.now() + PATIENCE);
-        let (set, durability) = (self.merged.clone(), Durability::Synced);
-        let sent = desk.ask(node, |question| Message::Write {
-            question,
-            keyspace,
-            key,
-            set,
-            durability,
-            stands_in_for: None,
-            heals: true,
-        });
+        let set = self.merged.clone();
+        let sent = desk.ask(node, |question| Message::known(question, keyspace, key, set, true));
         if sent { Progress::Going } else { Progress::Done }
     }
 

@@ -19,7 +19,7 @@ use crate::message::Message;
 use crate::message::Refusal;
 use crate::request::{Operation, Quota, Rejection, Request, Response, Version};
 use crate::store::{KeyspaceId, StoreFailure};
-use esker::{Durability, Slice};
+use esker::Slice;
 use std::time::Duration;
 
 /// A read on its way.
@@ -261,17 +261,8 @@ impl ReadTask {
         self.repairing.push((node, self.merged.clone()));
         desk.counters.read_repairs += 1;
         // What the answer shows may have been written as synced, whatever this reader is content with.
-        let (keyspace, key, set, durability) =
-            (self.keyspace, self.key.clone(), self.merged.clone(), Durability::Synced);
-        desk.ask(node, |question| Message::Write {
-            question,
-            keyspace,
-            key,
-            set,
-            durability,
-            stands_in_for: None,
-            heals: false,
-        });
+        let (keyspace, key, set) = (self.keyspace, self.key.clone(), self.merged.clone());
+        desk.ask(node, |question| Message::known(question, keyspace, key, set, false));
     }
 
     fn answer(&self, desk: &mut Desk<'_, '_>) {

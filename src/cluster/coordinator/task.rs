@@ -3,6 +3,7 @@
 use super::heal::Damaged;
 use super::latency::Latencies;
 use super::{Counters, Task};
+use crate::causality::SiblingSet;
 use crate::config::NodeConfig;
 use crate::directory::Directory;
 use crate::event::RequestId;
@@ -14,7 +15,7 @@ use crate::outbox::Outbox;
 use crate::replica::Replica;
 use crate::request::{Level, Quota, Rejection, Response};
 use crate::store::KeyspaceId;
-use esker::Slice;
+use esker::{Durability, Slice};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -139,6 +140,27 @@ impl Desk<'_, '_> {
         let question = self.question(node);
         self.out.send(address, message(question));
         true
+    }
+
+    /// Tells a node what is known of a key, for itself or for the absent replica that it stands in for.
+    pub(super) fn tell(
+        &mut self,
+        node: NodeId,
+        (keyspace, key): (KeyspaceId, &Slice),
+        set: SiblingSet,
+        durability: Durability,
+        stands_in_for: Option<NodeId>,
+    ) -> bool {
+        let (key, heals) = (key.clone(), false);
+        self.ask(node, |question| Message::Write {
+            question,
+            keyspace,
+            key,
+            set,
+            durability,
+            stands_in_for,
+            heals,
+        })
     }
 
     /// This node said that it cannot read its record of a key: it is to be given what the others have.

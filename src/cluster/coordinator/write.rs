@@ -16,7 +16,6 @@ use super::{Heard, Task};
 use crate::causality::{Context, SiblingSet};
 use crate::config::protected;
 use crate::id::NodeId;
-use crate::message::Message;
 use crate::replica::Mint;
 use crate::request::{Level, Operation, Quota, Rejection, Request, Response};
 use crate::store::{Copy, KeyspaceId, StoreFailure};
@@ -242,16 +241,7 @@ impl WriteTask {
 
     fn send(&mut self, to: NodeId, stands_in_for: Option<NodeId>, desk: &mut Desk<'_, '_>) {
         let Some(set) = self.set.clone() else { return };
-        let (keyspace, key, durability) = (self.keyspace, self.key.clone(), self.durability);
-        desk.ask(to, |question| Message::Write {
-            question,
-            keyspace,
-            key,
-            set,
-            durability,
-            stands_in_for,
-            heals: false,
-        });
+        desk.tell(to, (self.keyspace, &self.key), set, self.durability, stands_in_for);
     }
 
     fn hint(&mut self, target: NodeId, desk: &mut Desk<'_, '_>) {

@@ -255,16 +255,7 @@ impl Handoff {
 fn message_of(question: QuestionId, hint: &HintKey, set: SiblingSet, config: &NodeConfig) -> Message {
     let (keyspace, key) = (hint.keyspace, hint.key.clone());
     if protected!(config, MergedHints) {
-        let durability = Durability::Synced;
-        return Message::Write {
-            question,
-            keyspace,
-            key,
-            set,
-            durability,
-            stands_in_for: None,
-            heals: false,
-        };
+        return Message::known(question, keyspace, key, set, false);
     }
     as_new_write(question, keyspace, key, &set)
 }

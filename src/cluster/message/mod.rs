@@ -141,6 +141,18 @@ pub enum Message {
 }
 
 impl Message {
+    /// Tells a replica of the key what is known of it, to be synced; to heal it, or to be joined.
+    pub(crate) fn known(
+        question: QuestionId,
+        keyspace: KeyspaceId,
+        key: Slice,
+        set: SiblingSet,
+        heals: bool,
+    ) -> Message {
+        let (durability, stands_in_for) = (Durability::Synced, None);
+        Message::Write { question, keyspace, key, set, durability, stands_in_for, heals }
+    }
+
     /// Whether it is a question or an answer about keys: by far the most are.
     pub(crate) fn is_of_a_request(&self) -> bool {
         let question = match self {

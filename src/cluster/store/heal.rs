@@ -5,7 +5,7 @@ use super::operation::StoreFailure;
 use super::own::{Before, fill_body, stored_before};
 use super::replicated::Replicated;
 use super::store::{Store, locked};
-use super::{failure, layout};
+use super::{failure, layout, record};
 use crate::causality::{Actor, Dot, SiblingSet};
 use esker::{Commit, Durability};
 
@@ -13,6 +13,8 @@ impl Store {
     /// Learns what enough other replicas have of a key. What cannot be read here gives way to it: a value whose bytes are
     /// damaged to the same value, a record that is damaged, or has a damaged value that the others do not know of, to all
     /// that they have. Gives whether anything was changed.
+    ///
+    /// A record that a newer version wrote is left as it is.
     ///
     /// A store that gives up a record has forgotten writes that it took itself. Under the same name its next write would say
     /// that it knows them, and they would be dropped where they have come to be in the meantime: so it takes another first.
@@ -29,7 +31,7 @@ impl Store {
         let mut stripe = self.lock_key(key);
         let kept = match stored_before(&tables, &stripe.stored) {
             Ok((before, set)) => mended(&tables, &stripe.stored, before, set, other),
-            Err(StoreFailure::Unreadable(_)) => None,
+            Err(StoreFailure::Unreadable(_)) if !is_newer(&tables, &stripe.stored) => None,
             Err(other) => return Err(other),
         };
         let (before, set, changed) = match kept {
@@ -64,6 +66,10 @@ impl Store {
         life.named_at = Some(last);
         Ok(())
     }
+}
+
+fn is_newer(tables: &Replicated, stored: &[u8]) -> bool {
+    matches!(tables.heads.get(stored), Ok(Some(bytes)) if record::is_newer(&bytes))
 }
 
 /// What is known of a key, so that damaged values are written again when `other` is joined into it, and whether there are any.

@@ -25,7 +25,7 @@ fn stored(key: &str) -> Vec<u8> {
 }
 
 fn spoil_head(store: &Store, key: &str) {
-    store.db().keyspace("causal.heads").unwrap().put(stored(key), b"\xffnothing").unwrap();
+    store.db().keyspace("causal.heads").unwrap().put(stored(key), b"\x01\xffnothing").unwrap();
     assert!(matches!(try_read(store, CAUSAL, key, false), StoreOutcome::Failed(StoreFailure::Unreadable(_))));
 }
 
@@ -105,6 +105,16 @@ fn what_a_store_takes_after_it_gave_up_a_record_replaces_nothing_that_it_forgot(
     spoil_head(&store, "c");
     heal(&store, "c", &SiblingSet::new());
     assert_eq!(store.identity().actor, named);
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_no_damage() {
+    let (store, other) = (open(&SimEnv::new(), 1), open(&SimEnv::new(), 2));
+    let theirs = mint(&other, "k", put("theirs"), None);
+    let (heads, newer) = (store.db().keyspace("causal.heads").unwrap(), b"\x02what a newer version writes");
+    heads.put(stored("k"), newer).unwrap();
+    assert!(matches!(try_heal(&store, "k", &theirs), StoreOutcome::Failed(StoreFailure::Unreadable(_))));
+    assert_eq!(heads.get(stored("k")).unwrap().unwrap(), newer[..]);
 }
 
 #[test]
