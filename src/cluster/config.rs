@@ -58,6 +58,10 @@ pub enum Protection {
     Incarnations,
     /// A put without a context replaces what the replica that takes it has.
     LocalContext,
+    /// The context that a put returns does not cover the siblings that its client has not seen.
+    SeenContexts,
+    /// A record that a replica cannot read is replaced by what enough others have.
+    Healing,
     /// Hints are replayed as states to be joined.
     MergedHints,
 }

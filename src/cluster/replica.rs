@@ -6,14 +6,14 @@
 //! - A key that shows a write which will never be durable is not read from any more.
 //! - What cannot be read is refused, never answered with less.
 
-use crate::causality::{SiblingSet, VectorClock};
+use crate::causality::{Context, SiblingSet};
 use crate::directory::Directory;
 use crate::event::{Notice, Ticket};
 use crate::id::{Address, NodeId};
 use crate::message::{Message, QuestionId, Refusal};
 use crate::number::Room;
 use crate::outbox::Outbox;
-use crate::store::{Change, Copy, KeyspaceId, Record, StoreFailure, StoreOperation, StoreOutcome};
+use crate::store::{Change, Copy, KeyspaceId, Page, Record, StoreFailure, StoreOperation, StoreOutcome};
 use esker::{Durability, Slice};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,7 @@ pub(crate) struct Mint {
     pub(crate) keyspace: KeyspaceId,
     pub(crate) key: Slice,
     pub(crate) change: Change,
-    pub(crate) seen: Option<VectorClock>,
+    pub(crate) seen: Option<Context>,
     pub(crate) copy: Copy,
     pub(crate) durability: Durability,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Mint {
 #[derive(Debug)]
 pub(crate) enum Told {
     /// A mint was stored; not durable yet.
-    Minted { question: QuestionId, set: SiblingSet, truncated: usize },
+    Minted { question: QuestionId, set: SiblingSet, context: Context, truncated: usize },
     /// A mint failed; nothing was changed.
     MintFailed { question: QuestionId, failure: StoreFailure },
 }
@@ -134,14 +134,35 @@ impl Replica {
         copy: Copy,
         out: &mut Outbox<'_>,
     ) {
-        let operation = StoreOperation::Join {
-            keyspace: key.0,
-            key: key.1.clone(),
-            set,
-            copy,
-            durability,
-            wall_millis: out.now.wall_millis,
-        };
+        let wall_millis = out.now.wall_millis;
+        let (keyspace, user_key) = (key.0, key.1.clone());
+        let operation = StoreOperation::Join { keyspace, key: user_key, set, copy, durability, wall_millis };
+        self.join(asker, question, key, operation, copy, out);
+    }
+
+    /// Takes what enough other replicas have in the place of what cannot be read here.
+    pub(crate) fn heal(
+        &mut self,
+        asker: &Address,
+        question: QuestionId,
+        key: Key,
+        set: SiblingSet,
+        out: &mut Outbox<'_>,
+    ) {
+        let wall_millis = out.now.wall_millis;
+        let operation = StoreOperation::Heal { keyspace: key.0, key: key.1.clone(), set, wall_millis };
+        self.join(asker, question, key, operation, Copy::Own, out);
+    }
+
+    fn join(
+        &mut self,
+        asker: &Address,
+        question: QuestionId,
+        key: Key,
+        operation: StoreOperation,
+        copy: Copy,
+        out: &mut Outbox<'_>,
+    ) {
         let ticket = out.store(Room::Replica, operation);
         let stands_in_for = match copy {
             Copy::For(target) => Some(target),
@@ -233,7 +254,7 @@ impl Replica {
         let pending = self.pending.get(&ticket)?;
         let (asker, question) = (pending.asker.clone(), pending.question);
         match (&pending.kind, outcome) {
-            (Kind::Read(key), StoreOutcome::Set { set, .. }) => {
+            (Kind::Read(key), StoreOutcome::Set { set }) => {
                 let answer = Message::ReadAnswer { question, result: Ok(set) };
                 match self.unsettled.get_mut(key).filter(|unsettled| unsettled.writes.first() < Some(&ticket))
                 {
@@ -243,17 +264,17 @@ impl Replica {
                 self.pending.remove(&ticket);
                 None
             }
-            (Kind::Mint(_), StoreOutcome::Set { set, truncated }) => {
-                Some(Told::Minted { question, set, truncated })
+            (Kind::Mint(_), StoreOutcome::Minted { set, context, truncated }) => {
+                Some(Told::Minted { question, set, context, truncated })
             }
-            (Kind::Page(keyspace, replica), StoreOutcome::Page { records, next }) => {
-                let records = of_replica(records, *keyspace, *replica, directory);
+            (Kind::Page(keyspace, replica), StoreOutcome::Page(page)) => {
+                let records = of_replica(page.records, *keyspace, *replica, directory);
                 let is_doubtful = |record: &Record| self.doubtful.contains(&(*keyspace, record.key.clone()));
                 let result = match records.iter().any(is_doubtful) {
                     true => Err(Refusal::Store(StoreFailure::ReadOnly(
                         self.read_only.clone().unwrap_or_default(),
                     ))),
-                    false => Ok((records, next)),
+                    false => Ok(Page { records, ..page }),
                 };
                 let answer = Message::PageAnswer { question, ready: self.answers(), result };
                 self.pending.remove(&ticket);
@@ -297,7 +318,7 @@ impl Replica {
         &self,
         asker: &Address,
         question: QuestionId,
-        result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
+        result: Result<Page, Refusal>,
         out: &mut Outbox<'_>,
     ) {
         out.send(asker, Message::PageAnswer { question, ready: self.answers(), result });

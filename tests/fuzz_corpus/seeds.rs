@@ -3,13 +3,13 @@
 
 use esker::testing::{SimEnv, payloads};
 use esker::{Db, Durability, Env, KeyspaceOptions, MIN_MEMORY_BUDGET, WriteBatch};
-use esker_cluster::causality::{Actor, Context, Dot, VectorClock};
+use esker_cluster::causality::{Actor, Context, ContextKey, Dot};
 use esker_cluster::message::encoding::encode;
 use esker_cluster::message::encoding::testing::{KINDS, envelope};
 use esker_format_block::BlockFormat;
 use esker_table::{BlockSource, RawBlock, ReadOptions, Run, TableFormat};
 use esker_tests::bytes::Random;
-use esker_tests::fuzz::join;
+use esker_tests::fuzz::{CONTEXT_KEY, CONTEXT_KEYSPACE, join};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,9 +93,11 @@ fn message(kind: u64, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// A clock of some actors.
-fn clock(actors: u64) -> VectorClock {
-    (0..actors).map(|n| Dot { actor: Actor(n << 40 | 7), counter: 0x0190_0000_0000_0000 + n }).collect()
+/// What a client has seen of some actors, of whom every other took a write for somebody else too.
+fn seen(actors: u64) -> Context {
+    let dot = |n: u64| Dot { actor: Actor(n << 40 | 7), counter: 0x0190_0000_0000_0000 + n };
+    let beside = (0..actors).step_by(2).map(|n| Dot { counter: 0x018f_0000_0000_0000 + n, ..dot(n) });
+    Context::new((0..actors).map(dot).collect(), beside.collect())
 }
 
 /// Requests, whole, as lines, empty, too long and unfinished.
@@ -135,8 +137,9 @@ pub(crate) fn all() -> Vec<(&'static str, Seeds)> {
     let manifest_replay = vec![after(&[0], &files(&env, "MANIFEST")[0]), after(&[1], &join(&edits))];
     let batch_decode = batches.into_iter().step_by(11).collect();
     let db_operations = (0..8).map(|i| random(1000 + i, 150 + 60 * i as usize)).collect();
-    let mut contexts: Vec<Vec<u8>> = (0..4).map(|actors| Context(clock(actors)).to_bytes()).collect();
-    contexts.push(Context(clock(3)).to_string().into_bytes());
+    let key = ContextKey::new(CONTEXT_KEYSPACE, CONTEXT_KEY);
+    let mut contexts: Vec<Vec<u8>> = (0..4).map(|actors| seen(actors).to_bytes(key)).collect();
+    contexts.push(seen(3).to_text(key).into_bytes());
     vec![
         ("table_open", named(table_open)),
         ("block_decode", named(block_decode)),

@@ -8,7 +8,7 @@ use crate::machine::Pending;
 use crate::trace::short;
 use crate::world::{Happening, World};
 use esker::Durability;
-use esker_cluster::causality::VectorClock;
+use esker_cluster::causality::{Context, VectorClock};
 use esker_cluster::formation::kept;
 use esker_cluster::message::Envelope;
 use esker_cluster::message::encoding::{decode, encode};
@@ -208,7 +208,7 @@ impl World {
     ) -> Option<((KeyIndex, VectorClock), bool)> {
         let key = subject.key;
         match outcome {
-            StoreOutcome::Set { set, .. } => {
+            StoreOutcome::Set { set } | StoreOutcome::Minted { set, .. } => {
                 let known = Known::of(set);
                 if subject.own
                     && let Some(synced) = self.synced.get(&(machine, key))
@@ -272,7 +272,7 @@ impl World {
             return all.iter().map(|write| write.id).collect();
         }
         // A delete says less of itself: it may be any with the same context that is not known to be over.
-        let same = |context: &Option<VectorClock>| match (&subject.seen, context) {
+        let same = |context: &Option<Context>| match (&subject.seen, context) {
             (Some(seen), Some(context)) => seen == context,
             (None, None) => true,
             (Some(seen), None) => seen.is_empty(),
@@ -365,7 +365,7 @@ struct Subject {
     expires: bool,
     /// The hash of the value that is written.
     value: Option<u64>,
-    seen: Option<VectorClock>,
+    seen: Option<Context>,
     /// What is joined.
     joined: Option<VectorClock>,
     /// The operation that shows what is known of the key.
@@ -376,8 +376,8 @@ impl Subject {
     /// What the store knows of the key: in its own record, or in what it keeps for an absent replica.
     fn before(&self, store: &Store) -> Option<Known> {
         match (store.execute(self.look.clone()).0, self.copy) {
-            (StoreOutcome::Set { set, .. }, _) => Some(Known::of(&set)),
-            (StoreOutcome::Hints(hints), Copy::For(_)) => {
+            (StoreOutcome::Set { set }, _) => Some(Known::of(&set)),
+            (StoreOutcome::Hints { hints, .. }, Copy::For(_)) => {
                 let hint = hints.iter().find(|hint| hint.key.key == self.user_key);
                 Some(hint.map(|hint| Known::of(&hint.set)).unwrap_or_default())
             }

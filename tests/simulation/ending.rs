@@ -9,7 +9,7 @@ use crate::world::{Happening, World};
 use crate::{checkers, history::OpId};
 use esker::Durability;
 use esker_cluster::NodeId;
-use esker_cluster::coordinator::{Level, Operation, Request};
+use esker_cluster::request::{Level, Operation, Request};
 use esker_cluster::store::{StoreOperation, StoreOutcome};
 use std::time::Duration;
 
@@ -226,7 +226,7 @@ impl World {
                 let Some(process) = &self.machines[machine].process else { continue };
                 let read = StoreOperation::Read { keyspace: KEYSPACE, key: user, bodies: true };
                 let known = match process.store.execute(read).0 {
-                    StoreOutcome::Set { set, .. } => Ok(Known::of(&set)),
+                    StoreOutcome::Set { set } => Ok(Known::of(&set)),
                     other => Err(format!("{other:?}")),
                 };
                 self.history.copies.push(FinalCopy { machine, key, known });

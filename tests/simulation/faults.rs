@@ -84,6 +84,7 @@ impl World {
             FaultKind::DiskFull | FaultKind::DiskError | FaultKind::FailedSync if runs => {
                 self.disk_fault(kind, target)
             }
+            FaultKind::DamagedRecord if runs && self.budget.may_destroy(target) => self.damage(target),
             FaultKind::BitFlip | FaultKind::Wipe | FaultKind::PutBack if self.budget.may_destroy(target) => {
                 self.destroy(kind, target);
             }
@@ -253,8 +254,9 @@ impl World {
     /// Learns whether what was destroyed is there again.
     pub(crate) fn watch_budget(&mut self) {
         if let Some(destroyed) = self.budget.destroyed() {
+            self.machines[destroyed].look_at_damage();
             let machine = &self.machines[destroyed];
-            if machine.is_ready() && !machine.spoiled {
+            if machine.damaged.is_empty() && machine.is_ready() && !machine.spoiled {
                 self.budget.rebuilt();
                 self.trace.note(self.now, || format!("machine {destroyed} has everything again"));
             }
@@ -284,6 +286,22 @@ impl World {
             }
             _ => self.wipe(target),
         }
+    }
+
+    /// A record that a machine keeps cannot be read any more.
+    fn damage(&mut self, target: MachineId) {
+        let key = self.dice.index(self.clients.keys().len());
+        let user = self.clients.keys()[key].clone();
+        if !self.machines[target].damage(&user) {
+            return;
+        }
+        self.trace.note(self.now, || format!("the record of key {key} at machine {target} is damaged"));
+        self.budget.destroy(target);
+        self.lost(target, Loss::Bits);
+        // What takes its place is what others have.
+        self.synced.remove(&(target, key));
+        let pending = self.machines[target].process.iter_mut().flat_map(|process| &mut process.pending);
+        pending.filter(|p| p.note.as_ref().is_some_and(|(of, _)| *of == key)).for_each(|p| p.note = None);
     }
 
     fn wipe(&mut self, target: MachineId) {

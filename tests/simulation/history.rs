@@ -1,8 +1,8 @@
 //! [`History`]: what clients asked and were told, what the stores took, and what was left at the end. Checkers judge nothing
 //! else, so a history can be made by hand to show that a checker bites.
 
-use esker_cluster::causality::{ConflictMode, Dot, SiblingSet, VectorClock};
-use esker_cluster::coordinator::Level;
+use esker_cluster::causality::{ConflictMode, Context, Dot, SiblingSet, VectorClock};
+use esker_cluster::request::Level;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub(crate) enum Outcome<T> {
 /// What an acknowledged write was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Acknowledged {
-    pub(crate) context: VectorClock,
+    pub(crate) context: Context,
     pub(crate) acks: usize,
     pub(crate) fallbacks: usize,
 }
@@ -82,7 +82,7 @@ pub(crate) struct Write {
     /// The hash and length of the value; `None` for a delete.
     pub(crate) value: Option<(u64, usize)>,
     /// What the writer says it has seen.
-    pub(crate) context: Option<VectorClock>,
+    pub(crate) context: Option<Context>,
     pub(crate) level: Level,
     pub(crate) synced: bool,
     pub(crate) call: Duration,

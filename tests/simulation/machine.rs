@@ -3,11 +3,13 @@
 use crate::dice::Dice;
 use crate::history::{KeyIndex, MachineId};
 use crate::plan::{MachinePlan, Plan};
-use esker::Commit;
+use crate::workload::KEYSPACE;
 use esker::testing::SimEnv;
+use esker::{Commit, Slice};
 use esker_cluster::causality::VectorClock;
 use esker_cluster::formation::kept;
-use esker_cluster::store::{Continuity, Store, StoreConfig};
+use esker_cluster::ring::Token;
+use esker_cluster::store::{Continuity, Store, StoreConfig, StoreOperation, StoreOutcome};
 use esker_cluster::{Address, Moment, Ticket};
 use esker_cluster::{Node, NodeConfig, Protection};
 use std::collections::{BTreeSet, VecDeque};
@@ -64,6 +66,8 @@ pub(crate) struct Machine {
     pub(crate) copy: Option<SimEnv>,
     /// Bits of the directory were flipped.
     pub(crate) spoiled: bool,
+    /// Keys of which the record was damaged.
+    pub(crate) damaged: Vec<Slice>,
     /// Its node answers whatever its directory went through.
     pub(crate) trusts_itself: bool,
     /// It is a copy of another machine's directory, started beside it.
@@ -94,6 +98,7 @@ impl Machine {
             resumed_at: Duration::ZERO,
             copy: None,
             spoiled: false,
+            damaged: Vec::new(),
             trusts_itself: false,
             twin: false,
             lost: BTreeSet::new(),
@@ -213,6 +218,7 @@ impl Machine {
         self.env = SimEnv::new();
         self.continuity.fingerprint = dice.next();
         (self.copy, self.spoiled) = (None, false);
+        self.damaged.clear();
     }
 
     /// The directory is the older copy.
@@ -222,6 +228,27 @@ impl Machine {
         self.end();
         self.env = env;
         self.continuity.fingerprint = dice.next();
+    }
+
+    /// Damages the record of a key so that it cannot be read. Returns whether there was one.
+    pub(crate) fn damage(&mut self, key: &Slice) -> bool {
+        let Some(process) = &self.process else { return false };
+        let stored = [&Token::of_key(key).to_be_bytes()[..], key].concat();
+        let Ok(heads) = process.store.db().keyspace("default.heads") else { return false };
+        let Ok(Some(record)) = heads.get(&stored) else { return false };
+        // Its end is cut off.
+        if heads.put(stored, &record[..record.len() - 1]).is_err() {
+            return false;
+        }
+        self.damaged.push(key.clone());
+        true
+    }
+
+    /// Looks which records are still damaged.
+    pub(crate) fn look_at_damage(&mut self) {
+        let Some(process) = &self.process else { return };
+        let read = |key: &Slice| StoreOperation::Read { keyspace: KEYSPACE, key: key.clone(), bodies: true };
+        self.damaged.retain(|key| matches!(process.store.execute(read(key)).0, StoreOutcome::Failed(_)));
     }
 
     /// Flips a bit of a file. Returns which.

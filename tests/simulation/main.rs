@@ -135,6 +135,20 @@ fn without_local_context_for_plain_puts_a_checker_fails() {
 }
 
 #[test]
+fn without_leaving_out_of_contexts_what_was_not_seen_a_checker_fails() {
+    is_noticed(
+        Protection::SeenContexts,
+        Fear::Absence,
+        &["a put's context covers only what its client has seen"],
+    );
+}
+
+#[test]
+fn without_healing_of_damaged_records_a_checker_fails() {
+    is_noticed(Protection::Healing, Fear::Disks, &["a healed cluster comes back"]);
+}
+
+#[test]
 fn without_merging_what_hints_bring_a_checker_fails() {
     is_noticed(Protection::MergedHints, Fear::Absence, &["no acknowledged write lost"]);
 }

@@ -68,6 +68,8 @@ pub(crate) enum FaultKind {
     FailedSync,
     /// A bit of a file is flipped.
     BitFlip,
+    /// The record of a key is damaged where it lies, and stays there.
+    DamagedRecord,
     /// The directory is gone.
     Wipe,
     /// The directory is replaced by an older copy of it.
@@ -94,6 +96,7 @@ const EVERYTHING: &[(FaultKind, u32)] = &[
     (FaultKind::DiskError, 1),
     (FaultKind::FailedSync, 1),
     (FaultKind::BitFlip, 1),
+    (FaultKind::DamagedRecord, 2),
     (FaultKind::Wipe, 2),
     (FaultKind::PutBack, 1),
     (FaultKind::Twin, 1),
@@ -117,6 +120,7 @@ impl Fear {
                 (K::DiskError, 20),
                 (K::FailedSync, 20),
                 (K::BitFlip, 30),
+                (K::DamagedRecord, 30),
                 (K::SlowDisk, 15),
             ],
             Fear::Clocks => &[(K::ClockJump, 60), (K::Pause, 10)],
@@ -163,6 +167,8 @@ pub(crate) struct Plan {
     /// The mean time between two faults.
     pub(crate) fault_every: Duration,
     pub(crate) faults: Vec<(FaultKind, u32)>,
+    /// So many of the clients never read, and write each key with the context of their last write of it.
+    pub(crate) chainers: usize,
 }
 
 /// What a seed decides of a machine.
@@ -249,6 +255,7 @@ impl Plan {
             run_for: Duration::from_secs(8 + dice.below(10)),
             fault_every: Duration::from_millis(400 + dice.below(1800)),
             faults,
+            chainers: dice.index(3),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::history::{Acknowledged, Found, KeyIndex, MachineId, OpId, Outcome, Re
 use crate::trace::short;
 use crate::world::{Happening, World};
 use esker::Durability;
-use esker_cluster::coordinator::{Operation, Request, Response};
+use esker_cluster::request::{Operation, Request, Response};
 use esker_cluster::store::Change;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -87,7 +87,7 @@ impl World {
                     client: who,
                     key,
                     value,
-                    context: context.as_ref().map(|context| context.0.clone()),
+                    context: context.clone(),
                     level: request.level,
                     synced: request.durability == Durability::Synced,
                     call: now,
@@ -136,7 +136,7 @@ impl World {
                 let outcome = match response {
                     Response::Found { versions, context, .. } => {
                         let versions = versions.iter().map(|v| (v.dot, value_hash(&v.value))).collect();
-                        Outcome::Done(Found { versions, context: context.0 })
+                        Outcome::Done(Found { versions, context: context.clock().clone() })
                     }
                     Response::Rejected(why) => Outcome::Refused(why.to_string()),
                     other => {
@@ -153,7 +153,7 @@ impl World {
             None => {
                 let outcome = match response {
                     Response::Written { context, acks, fallbacks } => Outcome::Done(Acknowledged {
-                        context: context.0,
+                        context,
                         acks: acks as usize,
                         fallbacks: fallbacks as usize,
                     }),

@@ -8,8 +8,8 @@ use crate::history::{KeyIndex, OpId};
 use crate::plan::Plan;
 use esker::{Durability, Slice};
 use esker_cluster::causality::Context;
-use esker_cluster::coordinator::{Level, Operation, Request};
 use esker_cluster::formation::DEFAULT_KEYSPACE;
+use esker_cluster::request::{Level, Operation, Request};
 use esker_cluster::store::{Change, KeyspaceId};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,13 +71,16 @@ impl Clients {
 
     /// A client was told this context of a key.
     pub(crate) fn was_told(&mut self, client: usize, key: KeyIndex, context: &Context) {
+        // It keeps bytes.
+        let bound_to = KEYSPACE.context_key(&self.keys[key]);
+        let context = Context::from_bytes(&context.to_bytes(bound_to), bound_to).unwrap();
         let client = &mut self.clients[client];
         let stale = client.dice.chance(500);
         let entry = client.contexts.entry(key).or_default();
         if stale {
             entry.1 = entry.0.clone();
         }
-        entry.0 = context.clone();
+        entry.0 = context;
     }
 
     /// What a client does next. `wall_millis` is about what time it is.
@@ -88,15 +91,18 @@ impl Clients {
         let Client { dice, contexts } = &mut self.clients[client];
         let hot = plan.cold_keys == 0 || dice.chance(700);
         let key = if hot { dice.index(plan.hot_keys) } else { plan.hot_keys + dice.index(plan.cold_keys) };
-        let reads = dice.chance(plan.reads);
-        let known =
-            contexts.get(&key).map(|(fresh, stale)| if dice.chance(800) { fresh } else { stale }.clone());
+        let chains = client < plan.chainers;
+        let reads = dice.chance(plan.reads) && !chains;
+        let known = contexts
+            .get(&key)
+            .map(|(fresh, stale)| if chains || dice.chance(800) { fresh } else { stale }.clone());
         let operation = if reads {
             // Read-your-writes, for those who ask for it.
             let context = known.filter(|_| dice.chance(100));
             Operation::Get { key: self.keys[key].clone(), context }
         } else {
-            let context = if dice.chance(plan.blind) { None } else { Some(known.unwrap_or_default()) };
+            let context =
+                if dice.chance(plan.blind) && !chains { None } else { Some(known.unwrap_or_default()) };
             let change = match dice.chance(150) {
                 true => Change::Delete,
                 false => {

@@ -5,7 +5,7 @@ use crate::bytes::Bytes;
 use crate::op::Case;
 use esker::testing::{self, Header, SimEnv};
 use esker::{Env, Recovery};
-use esker_cluster::causality::Context;
+use esker_cluster::causality::{Context, ContextKey};
 use esker_cluster::message::encoding::testing::fuzz_message;
 use esker_format_block::BlockFormat;
 use esker_table::codec::Compression;
@@ -16,6 +16,7 @@ use esker_table::{
 };
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A target: its name and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -360,21 +361,33 @@ pub fn peer_message(data: &[u8]) {
     fuzz_message(data);
 }
 
-/// Decodes a context, as it is and with its checksum put right; what can be read is written as it was.
+/// Decodes a context, as it is and with its checksum put right; what can be read is written as it was, and is no context of
+/// another key.
 pub fn context(data: &[u8]) {
+    let key = ContextKey::new(CONTEXT_KEYSPACE, CONTEXT_KEY);
+    let other = ContextKey::new(CONTEXT_KEYSPACE + 1, CONTEXT_KEY);
     let hold = |bytes: &[u8]| {
-        let Ok(context) = Context::from_bytes(bytes) else { return };
-        assert_eq!(context.to_bytes(), bytes, "a context has two encodings");
-        assert_eq!(context.to_string().parse(), Ok(context), "a context does not survive as text");
+        let Ok(context) = Context::from_bytes(bytes, key) else { return };
+        assert_eq!(context.to_bytes(key), bytes, "a context has two encodings");
+        assert!(Context::from_bytes(bytes, other).is_err(), "the context of another key is taken");
+        let text = context.to_text(key);
+        assert_eq!(Context::from_text(&text, key), Ok(context), "a context does not survive as text");
     };
     hold(data);
     if let Some((_, covered)) = data.split_first_chunk::<4>() {
-        hold(&[&crc32c(covered).to_le_bytes(), covered].concat());
+        let bound_to = xxh3_64_with_seed(CONTEXT_KEY, u64::from(CONTEXT_KEYSPACE)) as u32;
+        let crc = crc32c(&[covered, &bound_to.to_le_bytes()].concat());
+        hold(&[&crc.to_le_bytes(), covered].concat());
     }
-    if let Ok(context) = String::from_utf8_lossy(data).parse::<Context>() {
-        assert_eq!(Context::from_bytes(&context.to_bytes()), Ok(context));
+    if let Ok(context) = Context::from_text(&String::from_utf8_lossy(data), key) {
+        assert_eq!(Context::from_bytes(&context.to_bytes(key), key), Ok(context));
     }
 }
+
+/// The key that contexts are bound to in the target `context` and its seeds.
+pub const CONTEXT_KEY: &[u8] = b"key";
+/// Its keyspace.
+pub const CONTEXT_KEYSPACE: u32 = 1;
 
 /// Reads requests in the protocol of Redis, whole and cut into pieces.
 pub fn resp_request(data: &[u8]) {

@@ -17,7 +17,7 @@ mod sibling_set;
 mod tests;
 mod vector_clock;
 
-pub use context::{Context, MalformedContext};
+pub use context::{Context, ContextKey, MalformedContext};
 pub use dot::{Actor, Dot};
 pub use hybrid_clock::{HybridClock, MILLIS_SHIFT, millis_of};
 pub use sibling::{Body, Content, Sibling};

@@ -6,6 +6,7 @@
 //!             b:3 → "y"             each one's dot is covered by the clock
 //! ```
 
+use super::context::Context;
 use super::dot::{Actor, Dot};
 use super::sibling::{Body, Content, Sibling};
 use super::vector_clock::VectorClock;
@@ -75,11 +76,19 @@ impl SiblingSet {
         self.siblings.binary_search_by_key(&dot, |sibling| sibling.dot).ok().map(|at| &self.siblings[at])
     }
 
+    /// A write that a context excepts and that is not known here, if there is one. Then the set must not take a write with that
+    /// context: its clock would cover what it does not hold, and that would be dropped wherever the two meet.
+    pub fn unknown_to(&self, seen: &Context) -> Option<Dot> {
+        seen.exceptions().iter().copied().find(|&dot| !self.clock.covers(dot))
+    }
+
     /// Takes a new write that has seen what `seen` covers: that goes, the rest stays beside it. The write's dot must be
-    /// new: above all counters of its actor in the clock.
-    pub fn put(&mut self, seen: &VectorClock, sibling: Sibling, mode: ConflictMode) {
+    /// new: above all counters of its actor in the clock. Nothing of what `seen` excepts may be
+    /// [unknown](SiblingSet::unknown_to), unless the last write wins, over which it is.
+    pub fn put(&mut self, seen: &Context, sibling: Sibling, mode: ConflictMode) {
         debug_assert!(!self.clock.covers(sibling.dot), "a dot is given once");
-        self.clock.join(seen);
+        debug_assert!(mode == ConflictMode::LastWriteWins || self.unknown_to(seen).is_none());
+        self.clock.join(seen.clock());
         self.clock.insert(sibling.dot);
         self.siblings.retain(|old| !seen.covers(old.dot));
         let at = self.siblings.partition_point(|old| old.dot < sibling.dot);

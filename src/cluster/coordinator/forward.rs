@@ -3,10 +3,11 @@
 //! A write is handed on once, by the node that the client spoke to. It is handed to another replica only after the one
 //! before said that it did nothing: two replicas that both took it would give it two dots.
 
+use super::Heard;
 use super::task::{Desk, Origin, Progress};
-use super::{Heard, Rejection, Request, Response};
 use crate::id::NodeId;
 use crate::message::Message;
+use crate::request::{Rejection, Request, Response};
 use std::time::Duration;
 
 /// A write that another node is to take.
@@ -25,17 +26,17 @@ pub(super) struct ForwardTask {
 const MARGIN: Duration = Duration::from_millis(20);
 
 impl ForwardTask {
-    /// Hands the request to the best of the nodes that can take it.
+    /// Hands the request to the best of the nodes that can take it. Its client waits until `deadline`.
     pub(super) fn begin(
         origin: Origin,
         request: Request,
         able: Vec<NodeId>,
+        deadline: Duration,
         desk: &mut Desk<'_, '_>,
     ) -> Option<ForwardTask> {
         let me = desk.me();
         let mut left = desk.by_preference(able.into_iter().filter(|&node| node != me));
         left.reverse();
-        let deadline = desk.now() + request.timeout;
         let mut task = ForwardTask { origin, request, left, asked: None, deadline };
         desk.counters.forwarded += 1;
         if !task.hand_on(desk) {

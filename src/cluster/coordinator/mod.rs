@@ -9,20 +9,21 @@
 //!   others at once; who does not acknowledge it gets a hint (`write`).
 //! - A scan asks all nodes for a piece of their records and joins those (`scan`).
 
+mod catch_up;
 mod forward;
+mod heal;
 mod latency;
 mod read;
 mod scan;
 mod task;
+#[cfg(test)]
+mod tests;
 mod write;
 
-pub use crate::request::{
-    Impossible, Level, Operation, Quota, Rejection, Request, Response, Version, majority,
-};
 pub(crate) use task::Origin;
 
-use crate::causality::SiblingSet;
-use crate::config::NodeConfig;
+use crate::causality::{Context, SiblingSet};
+use crate::config::{NodeConfig, protected};
 use crate::directory::Directory;
 use crate::event::RequestId;
 use crate::handoff::Handoff;
@@ -30,8 +31,11 @@ use crate::id::{Address, NodeId};
 use crate::message::{QuestionId, Refusal};
 use crate::outbox::Outbox;
 use crate::replica::{Replica, Told};
-use crate::store::{Record, StoreFailure};
+use crate::request::{Operation, Rejection, Request, Response};
+use crate::store::{KeyspaceId, Page, StoreFailure};
+use esker::Slice;
 use forward::ForwardTask;
+use heal::{Damaged, HealTask};
 use latency::Latencies;
 use read::ReadTask;
 use scan::ScanTask;
@@ -52,6 +56,8 @@ pub struct Counters {
     pub forwarded: u64,
     /// Replicas brought up by reads.
     pub read_repairs: u64,
+    /// Records that a replica could not read, and was given by the others.
+    pub healed: u64,
     /// Replicas asked because others were slow.
     pub hedges: u64,
     /// Requests that ended as unknown.
@@ -66,6 +72,7 @@ enum Task {
     Write(WriteTask),
     Forward(ForwardTask),
     Scan(ScanTask),
+    Heal(HealTask),
 }
 
 /// What a task hears.
@@ -78,11 +85,11 @@ enum Heard {
     /// What a node that a request was handed to made of it.
     Forwarded(Response),
     /// Records.
-    Page(Result<(Vec<Record>, Option<Vec<u8>>), Refusal>),
+    Page(Result<Page, Refusal>),
     /// The connection broke.
     Lost,
     /// This node's store gave the write its dot.
-    Minted(SiblingSet),
+    Minted(SiblingSet, Context),
     /// It did not.
     MintFailed(StoreFailure),
 }
@@ -109,6 +116,10 @@ pub(crate) struct Coordinator {
     /// Tasks whose client still waits.
     open: usize,
     counters: Counters,
+    /// Records that cannot be read and are not being healed yet.
+    damaged: Vec<Damaged>,
+    /// Those that are.
+    healing: BTreeSet<Damaged>,
 }
 
 impl Coordinator {
@@ -161,6 +172,37 @@ impl Coordinator {
         if let Some(task) = begun {
             self.keep(id, Box::new(task));
         }
+        self.begin_healing(around, out);
+    }
+
+    /// A replica cannot read its record of a key: it is given what the others have.
+    pub(crate) fn heal(
+        &mut self,
+        damaged: (KeyspaceId, Slice, NodeId),
+        around: &mut Surroundings<'_>,
+        out: &mut Outbox<'_>,
+    ) {
+        self.damaged.push(damaged);
+        self.begin_healing(around, out);
+    }
+
+    /// Begins to heal what was found to be damaged, as far as it is not under way. What there is no room for is found again.
+    fn begin_healing(&mut self, around: &mut Surroundings<'_>, out: &mut Outbox<'_>) {
+        for damaged in std::mem::take(&mut self.damaged) {
+            if !protected!(around.config, Healing)
+                || self.healing.len() >= HEALING_MOST
+                || self.healing.contains(&damaged)
+            {
+                continue;
+            }
+            self.last_task += 1;
+            let id = TaskId(self.last_task);
+            let mut desk = self.desk(id, around, out);
+            if let Some(task) = HealTask::begin(damaged.clone(), &mut desk) {
+                self.healing.insert(damaged);
+                self.keep(id, Box::new(Task::Heal(task)));
+            }
+        }
     }
 
     fn desk<'a, 'b>(
@@ -180,6 +222,7 @@ impl Coordinator {
             asked: &mut self.asked,
             latencies: &mut self.latencies,
             counters: &mut self.counters,
+            damaged: &mut self.damaged,
             answered: false,
         }
     }
@@ -191,6 +234,7 @@ impl Coordinator {
             Task::Write(task) => task.wake(),
             Task::Forward(task) => task.wake(),
             Task::Scan(task) => task.wake(),
+            Task::Heal(task) => task.wake(),
         };
         self.timers.insert((wake, id));
         self.tasks.insert(id, (task, wake));
@@ -210,6 +254,7 @@ impl Coordinator {
             Task::Write(task) => task.hear(node, heard, desk),
             Task::Forward(task) => task.hear(node, heard, desk),
             Task::Scan(task) => task.hear(node, heard, desk),
+            Task::Heal(task) => task.hear(node, heard, desk),
         });
     }
 
@@ -230,8 +275,13 @@ impl Coordinator {
         match progress {
             Progress::Going => self.keep(id, task),
             Progress::Becomes(task) => self.keep(id, task),
-            Progress::Done => {}
+            Progress::Done => {
+                if let Task::Heal(task) = &*task {
+                    self.healing.remove(task.damaged());
+                }
+            }
         }
+        self.begin_healing(around, out);
     }
 
     /// An answer to a question of this room. Late ones, whose task is gone, are dropped.
@@ -283,7 +333,7 @@ impl Coordinator {
     pub(crate) fn page_answer(
         &mut self,
         question: QuestionId,
-        result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
+        result: Result<Page, Refusal>,
         around: &mut Surroundings<'_>,
         out: &mut Outbox<'_>,
     ) {
@@ -293,9 +343,9 @@ impl Coordinator {
     /// What this node's own store says of a mint: at once, before it is durable.
     pub(crate) fn told(&mut self, told: Told, around: &mut Surroundings<'_>, out: &mut Outbox<'_>) {
         let (question, heard) = match told {
-            Told::Minted { question, set, truncated } => {
+            Told::Minted { question, set, context, truncated } => {
                 self.counters.clock_truncated += truncated as u64;
-                (question, Heard::Minted(set))
+                (question, Heard::Minted(set, context))
             }
             Told::MintFailed { question, failure } => (question, Heard::MintFailed(failure)),
         };
@@ -335,6 +385,7 @@ impl Coordinator {
                 Task::Write(task) => task.time(desk),
                 Task::Forward(task) => task.time(desk),
                 Task::Scan(task) => task.time(desk),
+                Task::Heal(task) => task.time(desk),
             });
         }
         let horizon = out.now.monotonic.saturating_sub(FORGET_AFTER);
@@ -347,6 +398,9 @@ impl Coordinator {
 
 /// After this long an answer is not waited for any more, whatever the task's timeout was.
 const FORGET_AFTER: Duration = Duration::from_secs(120);
+
+/// The most records that are being healed at once.
+const HEALING_MOST: usize = 64;
 
 /// The longest that a client may wait.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);

@@ -9,16 +9,17 @@
 //! The answer is given when as many replicas as the level needs are known to have all that it shows, so that a later read
 //! of that level sees no less (Attiya, Bar-Noy and Dolev, 1995).
 
-use super::task::{Desk, Origin, Progress};
-use super::{Heard, Operation, Quota, Rejection, Request, Response, Version};
+use super::Heard;
+use super::task::{Desk, Origin, Place, Progress};
 use crate::causality::ConflictMode;
 use crate::causality::{Body, Content, Context, SiblingSet, VectorClock};
 use crate::config::protected;
 use crate::id::NodeId;
 use crate::message::Message;
 use crate::message::Refusal;
+use crate::request::{Operation, Quota, Rejection, Request, Response, Version};
 use crate::store::{KeyspaceId, StoreFailure};
-use esker::{Durability, Slice};
+use esker::Slice;
 use std::time::Duration;
 
 /// A read on its way.
@@ -55,16 +56,7 @@ impl ReadTask {
     /// Begins a read: asks as many replicas as are needed. `None` if it was answered at once.
     pub(super) fn begin(origin: Origin, request: Request, desk: &mut Desk<'_, '_>) -> Option<ReadTask> {
         let Operation::Get { key, context } = request.operation else { return None };
-        let replicas = desk.directory.replicas(request.keyspace, &key);
-        let quota = match desk.directory.quota(request.level, &replicas) {
-            Ok(quota) => quota,
-            Err(impossible) => {
-                let why = format!("level {} is not possible on {} replicas", request.level, impossible.have);
-                let (have, need) = (impossible.have as u32, impossible.need as u32);
-                desk.respond(&origin, Response::Rejected(Rejection::Unavailable { have, need, why }));
-                return None;
-            }
-        };
+        let Place { replicas, quota } = desk.place(&origin, request.keyspace, &key, request.level)?;
         let count = replicas.len();
         let readable = replicas.into_iter().filter(|&node| desk.directory.is_readable(node));
         let candidates = desk.by_preference(readable);
@@ -74,7 +66,7 @@ impl ReadTask {
             origin,
             keyspace: request.keyspace,
             key,
-            floor: context.map(|context| context.0),
+            floor: context.map(|context| context.clock().clone()),
             quota,
             replicas: count,
             mode,
@@ -158,6 +150,9 @@ impl ReadTask {
             }
             Heard::Set(Err(refusal)) | Heard::Stored(Err(refusal)) => {
                 self.said = said_by(&refusal);
+                if matches!(refusal, Refusal::Store(StoreFailure::Unreadable(_))) {
+                    desk.heal(self.keyspace, &self.key, node);
+                }
                 self.without(node, desk)
             }
             _ => self.without(node, desk),
@@ -266,22 +261,14 @@ impl ReadTask {
         self.repairing.push((node, self.merged.clone()));
         desk.counters.read_repairs += 1;
         // What the answer shows may have been written as synced, whatever this reader is content with.
-        let (keyspace, key, set, durability) =
-            (self.keyspace, self.key.clone(), self.merged.clone(), Durability::Synced);
-        desk.ask(node, |question| Message::Write {
-            question,
-            keyspace,
-            key,
-            set,
-            durability,
-            stands_in_for: None,
-        });
+        let (keyspace, key, set) = (self.keyspace, self.key.clone(), self.merged.clone());
+        desk.ask(node, |question| Message::known(question, keyspace, key, set, false));
     }
 
     fn answer(&self, desk: &mut Desk<'_, '_>) {
         let wall = desk.out.now.wall_millis;
         let versions = versions(&self.merged, wall);
-        let context = Context(self.merged.clock().clone());
+        let context = Context::from(self.merged.clock().clone());
         let replied = self.answers.len() as u32;
         desk.respond(&self.origin, Response::Found { versions, context, replied });
     }

@@ -2,16 +2,19 @@
 //!
 //! Every node that can be read gives a page of its records, from the same stored key on. The pages are joined by key up to
 //! the least of their ends: beyond it a page may be missing records. Enough nodes have answered when for each partition
-//! enough of its replicas have.
+//! enough of its replicas have; the others are not waited for. A node that could not read some of its records does not count
+//! in the piece, and those are healed.
 
+use super::Heard;
 use super::read::{said_by, versions};
 use super::task::{Desk, Origin, Progress};
-use super::{Heard, Level, Operation, Rejection, Request, Response};
 use crate::causality::{ConflictMode, SiblingSet};
+use crate::directory::Directory;
 use crate::id::NodeId;
 use crate::message::Message;
+use crate::request::{Level, Operation, Rejection, Request, Response};
 use crate::ring::{Partition, Token};
-use crate::store::{KeyspaceId, Record};
+use crate::store::{KeyspaceId, Page, Record};
 use esker::Slice;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +30,8 @@ pub(super) struct ScanTask {
     values: bool,
     waiting: Vec<NodeId>,
     answered: Vec<NodeId>,
+    /// The replicas of each partition; rows repeat, and each is here once.
+    rows: Vec<Vec<NodeId>>,
     /// Joined records, by stored key.
     joined: BTreeMap<Vec<u8>, (Slice, SiblingSet)>,
     /// The least of the keys at which pages end.
@@ -40,6 +45,20 @@ fn stored_key(key: &[u8]) -> Vec<u8> {
     let mut stored = Token::of_key(key).to_be_bytes().to_vec();
     stored.extend_from_slice(key);
     stored
+}
+
+/// The replicas of each partition, each row once. None if there is no ring, or no such keyspace.
+fn rows(keyspace: KeyspaceId, directory: &Directory) -> Vec<Vec<NodeId>> {
+    let (Some(ring), Some(keyspace)) = (&directory.ring, directory.keyspace(keyspace)) else {
+        return Vec::new();
+    };
+    let replicas = usize::from(keyspace.replicas);
+    let mut rows: Vec<Vec<NodeId>> = (0..ring.partitions())
+        .map(|partition| ring.preference_list(Partition(partition)).take(replicas).collect())
+        .collect();
+    rows.sort();
+    rows.dedup();
+    rows
 }
 
 impl ScanTask {
@@ -57,6 +76,7 @@ impl ScanTask {
             values,
             waiting: readable,
             answered: Vec::new(),
+            rows: rows(request.keyspace, desk.directory),
             joined: BTreeMap::new(),
             end: None,
             said: "the others are down, unreachable, or being rebuilt".to_owned(),
@@ -91,26 +111,30 @@ impl ScanTask {
     /// Whether these nodes are, for every partition, as many of its replicas as the level needs.
     fn is_enough(&self, nodes: &[NodeId], desk: &Desk<'_, '_>) -> bool {
         let directory = desk.directory;
-        let (Some(ring), Some(keyspace)) = (&directory.ring, directory.keyspace(self.keyspace)) else {
+        if self.rows.is_empty() {
             return false;
-        };
+        }
         if directory.entries.keys().all(|node| nodes.contains(node)) {
             return true;
         }
-        // Rows repeat: each is looked at once.
-        let mut rows: Vec<Vec<NodeId>> = (0..ring.partitions())
-            .map(|p| ring.preference_list(Partition(p)).take(usize::from(keyspace.replicas)).collect())
-            .collect();
-        rows.sort();
-        rows.dedup();
-        rows.iter().all(|row| directory.quota(self.level, row).is_ok_and(|quota| quota.is_met(nodes)))
+        let is_met =
+            |row: &Vec<NodeId>| directory.quota(self.level, row).is_ok_and(|quota| quota.is_met(nodes));
+        self.rows.iter().all(is_met)
     }
 
     pub(super) fn hear(&mut self, node: NodeId, heard: Heard, desk: &mut Desk<'_, '_>) -> Progress {
         self.waiting.retain(|id| *id != node);
         match heard {
-            Heard::Page(Ok((records, next))) => {
-                self.answered.push(node);
+            Heard::Page(Ok(page)) => {
+                if page.is_whole() {
+                    self.answered.push(node);
+                } else {
+                    self.said = "a replica has records that it cannot read".to_owned();
+                }
+                for key in &page.unreadable {
+                    desk.heal(self.keyspace, key, node);
+                }
+                let Page { records, next, .. } = page;
                 for Record { key, set } in records {
                     match self.joined.get_mut(stored_key(&key).as_slice()) {
                         Some((_, known)) => {
@@ -129,7 +153,7 @@ impl ScanTask {
             Heard::Page(Err(refusal)) => self.said = said_by(&refusal),
             _ => {}
         }
-        if !self.waiting.is_empty() {
+        if !self.waiting.is_empty() && !self.is_enough(&self.answered, desk) {
             return Progress::Going;
         }
         self.finish(desk);

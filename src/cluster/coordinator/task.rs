@@ -1,7 +1,9 @@
 //! What all tasks share: where a request came from, whom they asked, and the [`Desk`] that they work at.
 
+use super::heal::Damaged;
 use super::latency::Latencies;
-use super::{Counters, Response, Task};
+use super::{Counters, Task};
+use crate::causality::SiblingSet;
 use crate::config::NodeConfig;
 use crate::directory::Directory;
 use crate::event::RequestId;
@@ -11,6 +13,9 @@ use crate::message::{Message, QuestionId};
 use crate::number::Room;
 use crate::outbox::Outbox;
 use crate::replica::Replica;
+use crate::request::{Level, Quota, Rejection, Response};
+use crate::store::KeyspaceId;
+use esker::{Durability, Slice};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -49,6 +54,12 @@ impl Origin {
     }
 }
 
+/// The replicas of a key, and which of them a request's level needs.
+pub(super) struct Place {
+    pub(super) replicas: Vec<NodeId>,
+    pub(super) quota: Quota,
+}
+
 /// A question that was asked of a node.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -80,6 +91,8 @@ pub(super) struct Desk<'a, 'b> {
     pub(super) asked: &'a mut BTreeMap<QuestionId, Asked>,
     pub(super) latencies: &'a mut Latencies,
     pub(super) counters: &'a mut Counters,
+    /// Records that replicas said they cannot read.
+    pub(super) damaged: &'a mut Vec<Damaged>,
     /// The request was answered.
     pub(super) answered: bool,
 }
@@ -91,6 +104,26 @@ impl Desk<'_, '_> {
 
     pub(super) fn now(&self) -> Duration {
         self.out.now.monotonic
+    }
+
+    /// Where a request takes place. `None` if its level is not possible there, which is its answer then.
+    pub(super) fn place(
+        &mut self,
+        origin: &Origin,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        level: Level,
+    ) -> Option<Place> {
+        let replicas = self.directory.replicas(keyspace, key);
+        match self.directory.quota(level, &replicas) {
+            Ok(quota) => Some(Place { replicas, quota }),
+            Err(impossible) => {
+                let why = format!("level {level} is not possible on {} replicas", impossible.have);
+                let (have, need) = (impossible.have as u32, impossible.need as u32);
+                self.respond(origin, Response::Rejected(Rejection::Unavailable { have, need, why }));
+                None
+            }
+        }
     }
 
     /// A number for a question of `node`, whose answer this task will hear.
@@ -107,6 +140,32 @@ impl Desk<'_, '_> {
         let question = self.question(node);
         self.out.send(address, message(question));
         true
+    }
+
+    /// Tells a node what is known of a key, for itself or for the absent replica that it stands in for.
+    pub(super) fn tell(
+        &mut self,
+        node: NodeId,
+        (keyspace, key): (KeyspaceId, &Slice),
+        set: SiblingSet,
+        durability: Durability,
+        stands_in_for: Option<NodeId>,
+    ) -> bool {
+        let (key, heals) = (key.clone(), false);
+        self.ask(node, |question| Message::Write {
+            question,
+            keyspace,
+            key,
+            set,
+            durability,
+            stands_in_for,
+            heals,
+        })
+    }
+
+    /// This node said that it cannot read its record of a key: it is to be given what the others have.
+    pub(super) fn heal(&mut self, keyspace: KeyspaceId, key: &Slice, node: NodeId) {
+        self.damaged.push((keyspace, key.clone(), node));
     }
 
     /// Answers the request. Once.

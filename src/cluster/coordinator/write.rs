@@ -2,22 +2,23 @@
 //!
 //! ```text
 //!   Minting ── this store gave the dot ──► Spreading ── enough acknowledged ──► answered
-//!                                              │                                   │
-//!                                              └── at the deadline: unknown        └── the others get their time,
-//!                                                                                      and then a hint
+//!     ▲   │                                    │                                   │
+//!     │   └── behind the context: catch up     └── at the deadline: unknown        └── the others get their time,
+//!     └───────────────────────┘                                                        and then a hint
 //! ```
 //! Every replica is sent the whole set of the key, to be joined: what is sent twice, late or in another order does no harm.
 
+use super::catch_up::{CatchUp, Caught};
 use super::forward::ForwardTask;
 use super::read::{said_by, store_said};
-use super::task::{Desk, Origin, Progress};
-use super::{Heard, Level, Operation, Quota, Rejection, Request, Response, Task};
-use crate::causality::{Context, SiblingSet, VectorClock};
+use super::task::{Desk, Origin, Place, Progress};
+use super::{Heard, Task};
+use crate::causality::{Context, SiblingSet};
 use crate::config::protected;
 use crate::id::NodeId;
-use crate::message::Message;
 use crate::replica::Mint;
-use crate::store::{Change, Copy, KeyspaceId, StoreFailure};
+use crate::request::{Level, Operation, Quota, Rejection, Request, Response};
+use crate::store::{Copy, KeyspaceId, StoreFailure};
 use esker::{Durability, Slice};
 use std::time::Duration;
 
@@ -35,8 +36,12 @@ pub(super) struct WriteTask {
     replicas: Vec<NodeId>,
     /// Whether this node is none of them, and keeps the write for them as a fallback.
     as_fallback: bool,
+    /// Before the dot: what this store is told so that it can give one.
+    catch_up: Option<Box<CatchUp>>,
     /// The key's set with the new write in it, once it has its dot.
     set: Option<SiblingSet>,
+    /// What the client has seen then.
+    context: Context,
     acked: Vec<NodeId>,
     /// Nodes that keep the write for an absent replica.
     fallback_acks: Vec<NodeId>,
@@ -52,17 +57,8 @@ pub(super) struct WriteTask {
 /// Begins a write: here if this node's store can give it its dot, otherwise where one can. `None` if it was answered.
 pub(super) fn begin(origin: Origin, request: Request, desk: &mut Desk<'_, '_>) -> Option<Task> {
     let Operation::Write { key, .. } = &request.operation else { return None };
-    let key = key.clone();
-    let replicas = desk.directory.replicas(request.keyspace, &key);
-    let quota = match desk.directory.quota(request.level, &replicas) {
-        Ok(quota) => quota,
-        Err(impossible) => {
-            let why = format!("level {} is not possible on {} replicas", request.level, impossible.have);
-            let (have, need) = (impossible.have as u32, impossible.need as u32);
-            desk.respond(&origin, Response::Rejected(Rejection::Unavailable { have, need, why }));
-            return None;
-        }
-    };
+    let place = desk.place(&origin, request.keyspace, key, request.level)?;
+    let Place { replicas, quota } = &place;
     let me = desk.me();
     let mut able: Vec<NodeId> =
         replicas.iter().copied().filter(|&node| node != me && desk.directory.is_writable(node)).collect();
@@ -79,14 +75,13 @@ pub(super) fn begin(origin: Origin, request: Request, desk: &mut Desk<'_, '_>) -
         desk.respond(&origin, Response::Rejected(Rejection::Unavailable { have, need, why }));
         return None;
     }
-    if mints_here {
-        return Some(Task::Write(WriteTask::mint(origin, request, key, quota, replicas, false, desk)));
+    let deadline = desk.now() + request.timeout;
+    if !mints_here && !able.is_empty() && origin.is_client() {
+        return ForwardTask::begin(origin, request, able, deadline, desk).map(Task::Forward);
     }
-    if !able.is_empty() && origin.is_client() {
-        return ForwardTask::begin(origin, request, able, desk).map(Task::Forward);
-    }
-    if fallbacks_count && desk.may_mint && !replicas.contains(&me) {
-        return Some(Task::Write(WriteTask::mint(origin, request, key, quota, replicas, true, desk)));
+    let as_fallback = !mints_here && fallbacks_count && desk.may_mint && !replicas.contains(&me);
+    if mints_here || as_fallback {
+        return WriteTask::begin(origin, request, place, as_fallback, deadline, desk).map(Task::Write);
     }
     let why =
         "this node cannot take the write: its store is being rebuilt, takes no writes, or is not a replica";
@@ -100,55 +95,59 @@ fn counts_fallbacks(request: &Request) -> bool {
 }
 
 impl WriteTask {
-    #[allow(clippy::too_many_arguments, reason = "the parts of one decision, made above")]
-    fn mint(
+    fn begin(
         origin: Origin,
         request: Request,
-        key: Slice,
-        quota: Quota,
-        replicas: Vec<NodeId>,
+        place: Place,
         as_fallback: bool,
+        deadline: Duration,
         desk: &mut Desk<'_, '_>,
-    ) -> WriteTask {
-        let me = desk.me();
-        let question = desk.question(me);
-        let (change, context) = match &request.operation {
-            Operation::Write { change, context, .. } => (change.clone(), context.clone()),
-            _ => (Change::Delete, None),
-        };
-        let blind = (!protected!(desk.config, LocalContext)).then(VectorClock::new);
-        let copy = match replicas.first() {
-            Some(&first) if as_fallback => Copy::For(first),
-            _ => Copy::Own,
-        };
-        let mint = Mint {
-            question,
-            keyspace: request.keyspace,
-            key: key.clone(),
-            change,
-            seen: context.map(|context| context.0).or(blind),
-            copy,
-            durability: request.durability,
-        };
-        desk.replica.mint(mint, desk.out);
-        WriteTask {
+    ) -> Option<WriteTask> {
+        let Operation::Write { key, .. } = &request.operation else { return None };
+        let task = WriteTask {
             origin,
             keyspace: request.keyspace,
-            key,
+            key: key.clone(),
             durability: request.durability,
-            quota,
-            replicas,
+            quota: place.quota,
+            replicas: place.replicas,
             as_fallback,
+            catch_up: None,
             set: None,
+            context: Context::default(),
             acked: Vec::new(),
             fallback_acks: Vec::new(),
             waiting: Vec::new(),
             standing_in: Vec::new(),
             said: "the others did not acknowledge it in time".to_owned(),
             answered: false,
-            deadline: desk.now() + request.timeout,
+            deadline,
             request,
-        }
+        };
+        task.mint(desk);
+        Some(task)
+    }
+
+    /// Asks this node's store for the dot.
+    fn mint(&self, desk: &mut Desk<'_, '_>) {
+        let Operation::Write { change, context, .. } = &self.request.operation else { return };
+        let blind = (!protected!(desk.config, LocalContext)).then(Context::default);
+        let me = desk.me();
+        let mint = Mint {
+            question: desk.question(me),
+            keyspace: self.keyspace,
+            key: self.key.clone(),
+            change: change.clone(),
+            seen: context.clone().or(blind),
+            copy: self.stands_in_for().map_or(Copy::Own, Copy::For),
+            durability: self.durability,
+        };
+        desk.replica.mint(mint, desk.out);
+    }
+
+    /// The absent replica whose copy gets the dot, if this node is none of the key's.
+    fn stands_in_for(&self) -> Option<NodeId> {
+        self.replicas.first().copied().filter(|_| self.as_fallback)
     }
 
     pub(super) fn wake(&self) -> Duration {
@@ -156,8 +155,23 @@ impl WriteTask {
     }
 
     pub(super) fn hear(&mut self, node: NodeId, heard: Heard, desk: &mut Desk<'_, '_>) -> Progress {
+        if let Some(catch_up) = &mut self.catch_up {
+            return match catch_up.hear(node, heard, desk) {
+                Caught::Waiting => Progress::Going,
+                Caught::Up => {
+                    self.catch_up = None;
+                    self.mint(desk);
+                    Progress::Going
+                }
+                Caught::Never => self.stays_behind(desk),
+            };
+        }
         match heard {
-            Heard::Minted(set) => {
+            Heard::Minted(set, context) => {
+                self.context = match protected!(desk.config, SeenContexts) {
+                    true => context,
+                    false => Context::from(set.clock().clone()),
+                };
                 self.spread(set, desk);
                 self.advance(desk)
             }
@@ -177,11 +191,10 @@ impl WriteTask {
     fn acknowledged(&mut self, node: NodeId) {
         if let Some(at) = self.standing_in.iter().position(|(stand_in, _)| *stand_in == node) {
             self.standing_in.swap_remove(at);
-            self.fallback_acks.push(node);
-            return;
-        }
-        if self.as_fallback {
-            // One more absent replica that this node keeps the write for.
+            // A node counts once, for however many absent replicas it keeps the write.
+            if !self.fallback_acks.contains(&node) {
+                self.fallback_acks.push(node);
+            }
             return;
         }
         self.waiting.retain(|id| *id != node);
@@ -198,6 +211,7 @@ impl WriteTask {
             self.standing_in.push((me, self.replicas[0]));
             desk.handoff.kept(self.replicas[0]);
             for target in self.replicas.clone().into_iter().skip(1) {
+                self.standing_in.push((me, target));
                 self.send(me, Some(target), desk);
             }
             return;
@@ -227,8 +241,7 @@ impl WriteTask {
 
     fn send(&mut self, to: NodeId, stands_in_for: Option<NodeId>, desk: &mut Desk<'_, '_>) {
         let Some(set) = self.set.clone() else { return };
-        let (keyspace, key, durability) = (self.keyspace, self.key.clone(), self.durability);
-        desk.ask(to, |question| Message::Write { question, keyspace, key, set, durability, stands_in_for });
+        desk.tell(to, (self.keyspace, &self.key), set, self.durability, stands_in_for);
     }
 
     fn hint(&mut self, target: NodeId, desk: &mut Desk<'_, '_>) {
@@ -264,8 +277,12 @@ impl WriteTask {
             StoreFailure::ClockTooFarAhead { .. } | StoreFailure::TooLong(_) => {
                 Rejection::Invalid(failure.to_string())
             }
+            StoreFailure::BehindContext { .. } => return self.catch_up(desk),
             other => {
                 let me = desk.me();
+                if matches!(other, StoreFailure::Unreadable(_)) && !self.as_fallback {
+                    desk.heal(self.keyspace, &self.key, me);
+                }
                 let able: Vec<NodeId> = self
                     .replicas
                     .iter()
@@ -274,7 +291,7 @@ impl WriteTask {
                     .collect();
                 if self.origin.is_client() && !able.is_empty() {
                     let (origin, request) = (self.origin.clone(), self.request.clone());
-                    return match ForwardTask::begin(origin, request, able, desk) {
+                    return match ForwardTask::begin(origin, request, able, self.deadline, desk) {
                         Some(task) => Progress::Becomes(Box::new(Task::Forward(task))),
                         None => Progress::Done,
                     };
@@ -289,13 +306,33 @@ impl WriteTask {
         Progress::Done
     }
 
+    /// The context stands beside a write that this store does not know of: it is told of it first.
+    fn catch_up(&mut self, desk: &mut Desk<'_, '_>) -> Progress {
+        let Operation::Write { context: Some(seen), .. } = &self.request.operation else {
+            return self.stays_behind(desk);
+        };
+        let (keyspace, key, durability) = (self.keyspace, &self.key, self.durability);
+        let stands_in_for = self.stands_in_for();
+        self.catch_up = CatchUp::begin(keyspace, key, seen, &self.replicas, durability, stands_in_for, desk)
+            .map(Box::new);
+        if self.catch_up.is_some() { Progress::Going } else { self.stays_behind(desk) }
+    }
+
+    /// Nobody can tell this store what it would have to know. Nothing was written.
+    fn stays_behind(&mut self, desk: &mut Desk<'_, '_>) -> Progress {
+        let why = "the context stands beside a write that no replica which can be reached knows of: read the key, and write with \
+                   the context of that read";
+        desk.respond(&self.origin, Response::Rejected(Rejection::NotReady(why.to_owned())));
+        Progress::Done
+    }
+
     /// Answers once enough have acknowledged, and ends once nobody is waited for.
     fn advance(&mut self, desk: &mut Desk<'_, '_>) -> Progress {
         let enough = self.quota.is_met(&self.acked)
             || (counts_fallbacks(&self.request)
                 && self.acked.len() + self.fallback_acks.len() >= self.quota.need());
         if enough && !self.answered {
-            let context = Context(self.set.as_ref().map(|set| set.clock().clone()).unwrap_or_default());
+            let context = std::mem::take(&mut self.context);
             let (acks, fallbacks) = (self.acked.len() as u32, self.fallback_acks.len() as u32);
             self.answer(Response::Written { context, acks, fallbacks }, desk);
             self.deadline = desk.now() + desk.config.hint_after;
@@ -319,6 +356,9 @@ impl WriteTask {
     pub(super) fn time(&mut self, desk: &mut Desk<'_, '_>) -> Progress {
         if desk.now() < self.deadline {
             return Progress::Going;
+        }
+        if self.catch_up.is_some() {
+            return self.stays_behind(desk);
         }
         let me = desk.me();
         for node in std::mem::take(&mut self.waiting) {

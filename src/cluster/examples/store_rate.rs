@@ -43,7 +43,7 @@ fn mint(store: &Store, i: u64) -> Result<SiblingSet, Box<dyn Error>> {
         wall_millis: NOW + i / 300,
     };
     match store.execute(mint) {
-        (StoreOutcome::Set { set, .. }, Some(commit)) => commit.wait().map(|()| set).map_err(Into::into),
+        (StoreOutcome::Minted { set, .. }, Some(commit)) => commit.wait().map(|()| set).map_err(Into::into),
         (other, _) => Err(format!("{other:?}").into()),
     }
 }

@@ -13,7 +13,7 @@ use crate::id::{Address, NodeId};
 use crate::message::{Message, QuestionId, Refusal};
 use crate::number::Room;
 use crate::outbox::Outbox;
-use crate::store::{Copy, Hint, HintKey, KeyspaceId, StoreOperation, StoreOutcome};
+use crate::store::{Copy, Hint, HintKey, KeyspaceId, StoreFailure, StoreOperation, StoreOutcome};
 use esker::{Durability, Slice};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -98,6 +98,7 @@ impl Handoff {
         replay.kept_since = true;
     }
 
+    /// What became of an operation of this room. Gives hints that cannot be sent because this store cannot read what they are of.
     pub(crate) fn stored(
         &mut self,
         ticket: Ticket,
@@ -105,8 +106,8 @@ impl Handoff {
         directory: &Directory,
         config: &NodeConfig,
         out: &mut Outbox<'_>,
-    ) {
-        let Some(node) = self.tickets.remove(&ticket) else { return };
+    ) -> Vec<HintKey> {
+        let Some(node) = self.tickets.remove(&ticket) else { return Vec::new() };
         // A hint may come to be kept after a list was empty.
         let replay = self.targets.entry(node).or_default();
         match outcome {
@@ -116,8 +117,9 @@ impl Handoff {
                 replay.kept_since = true;
                 self.overflowed += u64::from(overflowed);
             }
-            StoreOutcome::Hints(hints) if replay.listing == Some(ticket) => {
+            StoreOutcome::Hints { hints, unreadable } if replay.listing == Some(ticket) => {
                 replay.listing = None;
+                replay.kept_since |= !unreadable.is_empty();
                 if hints.is_empty() {
                     // All were listed; those that are left came later, or their keys could not be read now.
                     let all = replay.after.take().is_none();
@@ -125,10 +127,11 @@ impl Handoff {
                     if all && !replay.kept_since {
                         replay.waiting = 0;
                     }
-                    return;
+                    return unreadable;
                 }
                 replay.after = hints.last().map(|hint| hint.key.clone());
                 self.send(node, hints, directory, config, out);
+                return unreadable;
             }
             StoreOutcome::Failed(_) if replay.listing != Some(ticket) => {
                 // What could not be noted is missed until it is repaired otherwise.
@@ -141,6 +144,7 @@ impl Handoff {
             }
             _ => {}
         }
+        Vec::new()
     }
 
     fn send(
@@ -163,19 +167,29 @@ impl Handoff {
         }
     }
 
-    /// The target has what a hint told it, or does not take it.
-    pub(crate) fn answer(&mut self, question: QuestionId, result: Result<(), Refusal>, out: &mut Outbox<'_>) {
+    /// The target has what a hint told it, or does not take it. Gives the hint if the target cannot read what it is of.
+    pub(crate) fn answer(
+        &mut self,
+        question: QuestionId,
+        result: Result<(), Refusal>,
+        out: &mut Outbox<'_>,
+    ) -> Option<HintKey> {
         let found = self.targets.iter_mut().find(|(_, replay)| replay.under_way.contains_key(&question));
-        let Some((&node, replay)) = found else { return };
-        let Some((hint, stamp)) = replay.under_way.remove(&question) else { return };
+        let (&node, replay) = found?;
+        let (hint, stamp) = replay.under_way.remove(&question)?;
         match result {
             Ok(()) => {
                 self.replayed += 1;
                 let ticket = out.store(Room::Handoff, StoreOperation::DropHint { hint, stamp });
                 self.tickets.insert(ticket, node);
             }
-            Err(_) => replay.not_before = out.now.monotonic + BACK_OFF,
+            Err(refusal) => {
+                replay.not_before = out.now.monotonic + BACK_OFF;
+                let is_unreadable = matches!(refusal, Refusal::Store(StoreFailure::Unreadable(_)));
+                return is_unreadable.then_some(hint);
+            }
         }
+        None
     }
 
     /// What was under way to this address is to be sent again.
@@ -241,8 +255,7 @@ impl Handoff {
 fn message_of(question: QuestionId, hint: &HintKey, set: SiblingSet, config: &NodeConfig) -> Message {
     let (keyspace, key) = (hint.keyspace, hint.key.clone());
     if protected!(config, MergedHints) {
-        let durability = Durability::Synced;
-        return Message::Write { question, keyspace, key, set, durability, stands_in_for: None };
+        return Message::known(question, keyspace, key, set, false);
     }
     as_new_write(question, keyspace, key, &set)
 }

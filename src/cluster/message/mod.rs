@@ -8,7 +8,7 @@ use crate::membership::{Gossip, MemberInfo};
 use crate::number::{Room, room_of};
 use crate::request::{Request, Response};
 use crate::state::ClusterState;
-use crate::store::{KeyspaceId, Record, StoreFailure};
+use crate::store::{KeyspaceId, Page, StoreFailure};
 use esker::{Durability, Slice};
 
 /// The number under which the sender of a question knows it. Answers bring it back.
@@ -90,6 +90,8 @@ pub enum Message {
         durability: Durability,
         /// If given, the receiver stands in for this absent replica.
         stands_in_for: Option<NodeId>,
+        /// Whether this is what enough other replicas have, so that it takes the place of what the receiver cannot read.
+        heals: bool,
     },
     /// The answer: it is as durable as it was to be.
     WriteAnswer {
@@ -133,12 +135,24 @@ pub enum Message {
         question: QuestionId,
         /// Whether the sender has all its data.
         ready: bool,
-        /// The records, and where the next page begins (`None` at the end).
-        result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
+        /// The records.
+        result: Result<Page, Refusal>,
     },
 }
 
 impl Message {
+    /// Tells a replica of the key what is known of it, to be synced; to heal it, or to be joined.
+    pub(crate) fn known(
+        question: QuestionId,
+        keyspace: KeyspaceId,
+        key: Slice,
+        set: SiblingSet,
+        heals: bool,
+    ) -> Message {
+        let (durability, stands_in_for) = (Durability::Synced, None);
+        Message::Write { question, keyspace, key, set, durability, stands_in_for, heals }
+    }
+
     /// Whether it is a question or an answer about keys: by far the most are.
     pub(crate) fn is_of_a_request(&self) -> bool {
         let question = match self {

@@ -13,7 +13,7 @@ use crate::number::{Room, room_of};
 use crate::outbox::Outbox;
 use crate::replica::Replica;
 use crate::request::Response;
-use crate::store::Copy;
+use crate::store::{Copy, HintKey};
 
 impl Node {
     pub(super) fn receive(&mut self, now: Moment, envelope: Envelope, effects: &mut Vec<Effect>) {
@@ -204,7 +204,11 @@ impl Node {
                 self.coordinator.page_answer(question, result, &mut around!(self), &mut out);
             }
             (Some(Room::Handoff), Message::WriteAnswer { question, result }) => {
-                self.handoff.answer(question, result, &mut out);
+                if let Some(HintKey { target, keyspace, key }) =
+                    self.handoff.answer(question, result, &mut out)
+                {
+                    self.coordinator.heal((keyspace, key, target), &mut around!(self), &mut out);
+                }
             }
             (Some(Room::Handoff), Message::ForwardAnswer { question, response }) => {
                 let taken = matches!(response, Response::Written { .. });
@@ -249,7 +253,7 @@ fn serve(
                 None => replica.read(reply_to, question, (keyspace, key), bodies, out),
             }
         }
-        Message::Write { question, keyspace, key, set, durability, stands_in_for } => {
+        Message::Write { question, keyspace, key, set, durability, stands_in_for, heals } => {
             let refusal = if unknown {
                 Some(Refusal::NotReady)
             } else if busy {
@@ -259,6 +263,10 @@ fn serve(
             };
             if let Some(refusal) = refusal {
                 out.send(reply_to, Message::WriteAnswer { question, result: Err(refusal) });
+                return;
+            }
+            if heals && stands_in_for.is_none() {
+                replica.heal(reply_to, question, (keyspace, key), set, out);
                 return;
             }
             let copy = stands_in_for.map_or(Copy::Own, Copy::For);

@@ -8,7 +8,7 @@ use crate::formation::Turn;
 use crate::id::NodeId;
 use crate::number::{Room, room_of};
 use crate::outbox::Outbox;
-use crate::store::{StoreFailure, StoreOutcome};
+use crate::store::{HintKey, StoreFailure, StoreOutcome};
 
 impl Node {
     pub(super) fn stored(
@@ -30,7 +30,12 @@ impl Node {
                 }
             }
             Some(Room::Handoff) => {
-                self.handoff.stored(ticket, outcome, &self.directory, &self.config, &mut out);
+                let me = self.identity.node;
+                let unreadable =
+                    self.handoff.stored(ticket, outcome, &self.directory, &self.config, &mut out);
+                for HintKey { keyspace, key, .. } in unreadable {
+                    self.coordinator.heal((keyspace, key, me), &mut around!(self), &mut out);
+                }
             }
             Some(Room::Rebuild) => {
                 if let Some(rebuild) = &mut self.rebuild {

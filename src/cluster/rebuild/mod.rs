@@ -14,7 +14,7 @@ use crate::number::Room;
 use crate::outbox::Outbox;
 use crate::request::majority;
 use crate::ring::Partition;
-use crate::store::{Copy, KeyspaceId, Record, StoreOperation, StoreOutcome};
+use crate::store::{Copy, KeyspaceId, Page, Record, StoreOperation, StoreOutcome};
 use esker::Durability;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,7 +40,7 @@ struct Source {
     open: usize,
     not_before: Duration,
     done: bool,
-    /// Some of its pages were given while it did not have all its data itself.
+    /// Some of its pages were given while it did not have all its data itself, or without records that it cannot read.
     incomplete: bool,
 }
 
@@ -123,18 +123,20 @@ impl Rebuild {
         &mut self,
         question: QuestionId,
         ready: bool,
-        result: Result<(Vec<Record>, Option<Vec<u8>>), Refusal>,
+        result: Result<Page, Refusal>,
         out: &mut Outbox<'_>,
     ) {
         let found = self.sources.iter_mut().find(|(_, source)| source.asked == Some(question));
         let Some((&node, source)) = found else { return };
         source.asked = None;
-        let Ok((records, next)) = result else {
+        let Ok(page) = result else {
             source.not_before = out.now.monotonic + BACK_OFF;
             return;
         };
         source.not_before = out.now.monotonic;
-        source.incomplete |= !ready;
+        // What a source cannot read is had from the others of the row.
+        source.incomplete |= !ready || !page.is_whole();
+        let Page { records, next, .. } = page;
         let Some(&keyspace) = self.keyspaces.get(source.keyspace) else { return };
         source.storing = Some(next);
         source.open = records.len();

@@ -1,7 +1,7 @@
 //! [`Request`] and [`Response`]: what clients ask of a cluster, and the three ways in which it can end.
 
 use super::level::Level;
-use crate::causality::{Context, Dot};
+use crate::causality::{Context, ContextKey, Dot};
 use crate::store::{Change, KeyspaceId};
 use esker::{Durability, Slice};
 use std::fmt;
@@ -53,6 +53,16 @@ pub struct Request {
     pub durability: Durability,
     /// How long the client waits.
     pub timeout: Duration,
+}
+
+impl Request {
+    /// What binds the contexts of the request and of its answer to the key. Those of a scan, which has no key, are none.
+    pub fn context_key(&self) -> ContextKey {
+        match &self.operation {
+            Operation::Get { key, .. } | Operation::Write { key, .. } => self.keyspace.context_key(key),
+            Operation::Scan { .. } => self.keyspace.context_key(&[]),
+        }
+    }
 }
 
 /// A value that a reader sees.

@@ -1,16 +1,15 @@
 //! Exact access to keyspaces that are kept on one node only: reads and read-modify-writes without a cluster around them.
 
-use super::failure;
 use super::keyspace::KeyspaceId;
-use super::layout;
 use super::newest::Newest;
-use super::operation::{Change, Record, StoreFailure};
-use super::own::{decode_head, fill_bodies, no_stall, sibling_of, stored_before, unreadable};
+use super::operation::{Change, StoreFailure};
+use super::own::{no_stall, sibling_of, stored_before, unreadable};
 use super::replicated::Replicated;
 use super::store::{Store, Stripe};
-use crate::causality::{Sibling, SiblingSet};
+use super::{failure, layout};
+use crate::causality::{Context, Sibling, SiblingSet};
 use crate::ring::Token;
-use esker::{Commit, Durability, Error, Slice, Snapshot, WriteBatch};
+use esker::{Commit, Durability, Error, Slice, WriteBatch};
 
 /// What a read-modify-write does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +26,6 @@ pub enum Update {
     /// The key is deleted.
     Delete,
 }
-
-/// A page of records, and where the next one begins.
-type Page = (Vec<Record>, Option<Vec<u8>>);
 
 impl Store {
     /// The value of a key and when it expires; of several siblings the newest. `None` if a reader sees none.
@@ -85,8 +81,8 @@ impl Store {
             Update::Delete | Update::Keep => return Ok((given, None)),
         };
         let mode = tables.definition.mode;
-        let seen = set.clock().clone();
-        let dot = self.dot_after(&set, &seen, mode, wall_millis)?;
+        let seen = Context::from(set.clock().clone());
+        let dot = self.dot_after(&set, seen.clock(), mode, wall_millis)?;
         set.put(&seen, sibling_of(change, dot), mode);
         set.truncate_clock(self.config.max_clock_entries);
         let Stripe { stored, head, batch } = &mut *stripe;
@@ -127,56 +123,6 @@ impl Store {
         let loaded = one.siblings().first().and_then(|sibling| sibling.bytes().cloned());
         Ok(change(loaded.as_deref(), sibling.expires_at))
     }
-
-    /// Records in the order of their stored keys, from `from` on: up to `records` of them, ending after `bytes` bytes of keys
-    /// and values, but at least one. Where the next page begins comes with it, `None` at the end. All of a page is from one
-    /// moment.
-    ///
-    /// # Errors
-    /// `Unreadable` if a record, or a value, cannot be read; `NoSuchKeyspace`.
-    pub fn page(
-        &self,
-        keyspace: KeyspaceId,
-        from: &[u8],
-        records: usize,
-        bytes: usize,
-        bodies: bool,
-    ) -> Result<Page, StoreFailure> {
-        let tables = self.replicated(keyspace)?;
-        let snapshot = self.db.snapshot();
-        let (mut page, mut used) = (Vec::new(), 0);
-        for entry in snapshot.range_in(&tables.heads, from..) {
-            let (stored, head) = entry.map_err(failure::of_read)?;
-            if !page.is_empty() && (page.len() >= records || used >= bytes) {
-                return Ok((page, Some(stored.to_vec())));
-            }
-            let record = record_of(&tables, &snapshot, &stored, &head, bodies)?;
-            let values = record.set.siblings().iter().filter_map(Sibling::bytes).map(|bytes| bytes.len());
-            used += record.key.len() + values.sum::<usize>();
-            page.push(record);
-        }
-        Ok((page, None))
-    }
-}
-
-/// The record that an entry of the heads is.
-pub(super) fn record_of(
-    tables: &Replicated,
-    snapshot: &Snapshot,
-    stored: &Slice,
-    head: &Slice,
-    bodies: bool,
-) -> Result<Record, StoreFailure> {
-    let mut set = decode_head(head, stored)?.set;
-    if bodies {
-        fill_bodies(tables, stored, &mut set, Some(snapshot))?;
-    }
-    let key = layout::user_key(stored).filter(|key| stored.starts_with(&Token::of_key(key).to_be_bytes()));
-    let Some(key) = key else {
-        let what = format!("the key `{}` is no stored key", stored.escape_ascii());
-        return Err(StoreFailure::Unreadable(what));
-    };
-    Ok(Record { key, set })
 }
 
 /// Of the values that a reader sees, the last.

@@ -12,10 +12,10 @@ use super::hint_record::{CopyWriter, HintRecord};
 use super::keyspace::KeyspaceId;
 use super::open::OpenError;
 use super::operation::{Change, Hint, HintKey, StoreFailure, StoreOutcome};
-use super::own::{no_stall, sibling_of};
+use super::own::{Minted, no_stall, sibling_of};
 use super::store::{Store, locked};
 use super::{failure, layout};
-use crate::causality::{Actor, Dot, SiblingSet, VectorClock};
+use crate::causality::{Actor, Context, Dot, SiblingSet};
 use crate::id::NodeId;
 use crate::ring::Token;
 use esker::{Commit, Durability, Keyspace, Slice, WriteBatch};
@@ -145,30 +145,31 @@ impl Store {
         &self,
         place: Place<'_>,
         change: Change,
-        seen: Option<&VectorClock>,
+        seen: Option<&Context>,
         durability: Durability,
         wall_millis: u64,
-    ) -> Result<(SiblingSet, usize, Commit), StoreFailure> {
+    ) -> Result<(Minted, Commit), StoreFailure> {
         let mode = self.check_place(place)?.definition.mode;
-        seen.map_or(Ok(()), |seen| self.check_lead(seen, wall_millis))?;
+        seen.map_or(Ok(()), |seen| self.check_lead(seen.clock(), wall_millis))?;
         let stripe = self.lock_key(place.2);
         let mut stored = self.stored_hint(place, &stripe.stored)?;
         let set = &mut stored.hint.copy;
-        let known = set.clock().clone();
+        let known = Context::from(set.clock().clone());
         let seen = seen.unwrap_or(&known);
         self.check_siblings(set, seen, mode)?;
         // Above all counters that are known: whichever actor it gets, it is new.
-        let floor = known.max_counter().max(seen.max_counter());
+        let floor = known.clock().max_counter().max(seen.clock().max_counter());
         let Dot { actor: store, counter } = self.give_dot(wall_millis, |_| floor)?;
         let writer = stored.hint.writer.filter(|writer| writer.store == store);
         let writer = writer.unwrap_or(CopyWriter { store, actor: actor_of_copy(store, counter) });
         stored.hint.writer = Some(writer);
-        let actor = writer.actor;
-        set.put(seen, sibling_of(change, Dot { actor, counter }), mode);
+        let dot = Dot { actor: writer.actor, counter };
+        set.put(seen, sibling_of(change, dot), mode);
+        let context = Context::after_write(dot, set);
         let truncated = set.truncate_clock(self.config.max_clock_entries);
         let set = set.clone();
         let commit = self.write_hint(place, stored, durability, wall_millis)?;
-        Ok((set, truncated, commit.ok_or_else(|| no_room(place.0))?))
+        Ok((Minted { set, context, truncated }, commit.ok_or_else(|| no_room(place.0))?))
     }
 
     /// Learns, for an absent replica, what another store knows of a key.
@@ -192,13 +193,13 @@ impl Store {
     }
 
     /// Lists hints in the order of their keys. A list without any is the end; one of fewer than `limit` need not be. Hints
-    /// that cannot be read are passed over, and stay.
+    /// that cannot be sent now are passed over, and stay.
     pub(super) fn list_hints(
         &self,
         target: NodeId,
         after: Option<&HintKey>,
         limit: usize,
-    ) -> Result<Vec<Hint>, StoreFailure> {
+    ) -> Result<StoreOutcome, StoreFailure> {
         let prefix = target.0.to_be_bytes();
         let from = match after {
             None => Bound::Included(prefix.to_vec()),
@@ -208,7 +209,7 @@ impl Store {
                 Bound::Excluded(layout::hint_key(target, after.keyspace, &stored))
             }
         };
-        let (mut listed, mut bytes) = (Vec::new(), 0);
+        let (mut listed, mut unreadable, mut bytes) = (Vec::new(), Vec::new(), 0);
         for entry in self.hints.range((from, Bound::Unbounded)) {
             if listed.len() >= limit || bytes >= LISTED_BYTES {
                 break;
@@ -219,11 +220,20 @@ impl Store {
             }
             let Some((_, keyspace, user_key)) = layout::parse_hint_key(&key) else { continue };
             let Ok(hint) = HintRecord::decode(&value) else { continue };
-            let Ok(set) = self.set_to_send(keyspace, &user_key, hint.copy, hint.marker) else { continue };
+            let found = self.set_to_send(keyspace, &user_key, hint.copy, hint.marker);
+            let key = HintKey { target, keyspace, key: user_key };
+            let set = match found {
+                Ok(set) => set,
+                Err(StoreFailure::Unreadable(_)) => {
+                    unreadable.push(key);
+                    continue;
+                }
+                Err(_) => continue,
+            };
             bytes += set.siblings().iter().filter_map(|s| s.bytes()).map(|b| b.len() as u64).sum::<u64>();
-            listed.push(Hint { key: HintKey { target, keyspace, key: user_key }, stamp: hint.stamp, set });
+            listed.push(Hint { key, stamp: hint.stamp, set });
         }
-        Ok(listed)
+        Ok(StoreOutcome::Hints { hints: listed, unreadable })
     }
 
     /// What the target is to learn: the copy, and if it missed a write that is in the own record, that too.

@@ -2,7 +2,7 @@
 
 use super::fold::PrevFold;
 use super::keyspace::KeyspaceId;
-use crate::causality::Dot;
+use crate::causality::{Actor, Dot};
 use crate::id::NodeId;
 use crate::ring::Token;
 use esker::{KeyspaceOptions, MAX_KEY_LEN, Slice};
@@ -69,6 +69,13 @@ pub(super) fn body_key(stored: &[u8], dot: Dot) -> Vec<u8> {
     key.extend_from_slice(&dot.actor.0.to_be_bytes());
     key.extend_from_slice(&dot.counter.to_be_bytes());
     key
+}
+
+/// The dot in the key of a body of this stored key. `None` if it is the key of another.
+pub(super) fn dot_of_body(key: &[u8], stored: &[u8]) -> Option<Dot> {
+    let (actor, counter) = key.strip_prefix(stored)?.split_at_checked(DOT_LEN / 2)?;
+    let actor = Actor(actor.try_into().map(u64::from_be_bytes).ok()?);
+    Some(Dot { actor, counter: counter.try_into().map(u64::from_be_bytes).ok()? })
 }
 
 pub(super) fn hint_key(target: NodeId, keyspace: KeyspaceId, stored: &[u8]) -> Vec<u8> {

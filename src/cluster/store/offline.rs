@@ -1,10 +1,10 @@
 //! [`Offline`]: what a node keeps of its replicated keyspaces, read from an open engine while no node runs on it.
 
-use super::direct::record_of;
 use super::keyspace::KeyspaceDefinition;
 use super::open::OpenError;
 use super::operation::{Record, StoreFailure};
 use super::own::{fill_bodies, read_head};
+use super::pages::record_of;
 use super::replicated::{KEYSPACES_KEY, Replicated};
 use super::{failure, layout, registry};
 use crate::causality::SiblingSet;

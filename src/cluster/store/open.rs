@@ -10,7 +10,7 @@ use super::store::{Life, Store, Stripe};
 use super::{layout, registry};
 use crate::causality::HybridClock;
 use esker::{Db, Durability, Env, Error, Keyspace, LocalEnv, WriteOptions};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
@@ -151,7 +151,14 @@ fn begin_life(node: &Keyspace, continuity: Continuity, mut names: Names) -> Resu
         }
     };
     node.put_with(IDENTITY_KEY, identity.encode(lease), WriteOptions::new(Durability::Synced))?;
-    Ok(Life { identity, clock: HybridClock::resumed(lease), lease, names })
+    Ok(Life {
+        identity,
+        clock: HybridClock::resumed(lease),
+        lease,
+        names,
+        named_at: None,
+        retired: BTreeSet::new(),
+    })
 }
 
 fn registered(node: &Keyspace) -> Result<Vec<super::KeyspaceDefinition>, OpenError> {

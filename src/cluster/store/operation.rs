@@ -5,7 +5,7 @@
 //! key happens inside of the store, one at a time for each key.
 
 use super::keyspace::KeyspaceId;
-use crate::causality::{SiblingSet, VectorClock};
+use crate::causality::{Context, Dot, SiblingSet};
 use crate::id::NodeId;
 use esker::{Durability, Slice};
 use std::fmt;
@@ -45,8 +45,8 @@ pub enum StoreOperation {
         /// Whether values are wanted, or only what the record says of them.
         bodies: bool,
     },
-    /// Takes a new write: gives it a dot, stores it. Answered by [`StoreOutcome::Set`] with the whole new set, visible but
-    /// not durable yet.
+    /// Takes a new write: gives it a dot, stores it. Answered by [`StoreOutcome::Minted`]; what was written is visible then,
+    /// but not durable yet.
     Mint {
         /// The keyspace.
         keyspace: KeyspaceId,
@@ -55,7 +55,7 @@ pub enum StoreOperation {
         /// What is written.
         change: Change,
         /// What the writer has seen; `None` for what this store has itself.
-        seen: Option<VectorClock>,
+        seen: Option<Context>,
         /// Whose copy: its own, or one for an absent replica.
         copy: Copy,
         /// How durable it has to become.
@@ -75,6 +75,18 @@ pub enum StoreOperation {
         copy: Copy,
         /// How durable it has to become.
         durability: Durability,
+        /// The wall clock, in milliseconds since 1970.
+        wall_millis: u64,
+    },
+    /// Takes what enough other replicas have in the place of what this store cannot read of a key, and joins it where all can be
+    /// read. Synced. Answered by [`StoreOutcome::Joined`].
+    Heal {
+        /// The keyspace.
+        keyspace: KeyspaceId,
+        /// The user key.
+        key: Slice,
+        /// What the others have; every value with its bytes.
+        set: SiblingSet,
         /// The wall clock, in milliseconds since 1970.
         wall_millis: u64,
     },
@@ -160,13 +172,45 @@ pub struct Record {
     pub set: SiblingSet,
 }
 
+/// Records of a stretch of stored keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Those that can be read.
+    pub records: Vec<Record>,
+    /// The user keys of those that cannot.
+    pub unreadable: Vec<Slice>,
+    /// Whether something could not be read of which not even the key is known.
+    pub gap: bool,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Vec<u8>>,
+}
+
+impl Page {
+    /// Whether it has all records of its stretch.
+    pub fn is_whole(&self) -> bool {
+        self.unreadable.is_empty() && !self.gap
+    }
+
+    /// How many records it tells of.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len() + self.unreadable.len()
+    }
+}
+
 /// What became of an operation.
 #[derive(Clone, Debug)]
 pub enum StoreOutcome {
-    /// What is known of the key. After a [`StoreOperation::Mint`] the dot of the new write is the highest of this store's.
+    /// What is known of the key.
     Set {
         /// The set.
         set: SiblingSet,
+    },
+    /// A write was taken.
+    Minted {
+        /// What is known of the key now; the dot of the new write is the highest of this store's.
+        set: SiblingSet,
+        /// What the writer has seen now.
+        context: Context,
         /// Entries that the clock lost to truncation.
         truncated: usize,
     },
@@ -176,12 +220,7 @@ pub enum StoreOutcome {
         changed: bool,
     },
     /// A page.
-    Page {
-        /// The records.
-        records: Vec<Record>,
-        /// Where the next page begins; `None` at the end.
-        next: Option<Vec<u8>>,
-    },
+    Page(Page),
     /// A hint was noted or forgotten.
     Hinted {
         /// Hints kept for the target.
@@ -190,7 +229,12 @@ pub enum StoreOutcome {
         overflowed: bool,
     },
     /// Hints.
-    Hints(Vec<Hint>),
+    Hints {
+        /// Those that can be sent. None, and none that cannot, at the end.
+        hints: Vec<Hint>,
+        /// Those that cannot, since this store cannot read its own record of the key.
+        unreadable: Vec<HintKey>,
+    },
     /// Done, and durable.
     Done,
     /// Nothing was changed.
@@ -209,6 +253,12 @@ pub enum StoreFailure {
     TooManySiblings {
         /// How many there are.
         siblings: usize,
+    },
+    /// The writer has seen what this store has not, and knows that it has not seen this write, which the store does not know
+    /// either: the store has to be told of it first.
+    BehindContext {
+        /// The write.
+        missing: Dot,
     },
     /// A counter lies too far in the future to be believed.
     ClockTooFarAhead {
@@ -233,6 +283,11 @@ impl fmt::Display for StoreFailure {
             StoreFailure::TooManySiblings { siblings } => write!(
                 f,
                 "the key has {siblings} siblings, as many as it may have: read them, and write with the context of that read"
+            ),
+            StoreFailure::BehindContext { missing } => write!(
+                f,
+                "the context stands beside the write {missing:?}, which this store does not know: read the key, and write with the \
+                 context of that read"
             ),
             StoreFailure::ClockTooFarAhead { lead_millis } => write!(
                 f,

@@ -6,7 +6,7 @@ use super::record::{self, HeadRecord, RecordError, ReplacedDot};
 use super::replicated::Replicated;
 use super::store::{Store, Stripe};
 use super::{failure, layout};
-use crate::causality::{Body, ConflictMode, Content, Dot, Sibling, SiblingSet, VectorClock};
+use crate::causality::{Body, ConflictMode, Content, Context, Dot, Sibling, SiblingSet, VectorClock};
 use crate::ring::Token;
 use esker::{Commit, Durability, Slice, Snapshot, WriteBatch, WriteOptions};
 use xxhash_rust::xxh3::xxh3_64;
@@ -23,6 +23,33 @@ pub(super) struct Before {
 /// A node's thread never waits for the engine's background work: a write that would have to is refused.
 pub(super) fn no_stall(durability: Durability) -> WriteOptions {
     WriteOptions::new(durability).no_stall(true)
+}
+
+/// A write that was taken.
+pub(super) struct Minted {
+    /// The new set, with all bytes.
+    pub(super) set: SiblingSet,
+    /// What its writer has seen now.
+    pub(super) context: Context,
+    /// How much the clock lost.
+    pub(super) truncated: usize,
+}
+
+impl Before {
+    /// Of a record that cannot be read; values that lie apart go.
+    pub(super) fn without_record(apart: Vec<Dot>) -> Before {
+        Before { prev: Vec::new(), apart }
+    }
+
+    /// The values that lie apart.
+    pub(super) fn apart(&self) -> impl Iterator<Item = Dot> + '_ {
+        self.apart.iter().copied()
+    }
+
+    /// These values are to be written again, if they stay.
+    pub(super) fn write_again(&mut self, dots: &[Dot]) {
+        self.apart.retain(|dot| !dots.contains(dot));
+    }
 }
 
 /// The head's memory is kept for the next one up to this size.
@@ -67,24 +94,24 @@ impl Store {
         fill_bodies(tables, stored, set, at)
     }
 
-    /// Takes a new write of a key. Gives the new set with all bytes, and how much its clock lost.
+    /// Takes a new write of a key.
     pub(super) fn mint(
         &self,
         id: KeyspaceId,
         key: &[u8],
         change: Change,
-        seen: Option<&VectorClock>,
+        seen: Option<&Context>,
         durability: Durability,
         wall_millis: u64,
-    ) -> Result<(SiblingSet, usize, Commit), StoreFailure> {
+    ) -> Result<(Minted, Commit), StoreFailure> {
         Store::check_key(key)?;
         let tables = self.replicated(id)?;
-        seen.map_or(Ok(()), |seen| self.check_lead(seen, wall_millis))?;
+        seen.map_or(Ok(()), |seen| self.check_lead(seen.clock(), wall_millis))?;
         let mut stripe = self.lock_key(key);
-        let (before, mut set) = stored_before(&tables, &stripe.stored)?;
-        let truncated = self.put(&tables, &stripe, &mut set, change, seen, wall_millis)?;
-        let commit = self.write_head(&tables, &mut stripe, &set, &before, no_stall(durability))?;
-        Ok((set, truncated, commit))
+        let (before, set) = stored_before(&tables, &stripe.stored)?;
+        let minted = self.put(&tables, &stripe, set, change, seen, wall_millis)?;
+        let commit = self.write_head(&tables, &mut stripe, &minted.set, &before, no_stall(durability))?;
+        Ok((minted, commit))
     }
 
     /// Locks a key. Its stored key is in the stripe then.
@@ -95,27 +122,29 @@ impl Store {
         stripe
     }
 
-    /// Puts a change into a set, under a new dot. The bytes of all the values are there then. Nothing is written yet.
+    /// Puts a change into a set, under a new dot. Nothing is written yet.
     fn put(
         &self,
         tables: &Replicated,
         stripe: &Stripe,
-        set: &mut SiblingSet,
+        mut set: SiblingSet,
         change: Change,
-        seen: Option<&VectorClock>,
+        seen: Option<&Context>,
         wall_millis: u64,
-    ) -> Result<usize, StoreFailure> {
+    ) -> Result<Minted, StoreFailure> {
         let mode = tables.definition.mode;
+        let max_entries = self.config.max_clock_entries;
         match seen {
             // All that is known is replaced.
             None => {
-                let known = set.clock().clone();
-                let floor = if mode == ConflictMode::LastWriteWins { known.max_counter() } else { 0 };
-                let dot = self.give_dot(wall_millis, |actor| known.counter(actor).max(floor))?;
+                let known = Context::from(set.clock().clone());
+                let dot = self.dot_after(&SiblingSet::new(), known.clock(), mode, wall_millis)?;
                 set.put(&known, sibling_of(change, dot), mode);
+                let truncated = set.truncate_clock(max_entries);
+                Ok(Minted { context: Context::from(set.clock().clone()), set, truncated })
             }
             Some(seen) => {
-                self.check_siblings(set, seen, mode)?;
+                self.check_siblings(&set, seen, mode)?;
                 // In last-write-wins mode the new write is the last, so that nothing else stays.
                 let stays = |old: &&Sibling| mode == ConflictMode::Causal && !seen.covers(old.dot);
                 let mut rest = SiblingSet::from_parts(
@@ -123,12 +152,13 @@ impl Store {
                     set.siblings().iter().filter(stays).cloned().collect(),
                 );
                 self.load_bodies(tables, &stripe.stored, &mut rest, None)?;
-                let dot = self.dot_after(&rest, seen, mode, wall_millis)?;
+                let dot = self.dot_after(&rest, seen.clock(), mode, wall_millis)?;
                 rest.put(seen, sibling_of(change, dot), mode);
-                *set = rest;
+                let context = Context::after_write(dot, &rest);
+                let truncated = rest.truncate_clock(max_entries);
+                Ok(Minted { set: rest, context, truncated })
             }
         }
-        Ok(set.truncate_clock(self.config.max_clock_entries))
     }
 
     /// A dot for a write that has seen `seen`, of a key of which `set` is known.
@@ -146,13 +176,16 @@ impl Store {
         self.give_dot(wall_millis, |actor| set.counter(actor).max(seen.counter(actor)).max(of_all))
     }
 
-    /// Refuses a write that would make too many siblings.
+    /// Refuses a write that would make too many siblings, or whose writer knows of one that is not known here.
     pub(super) fn check_siblings(
         &self,
         set: &SiblingSet,
-        seen: &VectorClock,
+        seen: &Context,
         mode: ConflictMode,
     ) -> Result<(), StoreFailure> {
+        if let Some(missing) = set.unknown_to(seen).filter(|_| mode == ConflictMode::Causal) {
+            return Err(StoreFailure::BehindContext { missing });
+        }
         let staying = set.siblings().iter().filter(|old| !seen.covers(old.dot)).count();
         if mode == ConflictMode::Causal && staying >= self.config.max_siblings {
             return Err(StoreFailure::TooManySiblings { siblings: staying });
@@ -268,25 +301,32 @@ pub(super) fn fill_bodies(
     if !set.siblings().iter().any(is_elsewhere) {
         return Ok(());
     }
-    for (dot, content) in set.siblings_mut() {
-        let Content::Value { hash, len, body } = content else { continue };
-        if *body == Body::Elsewhere {
-            let key = layout::body_key(stored, dot);
-            let found = match at {
-                Some(snapshot) => snapshot.get_in(&tables.bodies, &key),
-                None => tables.bodies.get(&key),
-            };
-            let Some(bytes) = found.map_err(failure::of_read)? else {
-                let what = format!("the record knows the value {dot:?}, but its bytes are not there");
-                return Err(StoreFailure::Unreadable(what));
-            };
-            if bytes.len() as u64 != u64::from(*len) || xxh3_64(&bytes) != *hash {
-                let what = format!("the bytes of the value {dot:?} are not those that were written");
-                return Err(StoreFailure::Unreadable(what));
-            }
-            *body = Body::Here(bytes);
-        }
+    set.siblings_mut().try_for_each(|(dot, content)| fill_body(tables, stored, dot, content, at))
+}
+
+/// Fills in the bytes of one value, if they lie apart.
+pub(super) fn fill_body(
+    tables: &Replicated,
+    stored: &[u8],
+    dot: Dot,
+    content: &mut Content,
+    at: Option<&Snapshot>,
+) -> Result<(), StoreFailure> {
+    let Content::Value { hash, len, body: body @ Body::Elsewhere } = content else { return Ok(()) };
+    let key = layout::body_key(stored, dot);
+    let found = match at {
+        Some(snapshot) => snapshot.get_in(&tables.bodies, &key),
+        None => tables.bodies.get(&key),
+    };
+    let Some(bytes) = found.map_err(failure::of_read)? else {
+        let what = format!("the record knows the value {dot:?}, but its bytes are not there");
+        return Err(StoreFailure::Unreadable(what));
+    };
+    if bytes.len() as u64 != u64::from(*len) || xxh3_64(&bytes) != *hash {
+        let what = format!("the bytes of the value {dot:?} are not those that were written");
+        return Err(StoreFailure::Unreadable(what));
     }
+    *body = Body::Here(bytes);
     Ok(())
 }
 

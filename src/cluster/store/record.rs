@@ -123,6 +123,11 @@ fn flags(tombstone: bool, expires_at: Option<u64>) -> u8 {
     }
 }
 
+/// Whether these are the bytes of a record that a newer version wrote.
+pub(super) fn is_newer(bytes: &Slice) -> bool {
+    bytes.first().is_some_and(|version| *version > VERSION)
+}
+
 impl HeadRecord {
     /// Reads a record. Values share the bytes' owner.
     pub(super) fn decode(bytes: &Slice) -> Result<HeadRecord, RecordError> {

@@ -4,13 +4,14 @@ use super::identity::{Identity, Names};
 use super::keyspace::KeyspaceId;
 use super::open::{IDENTITY_KEY, StoreConfig};
 use super::operation::{Copy, StoreFailure, StoreOperation, StoreOutcome};
+use super::own::Minted;
 use super::replicated::Replicated;
 use super::{failure, hints, layout};
 use crate::causality::{Actor, Dot, HybridClock, VectorClock, millis_of};
 use crate::id::NodeId;
 use crate::ring::Token;
 use esker::{Commit, Db, Durability, Keyspace, WriteBatch, WriteOptions};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -46,6 +47,10 @@ pub(super) struct Life {
     /// As it is durable.
     pub(super) lease: u64,
     pub(super) names: Names,
+    /// What the clock had come to when the store took its actor, if it did so in this life.
+    pub(super) named_at: Option<u64>,
+    /// Actors that it had in this life and is not to have again.
+    pub(super) retired: BTreeSet<Actor>,
 }
 
 /// Takes a lock. What it guards is whole between any two statements, so that a panic elsewhere is no reason to stop.
@@ -70,17 +75,18 @@ impl Store {
         match operation {
             StoreOperation::Read { keyspace, key, bodies } => {
                 let set = self.read(keyspace, &key, bodies)?;
-                Ok((StoreOutcome::Set { set, truncated: 0 }, None))
+                Ok((StoreOutcome::Set { set }, None))
             }
             StoreOperation::Mint { keyspace, key, change, seen, copy, durability, wall_millis } => {
                 let seen = seen.as_ref();
-                let (set, truncated, commit) = match copy {
+                let (minted, commit) = match copy {
                     Copy::Own => self.mint(keyspace, &key, change, seen, durability, wall_millis)?,
                     Copy::For(target) => {
                         self.mint_hint((target, keyspace, &key), change, seen, durability, wall_millis)?
                     }
                 };
-                Ok((StoreOutcome::Set { set, truncated }, Some(commit)))
+                let Minted { set, context, truncated } = minted;
+                Ok((StoreOutcome::Minted { set, context, truncated }, Some(commit)))
             }
             StoreOperation::Join { keyspace, key, set, copy, durability, wall_millis } => {
                 let (changed, commit) = match copy {
@@ -91,15 +97,18 @@ impl Store {
                 };
                 Ok((StoreOutcome::Joined { changed }, Some(commit)))
             }
+            StoreOperation::Heal { keyspace, key, set, wall_millis } => {
+                let (changed, commit) = self.heal(keyspace, &key, &set, wall_millis)?;
+                Ok((StoreOutcome::Joined { changed }, Some(commit)))
+            }
             StoreOperation::Page { keyspace, from, records, bytes, bodies } => {
-                let (records, next) = self.page(keyspace, &from, records, bytes, bodies)?;
-                Ok((StoreOutcome::Page { records, next }, None))
+                Ok((StoreOutcome::Page(self.page(keyspace, &from, records, bytes, bodies)?), None))
             }
             StoreOperation::KeepMarker { target, keyspace, key, wall_millis } => {
                 Ok((self.keep_marker((target, keyspace, &key), wall_millis)?, None))
             }
             StoreOperation::Hints { target, after, limit } => {
-                Ok((StoreOutcome::Hints(self.list_hints(target, after.as_ref(), limit)?), None))
+                Ok((self.list_hints(target, after.as_ref(), limit)?, None))
             }
             StoreOperation::DropHint { hint, stamp } => Ok((self.drop_hint(&hint, stamp)?, None)),
             StoreOperation::KeepClusterState { bytes, keyspaces } => {
@@ -173,7 +182,11 @@ impl Store {
     fn adopt(&self, identity: Identity) -> Result<(), StoreFailure> {
         let mut life = locked(&self.life);
         let Identity { fingerprint, boot, clean, .. } = life.identity;
-        let adopted = Identity { fingerprint, boot, clean, ..identity };
+        let mut adopted = Identity { fingerprint, boot, clean, ..identity };
+        if life.retired.contains(&adopted.actor) {
+            // Whoever made this identity had not heard of the store's new name.
+            adopted.actor = life.identity.actor;
+        }
         self.keep_identity(&adopted, life.lease)?;
         life.identity = adopted;
         Ok(())
@@ -193,7 +206,7 @@ impl Store {
         self.adopt(renewed.clone()).map(|()| renewed)
     }
 
-    fn keep_identity(&self, identity: &Identity, lease: u64) -> Result<(), StoreFailure> {
+    pub(super) fn keep_identity(&self, identity: &Identity, lease: u64) -> Result<(), StoreFailure> {
         let options = WriteOptions::new(Durability::Synced);
         self.node.put_with(IDENTITY_KEY, identity.encode(lease), options).map_err(failure::of_write)
     }

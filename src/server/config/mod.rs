@@ -16,7 +16,7 @@ pub(crate) use value::Siblings;
 
 use esker::Durability;
 use esker_cluster::causality::ConflictMode;
-use esker_cluster::coordinator::Level;
+use esker_cluster::request::Level;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use crate::pairs::size::parse_size;
 use esker::Durability;
 use esker_cluster::causality::ConflictMode;
-use esker_cluster::coordinator::Level;
+use esker_cluster::request::Level;
 use std::time::Duration;
 
 /// What a plain `GET` answers when a key has several siblings.

@@ -18,7 +18,7 @@ use super::plain::PlainKeyspace;
 use super::replicated::ReplicatedKeyspace;
 use esker::{Db, Durability, Keyspace, KeyspaceOptions, Slice, WriteBatch, WriteOptions};
 use esker_cluster::causality::Context;
-use esker_cluster::coordinator::{Level, Response};
+use esker_cluster::request::{Level, Response};
 use esker_cluster::store::{Change, KeyspaceId, MAX_USER_KEY_LEN};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -172,8 +172,8 @@ async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) 
 
 /// Whether the cluster knows of no key in it, deleted ones included: those that this node has are seen in its store.
 async fn is_empty(replicated: &ReplicatedKeyspace, id: KeyspaceId) -> Result<bool, String> {
-    let (records, _) = replicated.node.store().page(id, &[], 1, 1, false).map_err(|e| e.to_string())?;
-    if !records.is_empty() {
+    let page = replicated.node.store().page(id, &[], 1, 1, false).map_err(|e| e.to_string())?;
+    if !page.records.is_empty() || !page.is_whole() {
         return Ok(false);
     }
     match replicated.scan(id, Vec::new(), 1, Level::Quorum).await {

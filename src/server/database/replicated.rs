@@ -7,7 +7,7 @@ use super::entry::{Entry, now_ms};
 use crate::node::NodeHandle;
 use esker::{Commit, Durability, Slice};
 use esker_cluster::causality::Context;
-use esker_cluster::coordinator::{Level, Operation, Request, Response};
+use esker_cluster::request::{Level, Operation, Request, Response};
 use esker_cluster::store::{Change, KeyspaceId, Pair, StoreFailure, Update};
 use std::time::Duration;
 

@@ -71,6 +71,7 @@ fn of_node(node: &NodeStatus) -> Value {
             "shed": counters.shed,
             "forwarded": counters.forwarded,
             "read_repairs": counters.read_repairs,
+            "healed": counters.healed,
             "hedges": counters.hedges,
             "unknown": counters.unknown,
             "clock_truncated": counters.clock_truncated,

@@ -170,6 +170,7 @@ fn cluster(page: &mut Page, node: &NodeStatus) {
         ("shed", "Requests refused since too many were under way.", counters.shed),
         ("forwarded", "Requests handed to a replica of their key.", counters.forwarded),
         ("read_repairs", "Replicas brought up by reads.", counters.read_repairs),
+        ("healed", "Records that a replica could not read, given to it by the others.", counters.healed),
         ("hedges", "Replicas asked since others were slow.", counters.hedges),
         ("unknown", "Writes whose outcome is unknown.", counters.unknown),
         ("clock_truncated", "Clock entries lost to truncation.", counters.clock_truncated),

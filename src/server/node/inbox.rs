@@ -4,8 +4,8 @@
 //! peers send is bounded: a stream is read on only while there is room for what it brings.
 
 use esker_cluster::causality::ConflictMode;
-use esker_cluster::coordinator::{Request, Response};
 use esker_cluster::message::Envelope;
+use esker_cluster::request::{Request, Response};
 use esker_cluster::store::StoreFailure;
 use esker_cluster::{Event, NodeStatus};
 use std::fmt;

@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use crate::database::{Glob, Page, ReplicatedKeyspace, Wanted};
 use esker::Slice;
-use esker_cluster::coordinator::{Level, Response};
+use esker_cluster::request::{Level, Response};
 use esker_cluster::store::{Change, KeyspaceId};
 use std::sync::Arc;
 

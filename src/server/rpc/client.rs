@@ -8,8 +8,9 @@ use super::proto::esker_server::Esker;
 use crate::node::NodeHandle;
 use bytes::Bytes;
 use esker::Durability;
-use esker_cluster::coordinator::{Operation, Rejection, Request, Response};
-use esker_cluster::store::Change;
+use esker_cluster::causality::ContextKey;
+use esker_cluster::request::{Operation, Rejection, Request, Response};
+use esker_cluster::store::{Change, KeyspaceId};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -71,12 +72,12 @@ impl Clients {
         self.defaults.check.as_ref().map_or(Ok(()), |check| check(metadata))
     }
 
-    /// The request that an operation and its options make.
+    /// The request that an operation on a keyspace and its options make.
     fn request(
         &self,
         keyspace: &str,
         options: Option<&proto::Options>,
-        operation: Result<Operation, Rejection>,
+        operation: impl FnOnce(KeyspaceId) -> Result<Operation, Rejection>,
     ) -> Result<Request, Rejection> {
         let name = if keyspace.is_empty() { "default" } else { keyspace };
         let view = self.node.view();
@@ -85,15 +86,24 @@ impl Clients {
             Some(_) => Rejection::Invalid(format!("there is no replicated keyspace `{name}`")),
             None => Rejection::NotReady("this node is not part of a cluster yet: ask again".to_owned()),
         })?;
-        convert::request(keyspace, options.copied().unwrap_or_default(), operation?, &self.defaults)
+        convert::request(keyspace, options.copied().unwrap_or_default(), operation(keyspace)?, &self.defaults)
+    }
+
+    /// The answer to a request, if it is one, and the key that contexts of the answer are bound to.
+    async fn respond(&self, request: Result<Request, Rejection>) -> (Response, ContextKey) {
+        match request {
+            Ok(request) => {
+                let key = request.context_key();
+                (self.node.request(request).await, key)
+            }
+            // There is no context in it.
+            Err(rejection) => (Response::Rejected(rejection), ContextKey::new(0, &[])),
+        }
     }
 
     async fn write(&self, request: Result<Request, Rejection>) -> Answer<proto::WriteAnswer> {
-        let response = match request {
-            Ok(request) => self.node.request(request).await,
-            Err(rejection) => Response::Rejected(rejection),
-        };
-        Answer::new(convert::write_answer(response))
+        let (response, key) = self.respond(request).await;
+        Answer::new(convert::write_answer(response, key))
     }
 }
 
@@ -102,34 +112,33 @@ impl Esker for Clients {
     async fn get(&self, call: Call<proto::GetRequest>) -> Result<Answer<proto::GetAnswer>, Status> {
         self.check(call.metadata())?;
         let proto::GetRequest { keyspace, key, context, options } = call.into_inner();
-        let operation =
-            convert::context(context).map(|context| Operation::Get { key: convert::slice(key), context });
-        let response = match self.request(&keyspace, options.as_ref(), operation) {
-            Ok(request) => self.node.request(request).await,
-            Err(rejection) => Response::Rejected(rejection),
-        };
-        Ok(Answer::new(convert::get_answer(response)))
+        let request = self.request(&keyspace, options.as_ref(), |id| {
+            let context = convert::context(context, id.context_key(&key))?;
+            Ok(Operation::Get { key: convert::slice(key), context })
+        });
+        let (response, key) = self.respond(request).await;
+        Ok(Answer::new(convert::get_answer(response, key)))
     }
 
     async fn put(&self, call: Call<proto::PutRequest>) -> Result<Answer<proto::WriteAnswer>, Status> {
         self.check(call.metadata())?;
         let proto::PutRequest { keyspace, key, value, context, ttl_ms, options } = call.into_inner();
-        let operation = convert::context(context).and_then(|context| {
+        let request = self.request(&keyspace, options.as_ref(), |id| {
+            let context = convert::context(context, id.context_key(&key))?;
             let change = Change::Put { value: convert::slice(value), expires_at: convert::expiry(ttl_ms)? };
             Ok(Operation::Write { key: convert::slice(key), change, context })
         });
-        Ok(self.write(self.request(&keyspace, options.as_ref(), operation)).await)
+        Ok(self.write(request).await)
     }
 
     async fn delete(&self, call: Call<proto::DeleteRequest>) -> Result<Answer<proto::WriteAnswer>, Status> {
         self.check(call.metadata())?;
         let proto::DeleteRequest { keyspace, key, context, options } = call.into_inner();
-        let operation = convert::context(context).map(|context| Operation::Write {
-            key: convert::slice(key),
-            change: Change::Delete,
-            context,
+        let request = self.request(&keyspace, options.as_ref(), |id| {
+            let context = convert::context(context, id.context_key(&key))?;
+            Ok(Operation::Write { key: convert::slice(key), change: Change::Delete, context })
         });
-        Ok(self.write(self.request(&keyspace, options.as_ref(), operation)).await)
+        Ok(self.write(request).await)
     }
 
     type ScanStream = Pieces;
@@ -137,9 +146,9 @@ impl Esker for Clients {
     async fn scan(&self, call: Call<proto::ScanRequest>) -> Result<Answer<Pieces>, Status> {
         self.check(call.metadata())?;
         let proto::ScanRequest { keyspace, from, limit, values, options } = call.into_inner();
-        let first = Ok(Operation::Scan { from: from.to_vec(), limit: PIECE, values });
+        let first = Operation::Scan { from: from.to_vec(), limit: PIECE, values };
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
-        match self.request(&keyspace, options.as_ref(), first) {
+        match self.request(&keyspace, options.as_ref(), |_| Ok(first)) {
             Ok(request) => drop(tokio::spawn(scan(self.node.clone(), request, limit, sender))),
             Err(rejection) => drop(sender.send(convert::scan_rejected(rejection)).await),
         }

@@ -7,9 +7,9 @@ use super::proto;
 use crate::node::wall_millis;
 use bytes::Bytes;
 use esker::{Durability, Slice};
-use esker_cluster::causality::Context;
-use esker_cluster::coordinator::{Level, Operation, Rejection, Request, Response, Version};
+use esker_cluster::causality::{Context, ContextKey};
 use esker_cluster::membership::Liveness;
+use esker_cluster::request::{Level, Operation, Rejection, Request, Response, Version};
 use esker_cluster::store::KeyspaceId;
 use esker_cluster::{MemberStatus, NodeStatus};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ fn bytes(slice: Slice) -> Bytes {
     Bytes::from_owner(slice)
 }
 
-pub(super) fn context(bytes: Option<Bytes>) -> Result<Option<Context>, Rejection> {
-    let read = bytes.map(|bytes| Context::from_bytes(&bytes)).transpose();
+pub(super) fn context(bytes: Option<Bytes>, key: ContextKey) -> Result<Option<Context>, Rejection> {
+    let read = bytes.map(|bytes| Context::from_bytes(&bytes, key)).transpose();
     read.map_err(|malformed| Rejection::Invalid(malformed.to_string()))
 }
 
@@ -94,12 +94,12 @@ fn version(version: Version) -> proto::Version {
     }
 }
 
-pub(super) fn get_answer(response: Response) -> proto::GetAnswer {
+pub(super) fn get_answer(response: Response, key: ContextKey) -> proto::GetAnswer {
     use proto::get_answer::Outcome;
     let outcome = match response {
         Response::Found { versions, context, replied } => Outcome::Found(proto::Found {
             versions: versions.into_iter().map(version).collect(),
-            context: context.to_bytes().into(),
+            context: context.to_bytes(key).into(),
             replied,
         }),
         other => Outcome::Rejected(rejected(refusal(other))),
@@ -107,11 +107,11 @@ pub(super) fn get_answer(response: Response) -> proto::GetAnswer {
     proto::GetAnswer { outcome: Some(outcome) }
 }
 
-pub(super) fn write_answer(response: Response) -> proto::WriteAnswer {
+pub(super) fn write_answer(response: Response, key: ContextKey) -> proto::WriteAnswer {
     use proto::write_answer::Outcome;
     let outcome = match response {
         Response::Written { context, acks, fallbacks } => {
-            let context = context.to_bytes().into();
+            let context = context.to_bytes(key).into();
             Outcome::Acknowledged(proto::Acknowledged { context, acks, fallbacks })
         }
         Response::Rejected(rejection) => Outcome::Rejected(rejected(rejection)),

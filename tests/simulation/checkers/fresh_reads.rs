@@ -6,7 +6,7 @@
 
 use super::lost_writes::name;
 use crate::history::{History, Loss};
-use esker_cluster::coordinator::Level;
+use esker_cluster::request::Level;
 use std::time::Duration;
 
 /// How many of `n` replicas a read at this level has asked; `None` if the level does not say that they are any so many.

@@ -9,6 +9,7 @@ mod hints_drained;
 mod lost_writes;
 mod monotonic_reads;
 mod rejected_writes;
+mod seen_contexts;
 mod siblings;
 mod story;
 
@@ -23,6 +24,7 @@ pub(crate) const ALL: &[Checker] = &[
     ("rejected writes have no effect", rejected_writes::check),
     ("siblings never exceed concurrent writers", siblings::check),
     ("a put leaves no sibling that its context covers", covered_siblings::check),
+    ("a put's context covers only what its client has seen", seen_contexts::check),
     ("monotonic quorum reads", monotonic_reads::check),
     ("quorum reads see acknowledged writes", fresh_reads::check),
     ("replicas equal after healing and reading", equal_copies::check),

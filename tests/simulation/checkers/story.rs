@@ -5,8 +5,8 @@
 use crate::history::{
     Acknowledged, FinalCopy, Found, History, KeyFacts, Known, Loss, Lost, Mint, OpId, Outcome, Read, Write,
 };
-use esker_cluster::causality::{Actor, ConflictMode, Dot, VectorClock};
-use esker_cluster::coordinator::Level;
+use esker_cluster::causality::{Actor, ConflictMode, Context, Dot, VectorClock};
+use esker_cluster::request::Level;
 use std::time::Duration;
 
 /// A dot.
@@ -39,14 +39,15 @@ impl Story {
         context: Option<&[(u64, u64)]>,
         had: &[(u64, u64)],
     ) {
-        let mut told = clock(had);
+        let mut told = context.map_or_else(|| clock(had), clock);
         told.insert(dot);
+        let told = Context::from(told);
         let write = Write {
             id,
             client: 0,
             key: 0,
             value: Some((id, 8)),
-            context: context.map(clock),
+            context: context.map(|seen| Context::from(clock(seen))),
             level: Level::Quorum,
             synced: true,
             call: Duration::from_secs(at),
@@ -61,7 +62,8 @@ impl Story {
     pub(super) fn mint(&mut self, id: OpId, at: u64, new: Dot, had: &[(u64, u64)]) {
         let before =
             Known { clock: clock(had), siblings: had.iter().map(|(a, c)| (dot(*a, *c), Some(*c))).collect() };
-        let seen = self.history.writes[&id].context.clone().unwrap_or_else(|| before.clock.clone());
+        let seen = self.history.writes[&id].context.clone();
+        let seen = seen.unwrap_or_else(|| Context::from(before.clock.clone()));
         let mut after = before.clone();
         after.siblings.retain(|(old, _)| !seen.covers(*old));
         after.siblings.push((new, Some(id)));
@@ -77,6 +79,13 @@ impl Story {
             after,
         };
         self.history.mints.push(mint);
+    }
+
+    /// The write was told this context.
+    pub(super) fn tell(&mut self, id: OpId, entries: &[(u64, u64)], exceptions: &[Dot]) {
+        if let Some(Write { outcome: Outcome::Done(told), .. }) = self.history.writes.get_mut(&id) {
+            told.context = Context::new(clock(entries), exceptions.to_vec());
+        }
     }
 
     /// So many acknowledged the write.

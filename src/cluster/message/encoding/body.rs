@@ -13,7 +13,7 @@ use crate::causality::SiblingSet;
 use crate::membership::encoding as gossip;
 use crate::message::{Message, QuestionId};
 use crate::request::{Operation, Response};
-use crate::store::{Change, KeyspaceId, Record};
+use crate::store::{Change, KeyspaceId, Page, Record};
 
 const GOSSIP: u8 = 1;
 const JOIN: u8 = 2;
@@ -69,8 +69,8 @@ pub(super) fn size_hint(message: &Message) -> usize {
     match message {
         Message::Write { key, set, .. } => key.len() + set_size(set),
         Message::ReadAnswer { result: Ok(set), .. } => set_size(set),
-        Message::PageAnswer { result: Ok((records, _)), .. } => {
-            records.iter().map(|record| record.key.len() + set_size(&record.set)).sum()
+        Message::PageAnswer { result: Ok(page), .. } => {
+            page.records.iter().map(|record| record.key.len() + set_size(&record.set)).sum()
         }
         Message::Forward { request, .. } => match &request.operation {
             Operation::Write { key, change: Change::Put { value, .. }, .. } => key.len() + value.len(),
@@ -117,12 +117,13 @@ pub(super) fn put_message(w: &mut Writer<'_>, message: &Message) {
             put_question(w, *question);
             put_outcome(w, result, put_set);
         }
-        Message::Write { question, keyspace, key, set, durability, stands_in_for } => {
+        Message::Write { question, keyspace, key, set, durability, stands_in_for, heals } => {
             put_question(w, *question);
             put_keyspace(w, *keyspace);
             w.bytes(key);
             put_durability(w, *durability);
             w.option(*stands_in_for, Writer::node);
+            w.flag(*heals);
             put_set(w, set);
         }
         Message::WriteAnswer { question, result } => {
@@ -148,12 +149,14 @@ pub(super) fn put_message(w: &mut Writer<'_>, message: &Message) {
         Message::PageAnswer { question, ready, result } => {
             put_question(w, *question);
             w.flag(*ready);
-            put_outcome(w, result, |w, (records, next)| {
-                w.list(records, |w, record| {
+            put_outcome(w, result, |w, page| {
+                w.list(&page.records, |w, record| {
                     w.bytes(&record.key);
                     put_set(w, &record.set);
                 });
-                w.option(next.as_deref(), Writer::bytes);
+                w.list(&page.unreadable, |w, key| w.bytes(key));
+                w.flag(page.gap);
+                w.option(page.next.as_deref(), Writer::bytes);
             });
         }
     }
@@ -183,6 +186,7 @@ pub(super) fn message(r: &mut Reader<'_>, kind: u8) -> Read<Message> {
             key: r.key()?,
             durability: durability(r)?,
             stands_in_for: r.option(Reader::node)?,
+            heals: r.flag()?,
             set: set(r)?,
         },
         WRITE_ANSWER => Message::WriteAnswer { question: question(r)?, result: outcome(r, |_| Ok(()))? },
@@ -203,9 +207,13 @@ pub(super) fn message(r: &mut Reader<'_>, kind: u8) -> Read<Message> {
     })
 }
 
-fn page(r: &mut Reader<'_>) -> Read<(Vec<Record>, Option<Vec<u8>>)> {
-    let records = r.list(RECORDS_MAX, RECORD_LEAST, |r| Ok(Record { key: r.key()?, set: set(r)? }))?;
-    Ok((records, r.option(Reader::position)?))
+fn page(r: &mut Reader<'_>) -> Read<Page> {
+    Ok(Page {
+        records: r.list(RECORDS_MAX, RECORD_LEAST, |r| Ok(Record { key: r.key()?, set: set(r)? }))?,
+        unreadable: r.list(RECORDS_MAX, 1, Reader::key)?,
+        gap: r.flag()?,
+        next: r.option(Reader::position)?,
+    })
 }
 
 fn put_question(w: &mut Writer<'_>, question: QuestionId) {

@@ -7,6 +7,9 @@
 //!   set      ┌───────┬───────┬──────────────────┐
 //!            │ clock │ count │ count × sibling  │       by dot, each once, each covered by the clock
 //!            └───────┴───────┴──────────────────┘
+//!   context  ┌───────┬───────┬──────────────────────────────┐
+//!            │ clock │ count │ count × (actor 8, counter 8) │   by dot, each once, each covered by the clock
+//!            └───────┴───────┴──────────────────────────────┘
 //!   sibling  ┌─────────┬───────────┬──────┬────────────┬────────┬────────┬───────┐
 //!            │ actor 8 │ counter 8 │ what │ expires at │ hash 8 │ length │ bytes │
 //!            └─────────┴───────────┴──────┴────────────┴────────┴────────┴───────┘
@@ -64,11 +67,17 @@ pub(super) fn clock(r: &mut Reader<'_>) -> Read<VectorClock> {
 }
 
 pub(super) fn put_context(w: &mut Writer<'_>, context: &Context) {
-    put_clock(w, &context.0);
+    put_clock(w, context.clock());
+    w.list(context.exceptions(), |w, dot| w.dot(*dot));
 }
 
 pub(super) fn context(r: &mut Reader<'_>) -> Read<Context> {
-    clock(r).map(Context)
+    let clock = clock(r)?;
+    let exceptions = r.list(SIBLINGS_MAX, DOT_LEN, Reader::dot)?;
+    if !exceptions.is_sorted_by(|a, b| a < b) || !exceptions.iter().all(|&dot| clock.covers(dot)) {
+        return r.wrong("the exceptions of a context are not in order, or not covered by its clock");
+    }
+    Ok(Context::new(clock, exceptions))
 }
 
 pub(super) fn put_set(w: &mut Writer<'_>, set: &SiblingSet) {

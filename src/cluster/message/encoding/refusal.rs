@@ -30,7 +30,8 @@ const CLOCK_TOO_FAR_AHEAD: u8 = 4;
 const NO_SUCH_KEYSPACE: u8 = 5;
 const TOO_LONG: u8 = 6;
 const ENGINE: u8 = 7;
-const BUSY: u8 = 8;
+const BEHIND_CONTEXT: u8 = 8;
+const BUSY: u8 = 9;
 
 pub(super) fn put_outcome<T>(
     w: &mut Writer<'_>,
@@ -81,6 +82,10 @@ fn put_failure(w: &mut Writer<'_>, failure: &StoreFailure) {
             w.u8(CLOCK_TOO_FAR_AHEAD);
             return w.varint(*lead_millis);
         }
+        StoreFailure::BehindContext { missing } => {
+            w.u8(BEHIND_CONTEXT);
+            return w.dot(*missing);
+        }
         StoreFailure::NoSuchKeyspace(id) => {
             w.u8(NO_SUCH_KEYSPACE);
             return put_keyspace(w, *id);
@@ -100,6 +105,7 @@ fn failure(r: &mut Reader<'_>) -> Read<StoreFailure> {
         TOO_LONG => StoreFailure::TooLong(r.string()?),
         ENGINE => StoreFailure::Engine(r.string()?),
         BUSY => StoreFailure::Busy(r.string()?),
+        BEHIND_CONTEXT => StoreFailure::BehindContext { missing: r.dot()? },
         _ => return r.wrong("a store's failure is of no known kind"),
     })
 }

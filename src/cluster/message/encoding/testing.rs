@@ -11,7 +11,7 @@ use crate::message::{Envelope, JoinAnswer, Message, QuestionId, Refusal};
 use crate::request::{Level, Operation, Rejection, Request, Response, Version};
 use crate::ring::{Ring, RingMember};
 use crate::state::{ClusterState, MemberRecord};
-use crate::store::{Change, KeyspaceDefinition, KeyspaceId, Record, StoreFailure};
+use crate::store::{Change, KeyspaceDefinition, KeyspaceId, Page, Record, StoreFailure};
 use esker::{Durability, Slice};
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,7 +142,10 @@ impl Maker {
     }
 
     fn context(&mut self) -> Context {
-        Context(self.clock())
+        let clock = self.clock();
+        let below = clock.entries().iter().map(|dot| Dot { counter: dot.counter.div_ceil(2), ..*dot });
+        let exceptions = below.filter(|_| self.below(2) == 0).collect();
+        Context::new(clock, exceptions)
     }
 
     fn sibling(&mut self) -> Sibling {
@@ -179,14 +182,15 @@ impl Maker {
     }
 
     fn failure(&mut self) -> StoreFailure {
-        match self.below(8) {
+        match self.below(9) {
             0 => StoreFailure::Unreadable(self.text()),
             1 => StoreFailure::ReadOnly(self.text()),
             2 => StoreFailure::TooManySiblings { siblings: self.small() as usize },
             3 => StoreFailure::ClockTooFarAhead { lead_millis: self.number() },
             4 => StoreFailure::NoSuchKeyspace(self.keyspace()),
             5 => StoreFailure::TooLong(self.text()),
-            6 => StoreFailure::Busy(self.text()),
+            6 => StoreFailure::BehindContext { missing: self.dot() },
+            7 => StoreFailure::Busy(self.text()),
             _ => StoreFailure::Engine(self.text()),
         }
     }
@@ -210,6 +214,7 @@ impl Maker {
                 set: self.set(),
                 durability: self.durability(),
                 stands_in_for: self.option(Maker::node),
+                heals: self.yes(),
             },
             10 => Message::WriteAnswer { question, result: self.outcome(|_| ()) },
             11 => Message::Forward { question, request: self.request() },
@@ -228,9 +233,13 @@ impl Maker {
         }
     }
 
-    fn page(&mut self) -> (Vec<Record>, Option<Vec<u8>>) {
-        let records = self.list(4, |maker| Record { key: maker.key(), set: maker.set() });
-        (records, self.option(|maker| maker.bytes(30)))
+    fn page(&mut self) -> Page {
+        Page {
+            records: self.list(4, |maker| Record { key: maker.key(), set: maker.set() }),
+            unreadable: self.list(3, Maker::key),
+            gap: self.yes(),
+            next: self.option(|maker| maker.bytes(30)),
+        }
     }
 
     fn level(&mut self) -> Level {

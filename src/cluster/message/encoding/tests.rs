@@ -190,6 +190,7 @@ fn what_is_at_its_limit_is_read() {
         set,
         durability: Durability::Synced,
         stands_in_for: Some(NodeId(u64::MAX)),
+        heals: true,
     };
     let envelope = from_nobody(write);
     assert_eq!(hold(&encoded(&envelope)), Ok(envelope));
@@ -293,6 +294,7 @@ fn shared_keys_and_values_are_parts_of_the_message() {
         set: SiblingSet::from_parts(Default::default(), vec![sibling]),
         durability: Durability::Buffered,
         stands_in_for: None,
+        heals: false,
     };
     let frame = Slice::from(encoded(&from_nobody(message)));
     let bounds = frame.as_bytes().as_ptr_range();
@@ -339,6 +341,7 @@ fn the_example_of_the_specification_is_what_is_written() {
             set: SiblingSet::from_parts(Default::default(), vec![sibling]),
             durability: Durability::Synced,
             stands_in_for: None,
+            heals: false,
         },
     };
     let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();

@@ -5,12 +5,12 @@ use crate::causality::Body;
 
 /// As many values lie apart as siblings are too long to lie in their records.
 pub(super) fn assert_no_leak(store: &Store) {
-    let (records, _) = store.page(CAUSAL, &[], usize::MAX, usize::MAX, false).unwrap();
+    let records = store.page(CAUSAL, &[], usize::MAX, usize::MAX, false).unwrap().records;
     let apart =
         |s: &&Sibling| matches!(&s.content, crate::causality::Content::Value { body: Body::Elsewhere, .. });
     let siblings = records.iter().flat_map(|record| record.set.siblings()).filter(apart).count();
     assert_eq!(store.db().keyspace("causal.bodies").unwrap().range(..).count(), siblings);
-    let (whole, _) = store.page(CAUSAL, &[], usize::MAX, usize::MAX, true).unwrap();
+    let whole = store.page(CAUSAL, &[], usize::MAX, usize::MAX, true).unwrap().records;
     assert!(whole.iter().flat_map(|r| r.set.siblings()).all(|s| s.is_tombstone() || s.bytes().is_some()));
 }
 
@@ -29,7 +29,7 @@ fn none_leaks_and_none_is_missing_whatever_happens() {
         };
         let seen = match dice.below(3) {
             0 => None,
-            1 => Some(VectorClock::new()),
+            1 => Some(Context::default()),
             _ => Some(context(&read(&stores[1 - at], &key))),
         };
         try_mint(&stores[at], CAUSAL, &key, change, seen, Copy::Own);
@@ -63,7 +63,7 @@ fn a_value_stays_where_it_lies_when_the_limit_changes() {
         let config = StoreConfig { inline_bytes, ..config(&env) };
         let store = Store::open("node", config, HERE, entropy, NOW).unwrap();
         for key in ["k", "l"] {
-            mint(&store, key, put(&format!("beside {entropy}")), Some(VectorClock::new()));
+            mint(&store, key, put(&format!("beside {entropy}")), Some(Context::default()));
         }
         assert_no_leak(&store);
         store.close().unwrap();

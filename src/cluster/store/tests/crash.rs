@@ -23,9 +23,9 @@ fn run(env: &SimEnv, entropy: u64, acknowledged: &mut Acknowledged) {
     for round in 0..8 {
         let key = format!("k{}", round % 3);
         let value = format!("{round}{}", ", lying apart from its record".repeat(round % 2));
-        let seen = (round % 4 == 3).then(VectorClock::new);
+        let seen = (round % 4 == 3).then(Context::default);
         let (outcome, commit) = try_mint(&store, CAUSAL, &key, put(&value), seen, Copy::Own);
-        let StoreOutcome::Set { set, .. } = outcome else { return };
+        let StoreOutcome::Minted { set, .. } = outcome else { return };
         let given = set.siblings().iter().map(|sibling| sibling.dot).max().unwrap();
         assert!(acknowledged.dots.insert(given), "{given:?} is given a second time");
         if commit.is_none_or(|commit| commit.wait().is_err()) {

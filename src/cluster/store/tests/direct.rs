@@ -58,7 +58,7 @@ fn an_update_sees_what_a_reader_sees() {
     assert_eq!(see("k", NOW + 9, Update::Keep), (visible, false));
     assert_eq!(see("k", NOW + 10, Update::Keep), (None, false), "it has expired");
     assert_eq!(see("k", NOW + 10, put("b", None)), (None, true));
-    mint(&store, "k", super::put("beside"), Some(VectorClock::new()));
+    mint(&store, "k", super::put("beside"), Some(Context::default()));
     assert_eq!(see("k", NOW, put("all", None)), (Some(("beside".to_owned(), None)), true), "the newest");
     assert_eq!(values(&read(&store, "k")), ["all"], "all were replaced");
     assert_eq!(see("k", NOW, Update::Delete), (Some(("all".to_owned(), None)), true));
@@ -71,7 +71,7 @@ fn pairs_are_written_together_and_the_last_of_a_key_counts() {
     let env = SimEnv::new();
     let store = open(&env, 1);
     mint(&store, "k1", put("old"), None);
-    mint(&store, "k1", put("beside"), Some(VectorClock::new()));
+    mint(&store, "k1", put("beside"), Some(Context::default()));
     let long = "a value that lies apart from its record";
     mint(&store, "k2", put(long), None);
     let pair = |key: &str, value: &str, expires_at| Pair { key: key.into(), value: value.into(), expires_at };

@@ -29,7 +29,7 @@ fn prev_is_what_was_replaced_and_folding_keeps_the_oldest() {
     let second = head(&store, "k").set.siblings()[0].dot;
     mint(&store, "k", Change::Delete, None);
     mint(&store, "k", put("a value that lies apart"), None);
-    mint(&store, "k", put("5"), Some(VectorClock::new()));
+    mint(&store, "k", put("5"), Some(Context::default()));
     heads.flush().unwrap();
     assert_eq!(replaced(&store, "k"), [second], "what the three replaced together");
     let fifth = read(&store, "k");
@@ -49,7 +49,7 @@ fn whatever_met_when_all_together_replaced_nothing() {
     let mut dice = Dice(5);
     for round in 0..300u64 {
         let key = format!("k{}", dice.below(12));
-        let seen = (dice.below(3) == 0).then(VectorClock::new);
+        let seen = (dice.below(3) == 0).then(Context::default);
         let change = if dice.below(5) == 0 { Change::Delete } else { put(&format!("value {round}")) };
         let before: Vec<Dot> = read(&store, &key).siblings().iter().map(|sibling| sibling.dot).collect();
         if !matches!(try_mint(&store, CAUSAL, &key, change, seen, Copy::Own).0, StoreOutcome::Failed(_)) {
@@ -82,6 +82,6 @@ fn assert_folded(env: &SimEnv, store: &Store) {
     for entry in heads.range(..) {
         assert_eq!(HeadRecord::decode(&entry.unwrap().1).unwrap().prev, []);
     }
-    let all = |store: &Store| store.page(CAUSAL, &[], usize::MAX, usize::MAX, true).unwrap();
+    let all = |store: &Store| store.page(CAUSAL, &[], usize::MAX, usize::MAX, true).unwrap().records;
     assert_eq!(all(&folded), all(store));
 }

@@ -13,7 +13,7 @@ fn mark(store: &Store, target: NodeId, key: &str) -> (u64, bool) {
 
 fn list(store: &Store, target: NodeId, after: Option<HintKey>, limit: usize) -> Vec<Hint> {
     match store.execute(StoreOperation::Hints { target, after, limit }).0 {
-        StoreOutcome::Hints(hints) => hints,
+        StoreOutcome::Hints { hints, unreadable } if unreadable.is_empty() => hints,
         other => panic!("{other:?}"),
     }
 }
@@ -71,7 +71,7 @@ fn a_copy_for_another_is_apart_from_the_own_record() {
     let store = open(&SimEnv::new(), 1);
     let first = mint_for(&store, TARGET, "k", "a value longer than what lies inline");
     assert!(read(&store, "k").is_empty());
-    let second = try_mint(&store, CAUSAL, "k", put("beside"), Some(VectorClock::new()), Copy::For(TARGET)).0;
+    let second = try_mint(&store, CAUSAL, "k", put("beside"), Some(Context::default()), Copy::For(TARGET)).0;
     assert_eq!(values(&set_of(second)), ["a value longer than what lies inline", "beside"]);
     let foreign = mint(&open(&SimEnv::new(), 2), "k", put("foreign"), None);
     let (outcome, commit) = try_join(&store, "k", &foreign, Copy::For(TARGET));
@@ -110,7 +110,7 @@ fn a_write_that_a_copy_lost_is_not_covered_by_later_ones() {
     let (store, target) = (open(&env, 1), open(&SimEnv::new(), 2));
     mint_for(&store, TARGET, "k", "first");
     settle(&store);
-    let lost = try_mint(&store, CAUSAL, "k", put("lost"), Some(VectorClock::new()), Copy::For(TARGET)).0;
+    let lost = try_mint(&store, CAUSAL, "k", put("lost"), Some(Context::default()), Copy::For(TARGET)).0;
     let lost = set_of(lost);
     let store = open(&env.kill(), 3);
     assert_eq!(values(&list(&store, TARGET, None, 1)[0].set), ["first"], "the test loses a write");

@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod direct;
 mod folding;
+mod heal;
 mod hints;
 mod identity;
 mod pages;
@@ -12,7 +13,7 @@ mod records;
 mod versions;
 
 use super::*;
-use crate::causality::{ConflictMode, Context, Sibling, SiblingSet, VectorClock};
+use crate::causality::{ConflictMode, Context, ContextKey, Sibling, SiblingSet, VectorClock};
 use crate::id::NodeId;
 use esker::testing::SimEnv;
 use esker::{Commit, Durability, Slice};
@@ -62,7 +63,7 @@ pub(super) fn try_mint(
     keyspace: KeyspaceId,
     key: &str,
     change: Change,
-    seen: Option<VectorClock>,
+    seen: Option<Context>,
     copy: Copy,
 ) -> (StoreOutcome, Option<Commit>) {
     let durability = Durability::Synced;
@@ -72,7 +73,7 @@ pub(super) fn try_mint(
 
 pub(super) fn set_of(outcome: StoreOutcome) -> SiblingSet {
     match outcome {
-        StoreOutcome::Set { set, .. } => set,
+        StoreOutcome::Set { set } | StoreOutcome::Minted { set, .. } => set,
         other => panic!("{other:?} has no set"),
     }
 }
@@ -84,7 +85,7 @@ pub(super) fn failure_of(outcome: StoreOutcome) -> StoreFailure {
     }
 }
 
-pub(super) fn mint(store: &Store, key: &str, change: Change, seen: Option<VectorClock>) -> SiblingSet {
+pub(super) fn mint(store: &Store, key: &str, change: Change, seen: Option<Context>) -> SiblingSet {
     set_of(try_mint(store, CAUSAL, key, change, seen, Copy::Own).0)
 }
 
@@ -132,9 +133,10 @@ impl Dice {
 }
 
 /// A context as a client brings it back.
-pub(super) fn context(set: &SiblingSet) -> VectorClock {
-    let bytes = Context(set.clock().clone()).to_bytes();
-    Context::from_bytes(&bytes).unwrap().0
+pub(super) fn context(set: &SiblingSet) -> Context {
+    let key = ContextKey::new(0, b"key");
+    let bytes = Context::from(set.clock().clone()).to_bytes(key);
+    Context::from_bytes(&bytes, key).unwrap()
 }
 
 pub(super) const TARGET: NodeId = NodeId(0xabc);

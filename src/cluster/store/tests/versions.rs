@@ -23,7 +23,7 @@ fn a_context_replaces_what_it_has_seen_and_no_more() {
     assert_eq!(values(&second), ["b"]);
     let stale = mint(&store, "k", put("a value that lies apart"), Some(context(&first)));
     assert_eq!(values(&stale), ["a value that lies apart", "b"]);
-    let nothing_seen = mint(&store, "k", put("d"), Some(VectorClock::new()));
+    let nothing_seen = mint(&store, "k", put("d"), Some(Context::default()));
     assert_eq!(values(&nothing_seen), ["a value that lies apart", "b", "d"], "all with their bytes");
     let full = mint(&store, "k", put("all"), Some(context(&nothing_seen)));
     assert_eq!(values(&full), ["all"]);
@@ -34,12 +34,12 @@ fn a_context_replaces_what_it_has_seen_and_no_more() {
 fn too_many_siblings_are_refused_and_never_dropped() {
     let store = open(&SimEnv::new(), 1);
     for i in 0..4 {
-        mint(&store, "k", put(&i.to_string()), Some(VectorClock::new()));
+        mint(&store, "k", put(&i.to_string()), Some(Context::default()));
     }
-    let refused = try_mint(&store, CAUSAL, "k", put("5"), Some(VectorClock::new()), Copy::Own).0;
+    let refused = try_mint(&store, CAUSAL, "k", put("5"), Some(Context::default()), Copy::Own).0;
     assert_eq!(failure_of(refused), StoreFailure::TooManySiblings { siblings: 4 });
     assert_eq!(values(&read(&store, "k")), ["0", "1", "2", "3"]);
-    let seen = read(&store, "k").clock().clone();
+    let seen = context(&read(&store, "k"));
     assert_eq!(values(&mint(&store, "k", put("one"), Some(seen))), ["one"]);
 }
 
@@ -83,9 +83,9 @@ fn the_last_write_wins_where_the_keyspace_says_so() {
     };
     let from_a = mint(&a, "a", None);
     mint(&a, "again", None);
-    let from_b = mint(&b, "b", Some(VectorClock::new()));
+    let from_b = mint(&b, "b", Some(Context::default()));
     join(&b, &from_a);
-    let after = mint(&b, "later", Some(VectorClock::new()));
+    let after = mint(&b, "later", Some(Context::default()));
     assert_eq!(values(&after), ["later"]);
     join(&a, &after);
     join(&a, &from_b);
@@ -105,7 +105,7 @@ fn clocks_that_lead_too_far_are_refused_wherever_they_come_from() {
     assert!(join(&store, "k", &set(day)));
     let refused = failure_of(try_join(&store, "l", &set(day + 1), Copy::Own).0);
     assert_eq!(refused, StoreFailure::ClockTooFarAhead { lead_millis: day + 1 });
-    let seen = Some([ahead(day + 7)].into_iter().collect());
+    let seen = Some(Context::from([ahead(day + 7)].into_iter().collect::<VectorClock>()));
     let refused = failure_of(try_mint(&store, CAUSAL, "l", put("v"), seen.clone(), Copy::Own).0);
     assert_eq!(refused, StoreFailure::ClockTooFarAhead { lead_millis: day + 7 });
     let refused = failure_of(try_mint(&store, CAUSAL, "l", put("v"), seen, Copy::For(TARGET)).0);
@@ -163,8 +163,8 @@ fn clocks_are_truncated_by_puts_and_that_is_counted() {
     );
     assert!(join(&store, "k", &set));
     assert_eq!(read(&store, "k").clock().len(), 5, "a join keeps all");
-    match try_mint(&store, CAUSAL, "k", put("w"), Some(VectorClock::new()), Copy::Own).0 {
-        StoreOutcome::Set { set, truncated } => {
+    match try_mint(&store, CAUSAL, "k", put("w"), Some(Context::default()), Copy::Own).0 {
+        StoreOutcome::Minted { set, truncated, .. } => {
             assert_eq!((set.clock().len(), truncated, values(&set)), (3, 3, vec!["v".into(), "w".into()]));
         }
         other => panic!("{other:?}"),

@@ -8,16 +8,26 @@ use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
 use esker::Slice;
-use esker_cluster::causality;
+use esker_cluster::causality::{self, ContextKey};
 use esker_cluster::request::{Level, Operation, Version};
 use esker_cluster::store::Change;
 use std::sync::Arc;
 
 /// What stands behind the key and the value.
 #[derive(Default)]
-struct Options {
+struct Options<'a> {
     level: Option<Level>,
-    context: Option<causality::Context>,
+    /// The digits of a context.
+    context: Option<&'a [u8]>,
+}
+
+impl Options<'_> {
+    /// The context, if one was given and is of this key.
+    fn context_of(&self, key: ContextKey) -> Result<Option<causality::Context>, Refusal> {
+        let Some(digits) = self.context else { return Ok(None) };
+        let context = causality::Context::from_text(text(digits)?, key);
+        context.map(Some).map_err(|e| Refusal::new(format!("ERR {e}")))
+    }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Refusal> {
@@ -28,16 +38,15 @@ fn level(word: &[u8]) -> Result<Level, Refusal> {
     text(word)?.parse().map_err(|e| Refusal::new(format!("ERR {e}")))
 }
 
-fn options(args: Args<'_>, takes_context: bool) -> Result<Options, Refusal> {
+fn options(args: Args<'_>) -> Result<Options<'_>, Refusal> {
     let mut options = Options::default();
     let mut words = args.iter();
     while let Some(word) = words.next() {
         let value = words.next().ok_or(Refusal::SYNTAX)?;
         if is(word, "LEVEL") {
             options.level = Some(level(value)?);
-        } else if is(word, "CTX") && takes_context {
-            let context = text(value)?.parse().map_err(|e| Refusal::new(format!("ERR {e}")))?;
-            options.context = Some(context);
+        } else if is(word, "CTX") {
+            options.context = Some(value);
         } else {
             return Err(Refusal::SYNTAX);
         }
@@ -56,22 +65,24 @@ fn replicated(context: &Context<'_>) -> Result<Arc<ReplicatedKeyspace>, Refusal>
 }
 
 /// A context, then the values.
-fn show(found: (Vec<Version>, causality::Context), reply: &mut Reply<'_>) {
-    let (versions, context) = found;
+fn show(versions: &[Version], context: &causality::Context, key: ContextKey, reply: &mut Reply<'_>) {
     reply.array(1 + versions.len());
-    reply.bulk(context.to_string().as_bytes());
+    reply.bulk(context.to_text(key).as_bytes());
     versions.iter().for_each(|version| reply.bulk(&version.value));
 }
 
 pub(super) fn get(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     context.settle_order();
     let keyspace = replicated(context)?;
-    let options = options(args.from(2), true)?;
+    let options = options(args.from(2))?;
     let id = Context::replicated_id(&keyspace)?;
     let (key, level) = (Slice::copy_from(args.get(1)), options.level.unwrap_or(context.session.levels.read));
-    let request = keyspace.request(id, Operation::Get { key, context: options.context }, level);
-    context.ask(&keyspace, request, |response, reply| {
-        show(found(response)?, reply);
+    let bound_to = id.context_key(&key);
+    let seen = options.context_of(bound_to)?;
+    let request = keyspace.request(id, Operation::Get { key, context: seen }, level);
+    context.ask(&keyspace, request, move |response, reply| {
+        let (versions, context) = found(response)?;
+        show(&versions, &context, bound_to, reply);
         Ok(())
     })
 }
@@ -79,15 +90,17 @@ pub(super) fn get(context: &mut Context<'_>, args: Args<'_>) -> Ran {
 fn write(context: &mut Context<'_>, key: &[u8], change: Change, options: Args<'_>) -> Ran {
     context.settle_order();
     let keyspace = replicated(context)?;
-    let Options { level, context: seen } = self::options(options, true)?;
+    let options = self::options(options)?;
     if let Change::Put { value, .. } = &change {
         context.check_pair(key, value.len())?;
     }
     let id = Context::replicated_id(&keyspace)?;
-    let (key, level) = (Slice::copy_from(key), level.unwrap_or(context.session.levels.write));
+    let (key, level) = (Slice::copy_from(key), options.level.unwrap_or(context.session.levels.write));
+    let bound_to = id.context_key(&key);
+    let seen = options.context_of(bound_to)?;
     let operation = Operation::Write { key, change, context: seen };
-    context.ask_write(&keyspace, id, operation, level, |context, reply| {
-        reply.bulk(context.to_string().as_bytes());
+    context.ask_write(&keyspace, id, operation, level, move |context, reply| {
+        reply.bulk(context.to_text(bound_to).as_bytes());
     })
 }
 

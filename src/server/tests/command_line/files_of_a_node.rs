@@ -21,6 +21,11 @@ fn replicated_keyspaces_are_read_by_their_names() {
         let context = node.ask(&["EK.SET", "two", value, "CTX", &nothing]);
         assert!(!context.starts_with('-'), "{context}");
     }
+    // A context is of one key. With another it would cover what nobody has seen there.
+    for command in [&["EK.SET", "short", "x", "CTX", &nothing][..], &["EK.GET", "short", "CTX", &nothing]] {
+        let refused = node.ask(command);
+        assert!(refused.starts_with("-ERR these bytes are no context of this key"), "{refused}");
+    }
     node.stop();
 
     let get = |key: &str| esker(&["get", "--db", &dir, key]);

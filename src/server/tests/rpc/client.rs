@@ -86,6 +86,9 @@ async fn contexts_tell_what_a_write_replaces() {
     acknowledged(two.delete(request).await.expect("it is answered").into_inner());
     let gone = get(&mut one, "cart").await;
     assert!(gone.versions.is_empty() && !gone.context.is_empty());
+    let elsewhere = rejected(put(&mut one, "basket", "none", Some(gone.context.to_vec())).await);
+    assert_eq!(elsewhere.reason(), rejected::Reason::Invalid);
+    assert!(elsewhere.why.contains("of this key"), "{elsewhere:?}");
     for member in members {
         member.stop().await;
     }

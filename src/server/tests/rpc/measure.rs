@@ -3,7 +3,7 @@
 
 use super::members::{Member, request, three};
 use esker::{Durability, Slice};
-use esker_cluster::coordinator::{Level, Operation, Request, Response};
+use esker_cluster::request::{Level, Operation, Request, Response};
 use esker_cluster::store::Change;
 use hdrhistogram::Histogram;
 use std::time::{Duration, Instant};

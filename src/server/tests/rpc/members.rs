@@ -1,8 +1,8 @@
 //! [`Member`]: a node with its listener, and what tests ask of it.
 
 use esker::{Durability, Slice};
-use esker_cluster::coordinator::{Level, Operation, Request, Response};
 use esker_cluster::formation::DEFAULT_KEYSPACE;
+use esker_cluster::request::{Level, Operation, Request, Response};
 use esker_cluster::store::{Change, StoreConfig};
 use esker_cluster::{NodeConfig, NodeStatus};
 use esker_server::node::{self, NodeHandle, Started};

@@ -2,7 +2,7 @@
 
 use super::members::{Member, PATIENCE, read, three, write};
 use esker_cluster::causality::ConflictMode;
-use esker_cluster::coordinator::{Level, Response};
+use esker_cluster::request::{Level, Response};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 

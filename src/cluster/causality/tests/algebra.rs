@@ -1,17 +1,9 @@
-//! The algebra of sibling sets, over states that replicas really reach; and contexts as bytes.
+//! The algebra of sibling sets, over states that replicas really reach.
 
-use super::*;
+use super::super::*;
+use super::Dice;
 use esker::Slice;
 use std::collections::BTreeSet;
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-}
 
 /// Replicas of one key, which put and join at random. Counters are unique over all of them, as a hybrid clock's are for one.
 struct World {
@@ -44,7 +36,7 @@ impl World {
             0 => Sibling::tombstone(dot),
             _ => Sibling::value(dot, Slice::copy_from(&self.counter.to_le_bytes()), None),
         };
-        set.put(seen, sibling, self.mode);
+        set.put(&Context::from(seen.clone()), sibling, self.mode);
         set.truncate_clock(self.limit);
         dot
     }
@@ -183,75 +175,4 @@ fn the_digest_is_of_the_values_and_not_of_the_clock() {
     for (a, b) in world.reached.iter().zip(&world.reached[1..]) {
         assert_eq!(a.digest() == b.digest(), a.same_dots(b));
     }
-}
-
-#[test]
-fn contexts_round_trip_as_bytes_and_as_text() {
-    let mut dice = Dice(1);
-    for entries in [0, 1, 2, 5, 255] {
-        let clock: VectorClock =
-            (0..entries).map(|i| Dot { actor: Actor(i * 977), counter: 1 + dice.below(1 << 31) }).collect();
-        let context = Context(clock);
-        assert_eq!(Context::from_bytes(&context.to_bytes()), Ok(context.clone()));
-        assert_eq!(context.to_string().parse(), Ok(context));
-    }
-    let long = Context((0..300).map(|i| Dot { actor: Actor(i), counter: i + 1 }).collect());
-    let read = Context::from_bytes(&long.to_bytes()).unwrap();
-    assert_eq!(read.0.len(), 255);
-    assert_eq!((read.0.counter(Actor(299)), read.0.counter(Actor(44))), (300, 0), "the oldest are not shown");
-}
-
-#[test]
-fn what_is_no_context_is_refused() {
-    let context = Context((1..4).map(|i| Dot { actor: Actor(i), counter: i << 40 }).collect());
-    let bytes = context.to_bytes();
-    for bit in 0..bytes.len() * 8 {
-        let mut flipped = bytes.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(Context::from_bytes(&flipped), Err(MalformedContext), "bit {bit}");
-    }
-    for cut in 0..bytes.len() {
-        assert_eq!(Context::from_bytes(&bytes[..cut]), Err(MalformedContext));
-    }
-    let mut dice = Dice(2);
-    for _ in 0..5_000 {
-        let noise: Vec<u8> = (0..dice.below(60)).map(|_| dice.below(256) as u8).collect();
-        assert_eq!(Context::from_bytes(&noise), Err(MalformedContext));
-        let text: String = noise.iter().map(|&b| char::from(b)).collect();
-        assert_eq!(text.parse::<Context>(), Err(MalformedContext));
-    }
-    for text in ["", "0", "zz", "é", &format!("{context}0"), &format!("{context}00"), &"00".repeat(5000)] {
-        assert_eq!(text.parse::<Context>(), Err(MalformedContext), "{text}");
-    }
-    // Rightly summed up, but out of order, or with a counter that nobody gives.
-    for entries in [vec![(2u64, 1u64), (1, 1)], vec![(1, 1), (1, 2)], vec![(1, 0)]] {
-        let mut covered = vec![1, entries.len() as u8];
-        entries.iter().for_each(|(a, c)| covered.extend([a.to_le_bytes(), c.to_le_bytes()].concat()));
-        let bytes = [&crc32c::crc32c(&covered).to_le_bytes()[..], &covered].concat();
-        assert_eq!(Context::from_bytes(&bytes), Err(MalformedContext));
-    }
-}
-
-#[test]
-fn a_hybrid_clock_never_goes_back_and_keeps_to_its_lease() {
-    let mut clock = HybridClock::resumed(1000 << MILLIS_SHIFT);
-    assert_eq!(clock.next(5, 0), None, "nothing was leased");
-    let lease = HybridClock::lease_for(clock.peek(5, 0));
-    clock.extend(lease);
-    let (mut dice, mut last) = (Dice(3), clock.last());
-    for _ in 0..10_000 {
-        let wall = 900 + dice.below(100_000);
-        match clock.next(wall, last.saturating_sub(dice.below(9))) {
-            Some(counter) => {
-                assert!(counter > last && counter <= lease && counter >= wall << MILLIS_SHIFT);
-                last = counter;
-            }
-            None => assert!(wall.max(millis_of(last)) << MILLIS_SHIFT >= millis_of(lease) << MILLIS_SHIFT),
-        }
-    }
-    assert_eq!(
-        HybridClock::resumed(u64::MAX).next(0, 0),
-        Some(u64::MAX),
-        "at the end of time it stands still"
-    );
 }
