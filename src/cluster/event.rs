@@ -58,7 +58,7 @@ pub enum Event {
         outcome: StoreOutcome,
     },
     /// What a store operation wrote is as durable as it asked to be, or never will. Comes after its `Stored`, for every
-    /// [`StoreOperation::Mint`] and [`StoreOperation::Join`] that did not fail.
+    /// [`StoreOperation::Mint`], [`StoreOperation::Join`] and [`StoreOperation::KeepMarks`] that did not fail.
     Durable {
         /// Which.
         ticket: Ticket,

@@ -4,7 +4,7 @@
 //! after that, and what it wrote becomes durable when the store's background work is done, later still.
 
 use crate::history::{Durable, KeyIndex, Known, MachineId, Mint, OpId, Outcome, value_hash};
-use crate::machine::Pending;
+use crate::machine::{Machine, Pending};
 use crate::trace::short;
 use crate::world::{Happening, World};
 use esker::Durability;
@@ -81,8 +81,18 @@ impl World {
             Effect::Respond { id, response } => self.answered(machine, id.0, response),
             Effect::Notice(notice) => {
                 self.trace.note(self.now, || format!("machine {machine}: {notice:?}"));
-                if let Notice::Fatal(why) = notice {
-                    self.died(machine, life, &why);
+                match notice {
+                    Notice::Fatal(why) => self.died(machine, life, &why),
+                    Notice::Warning(what) if what.contains("older copy of itself") => {
+                        let Machine { put_back, spoiled, twin, .. } = self.machines[machine];
+                        if !(put_back || spoiled || twin) {
+                            self.violated(
+                                "a directory that is whole is trusted",
+                                format!("{machine}: {what}"),
+                            );
+                        }
+                    }
+                    _ => {}
                 }
             }
         }

@@ -271,17 +271,20 @@ impl World {
                 let while_ = self.short_while();
                 self.after(while_, Happening::Undo(Undo::Replace(target)));
             }
-            FaultKind::PutBack if self.machines[target].copy.is_none() => {
-                self.machines[target].copy = Some(self.machines[target].env.kill());
+            FaultKind::PutBack if self.machines[target].copy_is_old() && self.dice.chance(700) => {
+                self.machines[target].copy = Some((self.now, self.machines[target].env.kill()));
             }
-            FaultKind::PutBack => {
+            FaultKind::PutBack if self.machines[target].copy.is_some() => {
                 self.budget.destroy(target);
-                self.machines[target].put_back(&mut self.dice);
+                let in_place = self.dice.chance(800) && self.machines[target].has_told(self.now);
+                self.trace.note(self.now, || format!("put back, in place: {in_place}"));
+                self.machines[target].put_back(in_place, &mut self.dice);
                 self.lost(target, Loss::Directory);
                 self.forget_synced(target);
                 self.gone(target);
                 self.start_later(target);
             }
+            FaultKind::PutBack => {}
             _ => self.wipe(target),
         }
     }

@@ -64,6 +64,7 @@ impl Membership {
             from,
             members: self.members.values().map(|member| member.entry(now)).chain(twins).collect(),
             suspicions: self.suspicions(),
+            marks: self.all_marks(),
         };
         for target in self.choose_targets() {
             out.push((target, gossip.clone()));

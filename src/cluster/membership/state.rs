@@ -45,6 +45,8 @@ pub struct Membership {
     pub(super) forgotten: Forgotten,
     pub(super) conflicts: Conflicts,
     pub(super) remembered: Option<Entry>,
+    /// How far the stores of members had come, at least.
+    pub(super) marks: BTreeMap<NodeId, u64>,
     pub(super) random: Random,
     pub(super) last_tick: Duration,
     pub(super) next_round: Duration,
@@ -75,6 +77,7 @@ impl Membership {
             forgotten: Forgotten::default(),
             conflicts: Conflicts::default(),
             remembered: None,
+            marks: BTreeMap::new(),
             random: Random::new(seed),
             last_tick: now,
             next_round: now,
@@ -175,6 +178,22 @@ impl Membership {
     /// say. If its generation is not below this one's, this node's directory is an older copy, or another node has it too.
     pub fn remembered(&self) -> Option<&MemberInfo> {
         self.remembered.as_ref().map(|entry| &*entry.info)
+    }
+
+    /// How far the store of a member had come, as anybody remembers who told this node; 0 if nobody does.
+    pub fn mark(&self, id: NodeId) -> u64 {
+        self.marks.get(&id).copied().unwrap_or(0)
+    }
+
+    /// Notes how far the store of a member has come. A mark never goes back.
+    pub fn note_mark(&mut self, id: NodeId, number: u64) {
+        let mark = self.marks.entry(id).or_default();
+        *mark = number.max(*mark);
+    }
+
+    /// All marks, by id, as they are told to others and kept.
+    pub fn all_marks(&self) -> Vec<(NodeId, u64)> {
+        self.marks.iter().map(|(id, number)| (*id, *number)).collect()
     }
 
     /// The conflicts that were found and not cleared, by ascending id.

@@ -48,6 +48,9 @@ impl Node {
             out.send(&reply_to, Message::Joined(Err(why)));
             return;
         }
+        if self.is_too_early(&message) {
+            return;
+        }
         // What arrives proves that its sender can be spoken to.
         self.directory.lost.remove(&reply_to);
         self.message(now, from, reply_to, message, effects);
@@ -121,8 +124,9 @@ impl Node {
             }
             Err(e) => effects.push(Effect::Notice(Notice::Warning(e.to_string()))),
         }
-        // Others told what they remember of this node.
-        self.replica.settled = true;
+        if self.directory.entries.contains_key(&gossip.from.info.id) {
+            self.hear(now, gossip.from.info.id, effects);
+        }
         let info = &gossip.from.info;
         let epoch = self.formation.state().map_or(0, |state| state.epoch);
         let mut out = outbox!(self, now, effects);

@@ -3,6 +3,7 @@
 //! [`step`](Node::step) takes one event and says what is to be done. Everything that a node knows of the world outside comes
 //! in by events, so that the same events in the same order always have the same effects.
 
+mod identity;
 mod membership;
 mod messages;
 mod outcomes;
@@ -14,7 +15,7 @@ pub use status::{MemberStatus, NodeStatus};
 use crate::config::{NodeConfig, protected};
 use crate::coordinator::{Coordinator, Origin, Surroundings};
 use crate::directory::Directory;
-use crate::event::{Effect, Event, Moment, Ticket};
+use crate::event::{Effect, Event, Moment};
 use crate::formation::Formation;
 use crate::handoff::Handoff;
 use crate::id::{Address, NodeId};
@@ -28,6 +29,7 @@ use crate::replica::Replica;
 use crate::request::{Rejection, Request, Response};
 use crate::state::ClusterState;
 use crate::store::Identity;
+use identity::Past;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -68,7 +70,7 @@ pub struct Node {
     taken: BTreeSet<(Address, QuestionId)>,
     /// The same, the oldest first.
     taken_at: VecDeque<(Duration, (Address, QuestionId))>,
-    adopting: Option<(Ticket, Identity)>,
+    past: Past,
     /// When timers were looked at last.
     ticked_at: Duration,
     local: VecDeque<Message>,
@@ -115,7 +117,8 @@ macro_rules! around {
 use {around, outbox};
 
 impl Node {
-    /// A node on a store with this identity, the state of the cluster that the store keeps, and the hints that it has.
+    /// A node on a store with this identity, the state of the cluster that the store keeps, the hints that it has, and the marks
+    /// that it remembers.
     ///
     /// `kept` is what [`crate::formation::kept`] reads from the store; a state of another cluster than the identity's is
     /// one that a crash left half taken, and does not count.
@@ -124,6 +127,7 @@ impl Node {
         identity: Identity,
         kept: Option<(ClusterState, bool)>,
         hints: BTreeMap<NodeId, u64>,
+        marks: Vec<(NodeId, u64)>,
         seed: u64,
         now: Moment,
     ) -> Node {
@@ -150,7 +154,7 @@ impl Node {
             settle_at: now.monotonic + config.settle_after,
             taken: BTreeSet::new(),
             taken_at: VecDeque::new(),
-            adopting: None,
+            past: Past::default(),
             ticked_at: Duration::ZERO,
             local: VecDeque::new(),
             over: None,
@@ -158,6 +162,9 @@ impl Node {
             identity,
         };
         node.in_force(now, &mut Vec::new());
+        if let Some(membership) = &mut node.membership {
+            marks.into_iter().for_each(|(id, number)| membership.note_mark(id, number));
+        }
         node
     }
 
@@ -241,7 +248,7 @@ impl Node {
             self.handoff.next_timer(&self.directory),
             self.rebuild
                 .as_ref()
-                .filter(|_| self.adopting.is_none())
+                .filter(|_| !self.is_adopting())
                 .and_then(|rebuild| rebuild.next_timer(&self.directory)),
             self.membership.as_ref().map(|membership| at + membership.next_wake(at)),
             self.parked.iter().map(|parked| parked.until).min(),
@@ -258,6 +265,7 @@ impl Node {
         self.ticked_at = now.monotonic;
         self.tick_membership(now, effects);
         self.settle(now, effects);
+        self.tick_marks(now, effects);
         let mine = self.my_info();
         let mut out = outbox!(self, now, effects);
         self.formation.tick(self.identity.node, &mine, &self.config, &mut out);

@@ -3,6 +3,7 @@
 //! ```text
 //!   keyspace of the engine   key                                      value
 //!   esker.node               identity, keyspaces, cluster             who this store is
+//!                            marks                             how far the stores of members had come
 //!                            dirty ‖ target 8 ‖ bucket 2              hints that there was no room for
 //!   esker.hints              target 8 ‖ keyspace 4 ‖ stored key       a hint
 //!   NAME.heads               stored key = token 8 ‖ user key          what is known of the key, short values included
@@ -24,6 +25,7 @@ mod hints;
 mod identity;
 mod keyspace;
 mod layout;
+mod marks;
 mod offline;
 mod open;
 mod operation;

@@ -2,6 +2,7 @@
 
 use super::identity::{Identity, Names};
 use super::keyspace::KeyspaceId;
+use super::marks::MarkBook;
 use super::open::{IDENTITY_KEY, StoreConfig};
 use super::operation::{Copy, StoreFailure, StoreOperation, StoreOutcome};
 use super::replicated::Replicated;
@@ -29,6 +30,7 @@ pub struct Store {
     pub(super) book: Mutex<hints::HintBook>,
     /// The bytes last kept. Held while they, and the keyspaces, are replaced.
     pub(super) cluster_state: Mutex<Option<Vec<u8>>>,
+    pub(super) marks: Mutex<MarkBook>,
 }
 
 /// Memory that is used again by whoever holds the stripe.
@@ -105,6 +107,9 @@ impl Store {
             StoreOperation::KeepClusterState { bytes, keyspaces } => {
                 self.keep_cluster_state(bytes, keyspaces).map(|()| (StoreOutcome::Done, None))
             }
+            StoreOperation::KeepMarks(marks) => {
+                self.keep_marks(marks).map(|(number, commit)| (StoreOutcome::Mark(number), Some(commit)))
+            }
             StoreOperation::Adopt(identity) => self.adopt(identity).map(|()| (StoreOutcome::Done, None)),
         }
     }
@@ -172,8 +177,11 @@ impl Store {
     /// Takes another identity. It is durable when this returns.
     fn adopt(&self, identity: Identity) -> Result<(), StoreFailure> {
         let mut life = locked(&self.life);
-        let Identity { fingerprint, boot, clean, .. } = life.identity;
-        let adopted = Identity { fingerprint, boot, clean, ..identity };
+        let Identity { fingerprint, boot, clean, mut base, .. } = life.identity;
+        if identity.claim > life.identity.claim {
+            base = base.max(identity.claim.saturating_sub(self.db.snapshot().seqno()));
+        }
+        let adopted = Identity { fingerprint, boot, clean, base, ..identity };
         self.keep_identity(&adopted, life.lease)?;
         life.identity = adopted;
         Ok(())

@@ -19,7 +19,7 @@ fn entry(id: u64, generation: u64, heartbeat: u64) -> Entry {
 }
 
 fn gossip(from: Entry, members: Vec<Entry>, suspicions: Vec<Suspicion>) -> Gossip {
-    Gossip { cluster: CLUSTER, answer: true, from, members, suspicions }
+    Gossip { cluster: CLUSTER, answer: true, from, members, suspicions, marks: Vec::new() }
 }
 
 fn suspicion(suspect: u64, version: (u64, u64), observers: &[u64]) -> Suspicion {

@@ -146,6 +146,61 @@ fn identities_are_durable_when_they_are_taken() {
     assert!(!identity.ready && identity.actor != renewed.actor);
 }
 
+/// The mark that the store has told others.
+fn told(store: &Store, marks: &[(NodeId, u64)]) -> u64 {
+    let (outcome, commit) = store.execute(StoreOperation::KeepMarks(marks.to_vec()));
+    let StoreOutcome::Mark(mark) = outcome else { panic!("{outcome:?}") };
+    settle(store);
+    assert!(matches!(commit.unwrap().poll(), Some(Ok(()))));
+    mark
+}
+
+#[test]
+fn an_older_copy_in_the_same_place_claims_less_than_was_told() {
+    let env = SimEnv::new();
+    let store = open(&env, 1);
+    join_cluster(&store);
+    let vouched = |store: &Store| Identity { vouched: true, ..store.identity() };
+    store.execute(StoreOperation::Adopt(vouched(&store)));
+    mint(&store, "k", put("in the copy"), None);
+    settle(&store);
+    let copy = env.kill();
+    join(&store, "k", &mint(&open(&SimEnv::new(), 9), "k", put("of another, not in the copy"), None));
+    let mark = told(&store, &[]);
+    let whole = open(&env.power_loss(CrashMode::LoseAll), 2);
+    assert!(whole.identity().claim >= mark, "what was told is durable");
+    // However often the copy is opened and written to: nobody has vouched for it.
+    let mut identity = open(&copy, 3).identity();
+    for entropy in 4..20 {
+        let store = open(&copy, entropy);
+        identity = store.identity();
+        mint(&store, "other", put("v"), None);
+        settle(&store);
+    }
+    assert!(identity.ready && identity.claim < mark, "{identity:?} {mark}");
+    // Once it has learned what it missed it counts on from there.
+    let store = open(&copy, 20);
+    store.execute(StoreOperation::Adopt(Identity { claim: mark + 1_000, ..vouched(&store) }));
+    assert!(told(&store, &[]) >= mark + 1_000);
+    let store = open(&copy.power_loss(CrashMode::LoseAll), 21);
+    assert!(store.identity().claim >= mark + 1_000);
+}
+
+#[test]
+fn to_keep_the_marks_of_others_is_no_progress() {
+    let env = SimEnv::new();
+    let store = open(&env, 1);
+    mint(&store, "k", put("v"), None);
+    let mark = told(&store, &[]);
+    for of_others in 1..5 {
+        assert_eq!(told(&store, &[(NodeId(7), of_others)]), mark, "idle nodes come to rest");
+    }
+    mint(&store, "k", put("w"), None);
+    assert!(told(&store, &[(NodeId(7), 4)]) > mark);
+    let store = open(&env.power_loss(CrashMode::LoseAll), 2);
+    assert_eq!(store.marks(), [(NodeId(7), 4)]);
+}
+
 #[test]
 fn a_full_disk_makes_the_store_read_only() {
     let env = SimEnv::new();
