@@ -14,8 +14,7 @@
 #![doc = include_str!("RECORD.md")]
 //!
 //! Whoever changes a key holds the lock of its stripe, from reading the record to handing the new one to the engine: a
-//! read-modify-write is one step. Nobody waits for a device under such a lock, but for the rare write that extends the
-//! lease of the clock.
+//! read-modify-write is one step. Nobody waits for a device under such a lock.
 
 mod direct;
 mod failure;

@@ -45,7 +45,7 @@ pub(super) struct Stripe {
 pub(super) struct Life {
     pub(super) identity: Identity,
     pub(super) clock: HybridClock,
-    /// As it is durable.
+    /// As it is kept.
     pub(super) lease: u64,
     pub(super) names: Names,
 }
@@ -218,8 +218,12 @@ impl Store {
         if let Some(counter) = life.clock.next(wall_millis, floor) {
             return Ok(Dot { actor, counter });
         }
+        // The log keeps the order: where a write is, the lease that it was given under is too, and where the lease is lost, so is
+        // what came after it. Nobody waits.
         let lease = HybridClock::lease_for(life.clock.peek(wall_millis, floor));
-        self.keep_identity(&life.identity, lease)?;
+        let mut batch = WriteBatch::new();
+        self.node.put_to(&mut batch, IDENTITY_KEY, life.identity.encode(lease));
+        self.db.submit(&batch, WriteOptions::new(Durability::Buffered)).map_err(failure::of_write)?;
         life.lease = lease;
         life.clock.extend(lease);
         let counter = life.clock.next(wall_millis, floor);

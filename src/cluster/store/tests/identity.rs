@@ -2,7 +2,7 @@
 //! may be lost.
 
 use super::*;
-use crate::causality::HybridClock;
+use crate::causality::{HybridClock, LEASE_MILLIS};
 use esker::testing::CrashMode;
 
 /// Makes the store a member of a cluster of several.
@@ -111,7 +111,7 @@ fn counters_stay_above_the_lease_whatever_the_clock_says() {
     let store = open(&env, 1);
     let mint_at = |store: &Store, wall_millis: u64| {
         let (keyspace, key, change, seen) = (CAUSAL, Slice::from("k"), put("v"), None);
-        let (copy, durability) = (Copy::Own, Durability::Buffered);
+        let (copy, durability) = (Copy::Own, Durability::Synced);
         let mint = StoreOperation::Mint { keyspace, key, change, seen, copy, durability, wall_millis };
         set_of(store.execute(mint).0).siblings().iter().map(|s| s.dot.counter).max().unwrap()
     };
@@ -119,6 +119,7 @@ fn counters_stay_above_the_lease_whatever_the_clock_says() {
     for step in 0..100 {
         last = mint_at(&store, NOW + step * 7_000);
     }
+    settle(&store);
     let after = env.power_loss(CrashMode::LoseAll);
     drop(store);
     let store = open(&after, 2);
@@ -126,6 +127,31 @@ fn counters_stay_above_the_lease_whatever_the_clock_says() {
     assert!(back > last, "a clock that was set back gives no counter again");
     assert!(back <= HybridClock::lease_for(last) + 1, "and does not run far ahead");
     assert!(mint_at(&store, NOW - 3_600_000) == back + 1);
+}
+
+#[test]
+fn after_a_crash_the_clock_is_ahead_by_less_than_its_lease() {
+    let write_at = |store: &Store, value: &str, wall_millis| {
+        let (keyspace, key, change, seen) = (LWW, Slice::from("k"), put(value), None);
+        let (copy, durability) = (Copy::Own, Durability::Synced);
+        set_of(
+            store
+                .execute(StoreOperation::Mint { keyspace, key, change, seen, copy, durability, wall_millis })
+                .0,
+        )
+    };
+    for started_after in [1, LEASE_MILLIS / 2, 2 * LEASE_MILLIS] {
+        let env = SimEnv::new();
+        let store = open(&env, 1);
+        write_at(&store, "before", NOW);
+        settle(&store);
+        let store = open(&env.power_loss(CrashMode::LoseAll), 2);
+        let first = write_at(&store, "right after the start", NOW + started_after);
+        let later = write_at(&open(&SimEnv::new(), 7), "later", NOW + started_after + LEASE_MILLIS + 1);
+        let mut set = first.clone();
+        set.join(&later, ConflictMode::LastWriteWins);
+        assert_eq!(values(&set), ["later"], "started after {started_after} ms");
+    }
 }
 
 #[test]
