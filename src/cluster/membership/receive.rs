@@ -84,6 +84,7 @@ impl Membership {
             return;
         }
         self.forgotten.remove(id);
+        self.unheard.remove(&id);
         self.members.insert(id, Member::new(now, entry));
         changes.push(Change::Joined(id));
     }

@@ -132,7 +132,7 @@ impl Node {
         }
         if let Some(membership) = &mut self.membership {
             seeds.into_iter().for_each(|seed| membership.add_seed(seed));
-            membership.set_permanent(&permanent);
+            membership.set_permanent(&permanent, now.monotonic);
         }
         let was_away = self.directory.away;
         self.refresh();
