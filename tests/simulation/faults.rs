@@ -5,6 +5,7 @@ use crate::machine::Machine;
 use crate::plan::FaultKind;
 use crate::world::{Happening, World};
 use esker::testing::Fault;
+use esker_cluster::Event;
 use std::time::Duration;
 
 /// Something to be set right.
@@ -179,6 +180,13 @@ impl World {
             return;
         }
         self.trace.note(self.now, || format!("machine {id} ends itself: {why}"));
+        if self.machines[id].astray {
+            // Its operator reads why, empties the directory again, and names the others.
+            self.machines[id].wipe(&mut self.dice);
+            self.gone(id);
+            self.start_later(id);
+            return;
+        }
         let twin_runs = self.machines.iter().any(|machine| machine.twin && machine.process.is_some());
         let disk_works = self.machines[id].process.as_ref().is_some_and(|p| p.store.is_writable().is_ok());
         if !self.machines[id].twin && !twin_runs && disk_works {
@@ -207,10 +215,10 @@ impl World {
             self.lost(target, Loss::Bits);
             self.forget_synced(target);
         }
-        let join = match (target, self.state.is_some()) {
-            (0, false) => Vec::new(),
-            _ => self.others(target),
-        };
+        let begins = target == 0 && self.state.is_none();
+        let forgets = std::mem::take(&mut self.machines[target].forgets);
+        self.machines[target].astray |= forgets;
+        let join = if begins || forgets { Vec::new() } else { self.others(target) };
         let (now, plan) = (self.now, self.plan.clone());
         let started = self.machines[target].start(now, &plan, join, &mut self.dice);
         if let Err(why) = started {
@@ -289,9 +297,11 @@ impl World {
         }
     }
 
-    fn wipe(&mut self, target: MachineId) {
+    pub(crate) fn wipe(&mut self, target: MachineId) {
         self.budget.destroy(target);
         self.machines[target].wipe(&mut self.dice);
+        // The founder's command line names nobody to join, and the disk that it is started on is empty.
+        self.machines[target].forgets = target == 0 && self.dice.chance(300);
         self.lost(target, Loss::Directory);
         self.forget_synced(target);
         self.gone(target);
@@ -313,6 +323,23 @@ impl World {
         self.start(id);
         let while_ = self.short_while();
         self.after(while_, Happening::Undo(Undo::Twin(id)));
+    }
+
+    /// Somebody defines a keyspace, at the node that may.
+    pub(crate) fn define(&mut self) {
+        let Some(founder) = self.state.as_ref().map(|state| state.founder) else { return };
+        let (now, mode) = (self.now, self.plan.mode);
+        let replicas = 1 + self.dice.below(3) as u8;
+        let place = |machine: &&mut Machine| {
+            let is_founder = machine.process.as_ref().is_some_and(|p| p.node.id() == founder);
+            is_founder && !machine.twin && !machine.astray
+        };
+        let Some(machine) = self.machines.iter_mut().find(place) else { return };
+        let (id, life, name) = (machine.id, machine.life, format!("keyspace-{}", now.as_micros()));
+        let Some(process) = &mut machine.process else { return };
+        let defined = process.node.define_keyspace(&name, mode, replicas);
+        self.trace.note(now, || format!("machine {id} defines {name}: {defined:?}"));
+        self.step(id, life, Event::Tick);
     }
 
     /// Sets something right.

@@ -67,12 +67,16 @@ pub(crate) struct Machine {
     pub(crate) slowness: u32,
     /// An older copy of the directory, and when it was made.
     pub(crate) copy: Option<(Duration, SimEnv)>,
-    /// The directory was replaced by the copy at some time.
+    /// The directory was replaced by less than others remember, at some time.
     pub(crate) put_back: bool,
     /// Bits of the directory were flipped.
     pub(crate) spoiled: bool,
     /// Its node answers whatever its directory went through.
     pub(crate) trusts_itself: bool,
+    /// Whoever starts it next forgets that it is to join others.
+    pub(crate) forgets: bool,
+    /// It began a cluster of its own, where it should be a member of another.
+    pub(crate) astray: bool,
     /// It is a copy of another machine's directory, started beside it.
     pub(crate) twin: bool,
     /// Where it knows that connections broke.
@@ -104,6 +108,8 @@ impl Machine {
             put_back: false,
             spoiled: false,
             trusts_itself: false,
+            forgets: false,
+            astray: false,
             twin: false,
             lost: BTreeSet::new(),
             broken: None,
@@ -176,7 +182,7 @@ impl Machine {
     pub(crate) fn is_ready(&self) -> bool {
         self.process.as_ref().is_some_and(|process| {
             let identity = process.store.identity();
-            identity.cluster != 0 && (identity.ready || self.trusts_itself)
+            !self.astray && identity.cluster != 0 && (identity.ready || self.trusts_itself)
         })
     }
 
@@ -222,7 +228,7 @@ impl Machine {
         self.end();
         self.env = SimEnv::new();
         self.continuity.fingerprint = dice.next();
-        (self.copy, self.spoiled) = (None, false);
+        (self.copy, self.spoiled, self.forgets, self.astray) = (None, false, false, false);
     }
 
     /// The directory is the older copy; in the same place, if nothing of it shall tell.

@@ -33,6 +33,8 @@ pub(super) struct Past {
     heard: BTreeSet<NodeId>,
     /// This node went on although it had heard nobody.
     alone: bool,
+    /// Everything was pulled from others in this life: whatever they remember of earlier ones, it is here.
+    pub(super) rebuilt: bool,
     /// Others remember more than this store has.
     pub(super) behind: bool,
     /// The highest mark that this life told others.
@@ -71,6 +73,7 @@ impl Node {
             // Others remember a later life of this directory: it is an older copy of itself.
             identity.actor = Actor(self.random.next_u64());
             identity.ready = false;
+            self.formation.has_lost();
         }
         self.replica.ready = identity.ready;
         self.adopt(now, identity, effects);
@@ -155,6 +158,10 @@ impl Node {
         if remembered <= identity.claim.max(self.past.told) || trusted {
             return;
         }
+        if self.past.rebuilt {
+            self.adopt(now, Identity { claim: remembered, ..identity }, effects);
+            return;
+        }
         if identity.ready {
             let what =
                 "others remember more of this store than it has: its directory is an older copy of itself";
@@ -168,6 +175,7 @@ impl Node {
             ..identity
         };
         (self.replica.ready, self.past.behind) = (false, true);
+        self.formation.has_lost();
         self.adopt(now, identity, effects);
     }
 

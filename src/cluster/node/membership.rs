@@ -17,10 +17,12 @@ impl Node {
         let Some(membership) = &mut self.membership else { return };
         let (ready, writable) = (self.replica.ready, self.replica.read_only.is_none());
         let sealed = self.formation.is_sealed();
-        let epoch = self.formation.state().map_or(0, |state| state.epoch);
+        let (epoch, digest) =
+            (self.formation.state().map_or(0, |state| state.epoch), self.formation.digest());
         let hints_waiting = self.handoff.waiting().map(|(_, waiting)| waiting).sum();
         membership.update_me(|status| {
-            *status = Status { ready, writable, sealed, ring_epoch: epoch, hints_waiting, ..*status };
+            *status =
+                Status { ready, writable, sealed, ring_epoch: epoch, ring_digest: digest, hints_waiting };
         });
         let mut out = Vec::new();
         let changes = membership.tick(now.monotonic, now.wall_millis, &mut out);
@@ -199,10 +201,12 @@ impl Node {
             Rebuild::begin(&self.directory)
         });
         rebuild.tick(&self.directory, &mut out);
-        if rebuild.is_done(&self.directory) {
+        // What is ready has nothing left to learn, of epochs neither.
+        if rebuild.is_done(&self.directory) && !self.formation.must_skip(self.identity.node) {
             let what = format!("the rebuild is done, {} records were pulled", rebuild.records());
             out.notice(Notice::Info(what));
             self.rebuild = None;
+            self.past.rebuilt = true;
             let identity = Identity { ready: true, ..self.next_identity().clone() };
             self.adopt(now, identity, effects);
         }

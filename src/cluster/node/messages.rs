@@ -7,7 +7,7 @@ use crate::event::Notice;
 use crate::event::{Effect, Moment};
 use crate::handoff::Handoff;
 use crate::id::{Address, NodeId};
-use crate::membership::{Gossip, Liveness};
+use crate::membership::{Gossip, Liveness, MemberInfo, Status};
 use crate::message::{Envelope, Message, Refusal};
 use crate::number::{Room, room_of};
 use crate::outbox::Outbox;
@@ -135,6 +135,30 @@ impl Node {
         }
         if info.status.ring_epoch > epoch {
             out.send(&Address::from(info.peer.as_str()), Message::StateWanted);
+        }
+        self.compare(info, epoch, effects);
+    }
+
+    /// One epoch has one state. Should it have two, whatever is said of keyspaces is said of two things, and what the founder
+    /// keeps is what goes on.
+    fn compare(&mut self, info: &MemberInfo, epoch: u64, effects: &mut Vec<Effect>) {
+        let Some(state) = self.formation.state() else { return };
+        let Status { ring_epoch, ring_digest, .. } = info.status;
+        let is_other = ring_digest != 0 && ring_digest != self.formation.digest();
+        let is_member = state.members.iter().any(|member| member.id == info.id);
+        if ring_epoch != epoch || !is_other || !is_member || info.id == self.identity.node {
+            return;
+        }
+        let (founder, other) = (state.founder, info.id);
+        effects.push(Effect::Notice(Notice::Divided { epoch, other }));
+        if other == founder {
+            let why = format!(
+                "this node and the founder {founder} keep different states of the cluster as epoch {epoch}: the founder lost its \
+                 directory, and gave the number again. Start this node with an empty directory, to have what the founder \
+                 has; if keyspaces are missing there that this node knows, copy them from its directory first, with `esker scan`"
+            );
+            effects.push(Effect::Notice(Notice::Fatal(why.clone())));
+            self.over = Some(why);
         }
     }
 

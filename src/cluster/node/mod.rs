@@ -9,6 +9,8 @@ mod messages;
 mod outcomes;
 mod requests;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use status::{MemberStatus, NodeStatus};
 
@@ -16,7 +18,7 @@ use crate::config::{NodeConfig, protected};
 use crate::coordinator::{Coordinator, Origin, Surroundings};
 use crate::directory::Directory;
 use crate::event::{Effect, Event, Moment};
-use crate::formation::Formation;
+use crate::formation::{Formation, Others};
 use crate::handoff::Handoff;
 use crate::id::{Address, NodeId};
 use crate::membership::Membership;
@@ -140,7 +142,7 @@ impl Node {
             sender,
             random: Random::new(seed),
             last_number: identity.generation << GENERATION_BITS,
-            formation: Formation::new(state, confirmed, seed),
+            formation: Formation::new(state, confirmed, !identity.ready, seed),
             membership: None,
             directory: Directory { me: identity.node, ..Directory::default() },
             replica: Replica::new(ready),
@@ -268,7 +270,8 @@ impl Node {
         self.tick_marks(now, effects);
         let mine = self.my_info();
         let mut out = outbox!(self, now, effects);
-        self.formation.tick(self.identity.node, &mine, &self.config, &mut out);
+        let others = |state: &ClusterState| others(state, &self.directory, self.membership.as_ref());
+        self.formation.tick(self.identity.node, &mine, &self.config, others, &mut out);
         self.coordinator.tick(&mut around!(self), &mut out);
         self.handoff.tick(&self.directory, &mut out);
         self.handoff.drained(&mut out);
@@ -280,5 +283,18 @@ impl Node {
                 self.taken.remove(&taken);
             }
         }
+    }
+}
+
+/// What the other members keep, as far as they told since this node started.
+fn others(state: &ClusterState, directory: &Directory, membership: Option<&Membership>) -> Others {
+    let told = |node: NodeId| membership.and_then(|membership| membership.info(node));
+    let members = state.members.iter().filter(|member| member.id != directory.me);
+    let epochs: Vec<u64> =
+        members.filter_map(|member| told(member.id)).map(|info| info.status.ring_epoch).collect();
+    Others {
+        kept: epochs.iter().filter(|epoch| **epoch >= state.epoch).count(),
+        // A copy of the founder's directory that stands elsewhere makes nothing.
+        later: directory.away || epochs.iter().any(|epoch| *epoch > state.epoch),
     }
 }
