@@ -154,8 +154,11 @@ impl Node {
         self.past.alone = false;
         let Some(membership) = &self.membership else { return };
         let (remembered, identity) = (membership.mark(self.identity.node), self.next_identity().clone());
-        let trusted = !protected!(self.config, Incarnations) || !protected!(self.config, Marks);
-        if remembered <= identity.claim.max(self.past.told) || trusted {
+        if remembered <= identity.claim.max(self.past.told) {
+            return;
+        }
+        let protections = [protected!(self.config, Incarnations), protected!(self.config, Marks)];
+        if protections.contains(&false) {
             return;
         }
         if self.past.rebuilt {
