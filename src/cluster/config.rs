@@ -56,6 +56,8 @@ pub enum Protection {
     /// A store that cannot prove that it has everything it ever wrote takes a new actor, and does not answer until it has
     /// pulled its ranges.
     Incarnations,
+    /// A store that others remember to have come further than it had when it was opened does the same.
+    Marks,
     /// A put without a context replaces what the replica that takes it has.
     LocalContext,
     /// The context that a put returns does not cover the siblings that its client has not seen.

@@ -58,7 +58,7 @@ pub enum Event {
         outcome: StoreOutcome,
     },
     /// What a store operation wrote is as durable as it asked to be, or never will. Comes after its `Stored`, for every
-    /// [`StoreOperation::Mint`] and [`StoreOperation::Join`] that did not fail.
+    /// [`StoreOperation::Mint`], [`StoreOperation::Join`] and [`StoreOperation::KeepMarks`] that did not fail.
     Durable {
         /// Which.
         ticket: Ticket,
@@ -105,6 +105,13 @@ pub enum Effect {
 pub enum Notice {
     /// The node cannot go on: the sentence says why and what to do. The driver ends the process.
     Fatal(String),
+    /// This node and another keep different states of the cluster under one epoch. The node that is not the founder ends itself.
+    Divided {
+        /// The epoch.
+        epoch: u64,
+        /// The other node.
+        other: crate::id::NodeId,
+    },
     /// Something that is well to know: a node went down or came back, the ring was sealed, a rebuild ended.
     Info(String),
     /// Something that wants attention.

@@ -8,6 +8,7 @@ pub(crate) enum Room {
     Handoff = 2,
     Rebuild = 3,
     Formation = 4,
+    Marks = 5,
 }
 
 /// The low bits of a number that name the room.
@@ -26,6 +27,7 @@ pub(crate) fn room_of(number: u64) -> Option<Room> {
         2 => Some(Room::Handoff),
         3 => Some(Room::Rebuild),
         4 => Some(Room::Formation),
+        5 => Some(Room::Marks),
         _ => None,
     }
 }

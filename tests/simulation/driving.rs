@@ -4,7 +4,7 @@
 //! after that, and what it wrote becomes durable when the store's background work is done, later still.
 
 use crate::history::{Durable, KeyIndex, Known, MachineId, Mint, OpId, Outcome, value_hash};
-use crate::machine::Pending;
+use crate::machine::{Machine, Pending};
 use crate::trace::short;
 use crate::world::{Happening, World};
 use esker::Durability;
@@ -81,8 +81,24 @@ impl World {
             Effect::Respond { id, response } => self.answered(machine, id.0, response),
             Effect::Notice(notice) => {
                 self.trace.note(self.now, || format!("machine {machine}: {notice:?}"));
-                if let Notice::Fatal(why) = notice {
-                    self.died(machine, life, &why);
+                match notice {
+                    Notice::Fatal(why) => self.died(machine, life, &why),
+                    Notice::Divided { epoch, other } => {
+                        self.violated(
+                            "one epoch has one state",
+                            format!("machine {machine} and {other} differ at {epoch}"),
+                        );
+                    }
+                    Notice::Warning(what) if what.contains("older copy of itself") => {
+                        let Machine { put_back, spoiled, twin, .. } = self.machines[machine];
+                        if !(put_back || spoiled || twin) {
+                            self.violated(
+                                "a directory that is whole is trusted",
+                                format!("{machine}: {what}"),
+                            );
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
@@ -168,14 +184,16 @@ impl World {
             _ => None,
         };
         self.trace.note(self.now, || format!("{machine} runs {ticket:?} {}", short(&operation)));
-        if let StoreOperation::KeepClusterState { bytes, .. } = &operation
-            && let Ok((state, _)) = kept(bytes)
-        {
-            self.learn_state(state);
-        }
+        let state = match &operation {
+            StoreOperation::KeepClusterState { bytes, .. } => kept(bytes).ok().map(|(state, _)| state),
+            _ => None,
+        };
         let Some(process) = &self.machines[machine].process else { return };
         let (outcome, commit) = process.store.execute(operation);
         self.trace.note(self.now, || format!("{machine} has {ticket:?} {}", short(&outcome)));
+        if let (Some(state), StoreOutcome::Done) = (state, &outcome) {
+            self.learn_state(state);
+        }
         let mut note = None;
         if let Some(subject) = subject {
             note = self.observe(machine, subject, before, &outcome);

@@ -8,9 +8,10 @@ use crate::workload::KEYSPACE;
 use crate::world::{Happening, World};
 use crate::{checkers, history::OpId};
 use esker::Durability;
-use esker_cluster::NodeId;
 use esker_cluster::request::{Level, Operation, Request};
+use esker_cluster::store::KeyspaceDefinition;
 use esker_cluster::store::{StoreOperation, StoreOutcome};
+use esker_cluster::{ClusterState, NodeId};
 use std::time::Duration;
 
 /// What became of a schedule.
@@ -55,12 +56,19 @@ impl World {
             let joined = world.state.as_ref().is_some_and(|state| state.members.len() == count);
             joined && world.machines.iter().all(|machine| machine.is_ready())
         };
-        let formed = self.run_until(PATIENCE, formed);
-        if !formed {
+        let mut is_formed = self.run_until(PATIENCE, formed);
+        if is_formed && self.dice.chance(150) {
+            // Nothing is written yet, and nobody but the founder can seal the ring.
+            self.wipe(0);
+            // The others remember that it had more, and it cannot know that this was nothing.
+            self.machines[0].put_back = true;
+            is_formed = self.run_until(self.now + PATIENCE, formed);
+        }
+        if !is_formed {
             let members = self.state.as_ref().map_or(0, |state| state.members.len());
             self.violated("a cluster forms", format!("{members} of {count} machines became members"));
         }
-        formed
+        is_formed
     }
 
     /// Clients work, and things go wrong.
@@ -74,6 +82,10 @@ impl World {
         let patience = self.now + Duration::from_secs(10);
         self.run_until(patience, |world| world.state.as_ref().is_some_and(|state| state.ring.is_some()));
         self.after(Duration::from_millis(500), Happening::Fault);
+        for _ in 0..self.dice.below(5) {
+            let delay = self.dice.time(Duration::ZERO, self.plan.run_for);
+            self.after(delay, Happening::Define);
+        }
         let end = self.now + self.plan.run_for;
         self.run_until(end, |_| false);
         self.busy = false;
@@ -96,7 +108,8 @@ impl World {
                 }
                 continue;
             }
-            let replace = self.machines[id].spoiled;
+            let replace = self.machines[id].spoiled || self.machines[id].astray;
+            self.machines[id].forgets = false;
             if replace {
                 self.machines[id].wipe(&mut self.dice);
                 self.lost(id, Loss::Directory);
@@ -195,8 +208,36 @@ impl World {
         })
     }
 
+    /// All members keep one state, in which no number names two keyspaces.
+    fn compare_states(&mut self) {
+        let count = self.plan.machines.len();
+        let states: Vec<Option<ClusterState>> = self.machines[..count]
+            .iter()
+            .map(|machine| machine.process.as_ref().and_then(|process| process.node.cluster_state().cloned()))
+            .collect();
+        let epochs: Vec<Option<u64>> = states.iter().map(|state| state.as_ref().map(|s| s.epoch)).collect();
+        if states.windows(2).any(|pair| pair[0] != pair[1]) {
+            self.violated("all members keep one state", format!("they are at {epochs:?}"));
+        }
+        for ((_, epoch), state) in self.epochs.clone() {
+            for keyspace in &state.keyspaces {
+                let named = |other: &&ClusterState| {
+                    let clash = |k: &KeyspaceDefinition| k.id == keyspace.id && k.name != keyspace.name;
+                    other.cluster == state.cluster && other.keyspaces.iter().any(clash)
+                };
+                if let Some(other) = self.epochs.values().find(named) {
+                    let what =
+                        format!("{keyspace:?} of epoch {epoch} has another name in epoch {}", other.epoch);
+                    self.violated("one number names one keyspace", what);
+                    return;
+                }
+            }
+        }
+    }
+
     /// Looks into every store.
     fn look(&mut self) {
+        self.compare_states();
         let members: Vec<(NodeId, usize)> = match &self.state {
             Some(state) => state
                 .members

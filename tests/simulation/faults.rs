@@ -5,6 +5,7 @@ use crate::machine::Machine;
 use crate::plan::FaultKind;
 use crate::world::{Happening, World};
 use esker::testing::Fault;
+use esker_cluster::Event;
 use std::time::Duration;
 
 /// Something to be set right.
@@ -180,6 +181,13 @@ impl World {
             return;
         }
         self.trace.note(self.now, || format!("machine {id} ends itself: {why}"));
+        if self.machines[id].astray {
+            // Its operator reads why, empties the directory again, and names the others.
+            self.machines[id].wipe(&mut self.dice);
+            self.gone(id);
+            self.start_later(id);
+            return;
+        }
         let twin_runs = self.machines.iter().any(|machine| machine.twin && machine.process.is_some());
         let disk_works = self.machines[id].process.as_ref().is_some_and(|p| p.store.is_writable().is_ok());
         if !self.machines[id].twin && !twin_runs && disk_works {
@@ -208,10 +216,10 @@ impl World {
             self.lost(target, Loss::Bits);
             self.forget_synced(target);
         }
-        let join = match (target, self.state.is_some()) {
-            (0, false) => Vec::new(),
-            _ => self.others(target),
-        };
+        let begins = target == 0 && self.state.is_none();
+        let forgets = std::mem::take(&mut self.machines[target].forgets);
+        self.machines[target].astray |= forgets;
+        let join = if begins || forgets { Vec::new() } else { self.others(target) };
         let (now, plan) = (self.now, self.plan.clone());
         let started = self.machines[target].start(now, &plan, join, &mut self.dice);
         if let Err(why) = started {
@@ -273,17 +281,20 @@ impl World {
                 let while_ = self.short_while();
                 self.after(while_, Happening::Undo(Undo::Replace(target)));
             }
-            FaultKind::PutBack if self.machines[target].copy.is_none() => {
-                self.machines[target].copy = Some(self.machines[target].env.kill());
+            FaultKind::PutBack if self.machines[target].copy_is_old() && self.dice.chance(700) => {
+                self.machines[target].copy = Some((self.now, self.machines[target].env.kill()));
             }
-            FaultKind::PutBack => {
+            FaultKind::PutBack if self.machines[target].copy.is_some() => {
                 self.budget.destroy(target);
-                self.machines[target].put_back(&mut self.dice);
+                let in_place = self.dice.chance(800) && self.machines[target].has_told(self.now);
+                self.trace.note(self.now, || format!("put back, in place: {in_place}"));
+                self.machines[target].put_back(in_place, &mut self.dice);
                 self.lost(target, Loss::Directory);
                 self.forget_synced(target);
                 self.gone(target);
                 self.start_later(target);
             }
+            FaultKind::PutBack => {}
             _ => self.wipe(target),
         }
     }
@@ -304,9 +315,11 @@ impl World {
         pending.filter(|p| p.note.as_ref().is_some_and(|(of, _)| *of == key)).for_each(|p| p.note = None);
     }
 
-    fn wipe(&mut self, target: MachineId) {
+    pub(crate) fn wipe(&mut self, target: MachineId) {
         self.budget.destroy(target);
         self.machines[target].wipe(&mut self.dice);
+        // The founder's command line names nobody to join, and the disk that it is started on is empty.
+        self.machines[target].forgets = target == 0 && self.dice.chance(300);
         self.lost(target, Loss::Directory);
         self.forget_synced(target);
         self.gone(target);
@@ -328,6 +341,23 @@ impl World {
         self.start(id);
         let while_ = self.short_while();
         self.after(while_, Happening::Undo(Undo::Twin(id)));
+    }
+
+    /// Somebody defines a keyspace, at the node that may.
+    pub(crate) fn define(&mut self) {
+        let Some(founder) = self.state.as_ref().map(|state| state.founder) else { return };
+        let (now, mode) = (self.now, self.plan.mode);
+        let replicas = 1 + self.dice.below(3) as u8;
+        let place = |machine: &&mut Machine| {
+            let is_founder = machine.process.as_ref().is_some_and(|p| p.node.id() == founder);
+            is_founder && !machine.twin && !machine.astray
+        };
+        let Some(machine) = self.machines.iter_mut().find(place) else { return };
+        let (id, life, name) = (machine.id, machine.life, format!("keyspace-{}", now.as_micros()));
+        let Some(process) = &mut machine.process else { return };
+        let defined = process.node.define_keyspace(&name, mode, replicas);
+        self.trace.note(now, || format!("machine {id} defines {name}: {defined:?}"));
+        self.step(id, life, Event::Tick);
     }
 
     /// Sets something right.

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Where the store lies on each disk.
 const STORE: &str = "store";
 
+/// After this long others know how far a store had come.
+const TELLING: Duration = Duration::from_secs(3);
+
 /// The wall clock at the beginning of every schedule, in milliseconds since 1970.
 const BEGINNING: i64 = 1_700_000_000_000;
 
@@ -56,20 +59,28 @@ pub(crate) struct Machine {
     /// Counts the processes: what was meant for an earlier one does not reach a later one.
     pub(crate) life: u64,
     pub(crate) process: Option<Process>,
+    /// Since when it runs.
+    pub(crate) started_at: Duration,
     /// When it is run again.
     pub(crate) paused_until: Duration,
     /// When it was run again for the last time.
     pub(crate) resumed_at: Duration,
     /// Calls to the disk take so many times longer.
     pub(crate) slowness: u32,
-    /// An older copy of the directory.
-    pub(crate) copy: Option<SimEnv>,
+    /// An older copy of the directory, and when it was made.
+    pub(crate) copy: Option<(Duration, SimEnv)>,
+    /// The directory was replaced by less than others remember, at some time.
+    pub(crate) put_back: bool,
     /// Bits of the directory were flipped.
     pub(crate) spoiled: bool,
     /// Keys of which the record was damaged.
     pub(crate) damaged: Vec<Slice>,
     /// Its node answers whatever its directory went through.
     pub(crate) trusts_itself: bool,
+    /// Whoever starts it next forgets that it is to join others.
+    pub(crate) forgets: bool,
+    /// It began a cluster of its own, where it should be a member of another.
+    pub(crate) astray: bool,
     /// It is a copy of another machine's directory, started beside it.
     pub(crate) twin: bool,
     /// Where it knows that connections broke.
@@ -94,12 +105,16 @@ impl Machine {
             continuity: Continuity { fingerprint: dice.next(), boot: dice.next() },
             life: 0,
             process: None,
+            started_at: Duration::ZERO,
             paused_until: Duration::ZERO,
             resumed_at: Duration::ZERO,
             copy: None,
+            put_back: false,
             spoiled: false,
             damaged: Vec::new(),
             trusts_itself: false,
+            forgets: false,
+            astray: false,
             twin: false,
             lost: BTreeSet::new(),
             broken: None,
@@ -135,6 +150,7 @@ impl Machine {
             ..StoreConfig::default()
         };
         self.life += 1;
+        self.started_at = now;
         self.lost.clear();
         let opened = Store::open(STORE, config, self.continuity, dice.next(), moment.wall_millis);
         let store = opened.map_err(|error| {
@@ -143,7 +159,7 @@ impl Machine {
         })?;
         self.broken = None;
         let state = store.cluster_state_bytes().map(|bytes| kept(&bytes)).transpose()?;
-        let hints = store.hints_waiting();
+        let (hints, marks) = (store.hints_waiting(), store.marks());
         let mut config = NodeConfig::new(self.address.to_string());
         config.join = join;
         config.zone.clone_from(&self.plan.zone);
@@ -154,7 +170,7 @@ impl Machine {
         config.mode = plan.mode;
         config.unprotected = plan.unprotected;
         self.trusts_itself = plan.unprotected == Some(Protection::Incarnations);
-        let node = Node::new(config, store.identity(), state, hints, dice.next(), moment);
+        let node = Node::new(config, store.identity(), state, hints, marks, dice.next(), moment);
         self.process = Some(Process {
             node,
             store,
@@ -171,7 +187,7 @@ impl Machine {
     pub(crate) fn is_ready(&self) -> bool {
         self.process.as_ref().is_some_and(|process| {
             let identity = process.store.identity();
-            identity.cluster != 0 && (identity.ready || self.trusts_itself)
+            !self.astray && identity.cluster != 0 && (identity.ready || self.trusts_itself)
         })
     }
 
@@ -217,17 +233,33 @@ impl Machine {
         self.end();
         self.env = SimEnv::new();
         self.continuity.fingerprint = dice.next();
-        (self.copy, self.spoiled) = (None, false);
+        (self.copy, self.spoiled, self.forgets, self.astray) = (None, false, false, false);
         self.damaged.clear();
     }
 
-    /// The directory is the older copy.
-    pub(crate) fn put_back(&mut self, dice: &mut Dice) {
-        let Some(copy) = &self.copy else { return };
+    /// The directory is the older copy; in the same place, if nothing of it shall tell.
+    pub(crate) fn put_back(&mut self, in_place: bool, dice: &mut Dice) {
+        let Some((_, copy)) = &self.copy else { return };
         let env = copy.kill();
         self.end();
-        self.env = env;
-        self.continuity.fingerprint = dice.next();
+        (self.env, self.put_back) = (env, true);
+        if !in_place {
+            self.continuity.fingerprint = dice.next();
+        }
+    }
+
+    /// Whether there is no copy of the life that goes on.
+    pub(crate) fn copy_is_old(&self) -> bool {
+        self.copy.as_ref().is_none_or(|(at, _)| *at < self.started_at)
+    }
+
+    /// Whether others can have learned how far its store has come since the copy was made: it has run for longer than a node
+    /// takes to tell, and the copy is older than that.
+    pub(crate) fn has_told(&self, now: Duration) -> bool {
+        let long_ago = |at: Duration| now.saturating_sub(at) >= TELLING;
+        self.process.is_some()
+            && long_ago(self.started_at)
+            && self.copy.as_ref().is_some_and(|c| long_ago(c.0))
     }
 
     /// Damages the record of a key so that it cannot be read. Returns whether there was one.

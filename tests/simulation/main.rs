@@ -130,6 +130,12 @@ fn without_incarnations_a_checker_fails() {
 }
 
 #[test]
+fn without_marks_a_checker_fails() {
+    let by = ["no acknowledged write lost", "quorum reads see acknowledged writes", "monotonic quorum reads"];
+    is_noticed(Protection::Marks, Fear::OlderCopies, &by);
+}
+
+#[test]
 fn without_local_context_for_plain_puts_a_checker_fails() {
     is_noticed(Protection::LocalContext, Fear::BlindWriters, &["siblings never exceed concurrent writers"]);
 }

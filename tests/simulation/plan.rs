@@ -17,6 +17,8 @@ pub(crate) enum Fear {
     PartialWrites,
     /// Directories that are wiped, copied, put back from a copy.
     LostDirectories,
+    /// Directories that are put back from a copy that nothing tells from them.
+    OlderCopies,
     /// Writers who do not look, on one key.
     BlindWriters,
     /// Machines that are away while others write, and come back.
@@ -34,6 +36,7 @@ pub(crate) const FEARS: &[Fear] = &[
     Fear::Everything,
     Fear::PartialWrites,
     Fear::LostDirectories,
+    Fear::OlderCopies,
     Fear::BlindWriters,
     Fear::Absence,
     Fear::Crashes,
@@ -112,6 +115,7 @@ impl Fear {
             Fear::Everything => &[],
             Fear::PartialWrites => &[(K::LossyNetwork, 40), (K::CutOneWay, 30), (K::Isolate, 15)],
             Fear::LostDirectories => &[(K::Wipe, 60), (K::PutBack, 40), (K::Twin, 20)],
+            Fear::OlderCopies => &[(K::PutBack, 200), (K::Isolate, 10)],
             Fear::BlindWriters => &[(K::LossyNetwork, 10), (K::Isolate, 10)],
             Fear::Absence => &[(K::Stop, 30), (K::Kill, 30), (K::Isolate, 30), (K::Pause, 20)],
             Fear::Crashes => &[(K::PowerLoss, 60), (K::Kill, 40), (K::PowerLossOfAll, 20)],
@@ -251,7 +255,12 @@ impl Plan {
             thinking: Duration::from_millis(20 + dice.below(200)),
             blind: if fear == Fear::BlindWriters { 900 } else { 500 },
             reads: if fear == Fear::PartialWrites { 600 } else { 400 },
-            quorum: if dice.chance(300) { 1000 } else { 800 },
+            quorum: match dice.chance(300) {
+                true => 1000,
+                // One replica shows what it has lost where all had to have it.
+                false if fear == Fear::OlderCopies => 300,
+                false => 800,
+            },
             run_for: Duration::from_secs(8 + dice.below(10)),
             fault_every: Duration::from_millis(400 + dice.below(1800)),
             faults,

@@ -49,7 +49,7 @@ impl World {
         let running: Vec<MachineId> = self
             .machines
             .iter()
-            .filter(|machine| machine.process.is_some())
+            .filter(|machine| machine.process.is_some() && !machine.astray)
             .map(|machine| machine.id)
             .collect();
         if running.is_empty() {

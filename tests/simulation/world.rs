@@ -13,8 +13,8 @@ use crate::plan::Plan;
 use crate::requests::Requests;
 use crate::trace::{Keep, Trace};
 use crate::workload::Clients;
+use esker_cluster::ClusterState;
 use esker_cluster::causality::VectorClock;
-use esker_cluster::formation::ClusterState;
 use esker_cluster::request::Request;
 use esker_cluster::store::{StoreOperation, StoreOutcome};
 use esker_cluster::{Address, Event, RequestId, Ticket};
@@ -41,6 +41,8 @@ pub(crate) enum Happening {
     Client(usize),
     /// A client has waited long enough.
     GiveUp(OpId),
+    /// Somebody defines a keyspace.
+    Define,
     /// Something goes wrong.
     Fault,
     /// Something is set right again.
@@ -80,8 +82,10 @@ pub(crate) struct World {
     pub(crate) clients: Clients,
     pub(crate) requests: Requests,
     pub(crate) budget: Budget,
-    /// The newest state of the cluster that any store was asked to keep.
+    /// The newest state of the cluster that any store keeps.
     pub(crate) state: Option<ClusterState>,
+    /// The states that stores keep or kept, by cluster and epoch.
+    pub(crate) epochs: BTreeMap<(u128, u64), ClusterState>,
     /// What each store has said to be synced, by machine and key.
     pub(crate) synced: BTreeMap<(MachineId, KeyIndex), VectorClock>,
     pub(crate) history: History,
@@ -116,6 +120,7 @@ impl World {
             requests: Requests::default(),
             budget: Budget::default(),
             state: None,
+            epochs: BTreeMap::new(),
             synced: BTreeMap::new(),
             history: History { keys, ..History::default() },
             trace: Trace::new(keep),
@@ -186,6 +191,7 @@ impl World {
             Happening::Peer { machine, life, address, found } => self.peer(machine, life, address, found),
             Happening::Client(client) => self.client(client),
             Happening::GiveUp(op) => self.give_up(op),
+            Happening::Define => self.define(),
             Happening::Fault => self.fault(),
             Happening::Undo(undo) => self.undo(undo),
             Happening::Start(machine) => self.start(machine),
@@ -205,7 +211,13 @@ impl World {
 
     /// Learns of a state of the cluster; the ring says who keeps which key.
     pub(crate) fn learn_state(&mut self, state: ClusterState) {
-        if self.state.as_ref().is_some_and(|known| known.epoch >= state.epoch) {
+        let known = self.epochs.entry((state.cluster, state.epoch)).or_insert_with(|| state.clone());
+        if *known != state {
+            let what = format!("epoch {} is {:?} and {:?}", state.epoch, known.keyspaces, state.keyspaces);
+            self.violated("one epoch has one state", what);
+        }
+        let is_other = |known: &ClusterState| known.cluster != state.cluster || known.epoch >= state.epoch;
+        if self.state.as_ref().is_some_and(is_other) {
             return;
         }
         if let Some(ring) = &state.ring {

@@ -7,6 +7,9 @@
 /// Bits below the milliseconds.
 pub const MILLIS_SHIFT: u32 = 16;
 
+/// How long a lease is.
+pub const LEASE_MILLIS: u64 = 500;
+
 /// The milliseconds since 1970 that a counter stands for.
 pub fn millis_of(counter: u64) -> u64 {
     counter >> MILLIS_SHIFT
@@ -14,8 +17,8 @@ pub fn millis_of(counter: u64) -> u64 {
 
 /// Gives the counters of one actor.
 ///
-/// Counters up to the `lease` may be given. The lease is made durable before, so that after a restart the clock goes on
-/// above every counter that can have been given.
+/// Counters up to the `lease` may be given. The lease is written before, so that after a restart the clock goes on
+/// above every counter of a write that is still there.
 #[derive(Clone, Debug)]
 pub struct HybridClock {
     last: u64,
@@ -50,12 +53,13 @@ impl HybridClock {
         wall.max(self.last.saturating_add(1)).max(floor.saturating_add(1))
     }
 
-    /// The lease to make durable before `counter` is given: some way ahead, so that it is seldom written.
+    /// The lease to write before `counter` is given: some way ahead, so that it is seldom written, and no further, since after a
+    /// crash the clock starts there, ahead of the time of day.
     pub fn lease_for(counter: u64) -> u64 {
-        counter.saturating_add(60_000 << MILLIS_SHIFT)
+        counter.saturating_add(LEASE_MILLIS << MILLIS_SHIFT)
     }
 
-    /// A longer lease was made durable.
+    /// A longer lease was written.
     pub fn extend(&mut self, lease: u64) {
         self.lease = self.lease.max(lease);
     }

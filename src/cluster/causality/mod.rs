@@ -19,7 +19,7 @@ mod vector_clock;
 
 pub use context::{Context, ContextKey, MalformedContext};
 pub use dot::{Actor, Dot};
-pub use hybrid_clock::{HybridClock, MILLIS_SHIFT, millis_of};
+pub use hybrid_clock::{HybridClock, LEASE_MILLIS, MILLIS_SHIFT, millis_of};
 pub use sibling::{Body, Content, Sibling};
 pub use sibling_set::{ConflictMode, SiblingSet};
 pub use vector_clock::VectorClock;

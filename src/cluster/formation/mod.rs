@@ -12,7 +12,9 @@
 //! refused. Requests are taken once a majority of the members keeps the sealed state, so that it is known whatever single
 //! node is lost. A node whose data directory is gone and that comes back at its old address gets its old identity back.
 
-pub use crate::state::{ClusterState, MemberRecord};
+mod change;
+
+pub(crate) use change::Others;
 
 use crate::config::NodeConfig;
 use crate::event::{Notice, Ticket};
@@ -22,10 +24,11 @@ use crate::message::encoding::{decode_state, encode_state};
 use crate::message::{JoinAnswer, Message};
 use crate::number::Room;
 use crate::outbox::Outbox;
-use crate::random::Random;
 use crate::request::majority;
 use crate::ring::{Ring, RingMember};
+use crate::state::ClusterState;
 use crate::store::{KeyspaceDefinition, KeyspaceId, StoreFailure, StoreOperation, StoreOutcome};
+use change::{Change, digest_of, founded, record_of, ring_member};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -51,17 +54,6 @@ pub fn kept(bytes: &[u8]) -> Result<(ClusterState, bool), String> {
         bytes.split_first().ok_or_else(|| "the state of the cluster is empty".to_owned())?;
     let state = decode_state(state).map_err(|e| format!("the state of the cluster is damaged: {e}"))?;
     Ok((state, *confirmed == 1))
-}
-
-/// A change that waits for its turn.
-#[derive(Debug)]
-enum Change {
-    Found,
-    Join { info: Box<MemberInfo>, reply_to: Address },
-    Seal,
-    Define { name: String, mode: crate::causality::ConflictMode, replicas: u8 },
-    Take { state: Box<ClusterState>, joined: bool },
-    Confirm,
 }
 
 /// What the node does after a change is durable.
@@ -92,11 +84,17 @@ pub(crate) struct Formation {
     greeted: bool,
     /// This node began the cluster in this life.
     began: bool,
+    /// The directory is not what it was: this node may have made epochs that it does not know of.
+    lost: bool,
+    /// The first change of the queue has to wait until others are heard of.
+    waits: bool,
+    /// Of the state.
+    digest: u64,
     seed: u64,
 }
 
 impl Formation {
-    pub(crate) fn new(state: Option<ClusterState>, confirmed: bool, seed: u64) -> Formation {
+    pub(crate) fn new(state: Option<ClusterState>, confirmed: bool, lost: bool, seed: u64) -> Formation {
         Formation {
             confirmed,
             queue: VecDeque::new(),
@@ -108,6 +106,9 @@ impl Formation {
             // Whoever joins in this life has spoken to them.
             greeted: state.is_none(),
             began: false,
+            lost,
+            waits: false,
+            digest: state.as_ref().map_or(0, digest_of),
             state,
             seed,
         }
@@ -125,6 +126,21 @@ impl Formation {
     /// Whether the ring is sealed here.
     pub(crate) fn is_sealed(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.ring.is_some())
+    }
+
+    /// A digest of the state: nodes that keep one epoch have one.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Whether this node, the founder, may have made an epoch that it lost.
+    pub(crate) fn must_skip(&self, me: NodeId) -> bool {
+        self.lost && self.is_founder(me)
+    }
+
+    /// The directory turned out to be not what it was.
+    pub(crate) fn has_lost(&mut self) {
+        self.lost = true;
     }
 
     /// Whether this node began its cluster since it started.
@@ -173,7 +189,10 @@ impl Formation {
             return;
         };
         let there = state.members.iter().find(|member| member.peer_address == info.peer).cloned();
-        if let Some(member) = there.as_ref().filter(|member| state.ring.is_some() && member.id != me) {
+        if let Some(member) = there.as_ref().filter(|member| {
+            // Without its founder a cluster that is not sealed could never be.
+            (state.ring.is_some() || member.id == state.founder) && member.id != me
+        }) {
             if alive(member.id) && member.id != info.id {
                 let why = format!(
                     "the member {} at {} is alive, and another node wants to join under its address: give each node an \
@@ -211,7 +230,11 @@ impl Formation {
             let answer = JoinAnswer { you: info.id, generation: info.generation, state: state.clone() };
             out.send(&reply_to, Message::Joined(Ok(answer)));
         } else if self.is_founder(me) {
-            self.queue.push_back(Change::Join { info: Box::new(info), reply_to });
+            let asked_before =
+                |c: &Change| matches!(c, Change::Join { info: other, .. } if other.id == info.id);
+            if !self.is_pending(asked_before) {
+                self.queue.push_back(Change::Join { info: Box::new(info), reply_to });
+            }
         } else if let Some(founder) = self.founder_address(me) {
             // The answer goes to the one who asked, not to this node.
             out.pass_on(&founder, reply_to, Message::Join(info));
@@ -260,7 +283,14 @@ impl Formation {
     }
 
     /// Time went on, or something changed: begins the next change, asks again what was not answered.
-    pub(crate) fn tick(&mut self, me: NodeId, mine: &MemberInfo, config: &NodeConfig, out: &mut Outbox<'_>) {
+    pub(crate) fn tick(
+        &mut self,
+        me: NodeId,
+        mine: &MemberInfo,
+        config: &NodeConfig,
+        others: impl Fn(&ClusterState) -> Others,
+        out: &mut Outbox<'_>,
+    ) {
         if self.is_sealed() && !self.confirmed && self.under_way.is_none() {
             // What is in force here is durable here, also if it was so before this node started.
             let is_member = self.state.as_ref().is_some_and(|s| s.members.iter().any(|m| m.id == me));
@@ -279,8 +309,14 @@ impl Formation {
                 }
             }
         }
+        if self.must_skip(me) && !self.is_pending(|change| matches!(change, Change::Skip)) {
+            self.queue.push_front(Change::Skip);
+        }
         while self.under_way.is_none() {
-            let Some(change) = self.queue.pop_front() else { break };
+            let may = self.may_make_epoch(&others);
+            let next = self.queue.iter().position(|change| may || !change.makes_epoch());
+            self.waits = next.is_none() && !self.queue.is_empty();
+            let Some(change) = next.and_then(|at| self.queue.remove(at)) else { break };
             self.begin(change, me, mine, config, out);
         }
         if out.now.monotonic < self.next_try {
@@ -298,6 +334,21 @@ impl Formation {
         }
     }
 
+    /// Whether this node can know what epoch was the last. One that lost its directory may have told any minority of it, so that
+    /// it has to hear of more than those who can be without it. One that did not goes on once a majority keeps what it made
+    /// last: so at most one epoch is known to fewer.
+    fn may_make_epoch(&self, others: impl Fn(&ClusterState) -> Others) -> bool {
+        let Some(state) = self.state.as_ref().filter(|state| state.members.len() > 1) else { return true };
+        let (members, others) = (state.members.len(), others(state));
+        if others.later {
+            false
+        } else if self.lost {
+            others.kept >= (members - majority(members) + 1).min(members - 1)
+        } else {
+            (self.began && state.ring.is_none()) || others.kept + 1 >= majority(members)
+        }
+    }
+
     /// Tells the nodes that this one was to join, if they are none of its cluster, so that they say what is wrong. Once.
     fn greet(&mut self, mine: &MemberInfo, config: &NodeConfig, out: &mut Outbox<'_>) {
         let Some(state) = self.state.as_ref().filter(|_| !self.greeted) else { return };
@@ -311,7 +362,8 @@ impl Formation {
     /// When it wants to be called again.
     pub(crate) fn next_timer(&self) -> Option<Duration> {
         // What waits for the store needs no timer: its outcome comes as an event.
-        let begins = self.under_way.is_none() && (self.state.is_none() || !self.queue.is_empty());
+        let begins =
+            self.under_way.is_none() && (self.state.is_none() || !(self.queue.is_empty() || self.waits));
         let asks_again = self.state.is_some()
             && ((self.is_sealed() && !self.confirmed) || (self.seal_wanted && !self.is_sealed()));
         (begins || asks_again).then_some(self.next_try)
@@ -393,10 +445,13 @@ impl Formation {
                 if state.keyspaces.iter().any(|keyspace| keyspace.name == *name) {
                     return None;
                 }
-                let id = state.keyspaces.iter().map(|keyspace| keyspace.id.0 + 1).max().unwrap_or(0);
+                // Like the epoch, no number is given twice.
+                let last = state.keyspaces.iter().map(|keyspace| keyspace.id.0).max().unwrap_or(0);
+                let id = u32::try_from(state.epoch + 1).unwrap_or(u32::MAX).max(last.saturating_add(1));
                 let (name, mode, replicas) = (name.clone(), *mode, (*replicas).clamp(1, state.replicas));
                 state.keyspaces.push(KeyspaceDefinition { id: KeyspaceId(id), name, mode, replicas });
             }
+            Change::Skip => state.epoch += 1,
             Change::Found | Change::Take { .. } => {}
         }
         state.epoch += 1;
@@ -420,6 +475,8 @@ impl Formation {
             return None;
         }
         self.began |= matches!(change, Change::Found);
+        self.lost &= !matches!(change, Change::Skip);
+        self.digest = digest_of(&state);
         let sealed_now = state.ring.is_some() && !self.is_sealed();
         self.state = Some(state.clone());
         if sealed_now {
@@ -433,6 +490,7 @@ impl Formation {
         match change {
             Change::Confirm => return None,
             Change::Take { joined: true, .. } => {
+                self.lost = true;
                 let (you, generation) = self.identity.take()?;
                 return Some(Turn::Joined { you, generation });
             }
@@ -457,40 +515,4 @@ impl Formation {
         );
         out.notice(Notice::Fatal(what));
     }
-}
-
-/// A cluster of one.
-fn founded(seed: u64, me: NodeId, mine: &MemberInfo, config: &NodeConfig) -> ClusterState {
-    let mut random = Random::new(seed ^ me.0.rotate_left(32));
-    let cluster = (u128::from(random.next_u64()) << 64 | u128::from(random.next_u64())).max(1);
-    ClusterState {
-        cluster,
-        founder: me,
-        epoch: 1,
-        replicas: config.replicas.max(1),
-        partitions: config.partitions,
-        members: vec![record_of(mine)],
-        keyspaces: vec![KeyspaceDefinition {
-            id: DEFAULT_KEYSPACE,
-            name: "default".to_owned(),
-            mode: config.mode,
-            replicas: config.replicas.max(1),
-        }],
-        ring: None,
-    }
-}
-
-fn record_of(info: &MemberInfo) -> MemberRecord {
-    MemberRecord {
-        id: info.id,
-        peer_address: info.peer.clone(),
-        weight: info.weight.max(1),
-        zone: info.zone.clone(),
-        dc: info.dc.clone(),
-    }
-}
-
-fn ring_member(member: &MemberRecord) -> RingMember {
-    let MemberRecord { id, weight, zone, dc, .. } = member.clone();
-    RingMember { id, weight, zone, dc }
 }

@@ -1,17 +1,18 @@
 //! The bytes of a [`Gossip`].
 //!
 //! ```text
-//! gossip      version u8 = 1 │ kind u8: 0 push, 1 answer │ cluster u128 │ count ─ entry … │ count ─ suspicion …
+//! gossip      version u8 = 1 │ kind u8: 0 push, 1 answer │ cluster u128 │ count ─ entry … │ count ─ suspicion … │ count ─ mark …
 //!             the first entry is the sender
 //! entry       id u64 │ generation v │ heartbeat v │ silent v, in ms │ incarnation u64
 //!             peer text │ RESP text │ HTTP text │ zone text │ data centre text │ weight v
 //!             flags u8: 1 ready, 2 writable, 4 sealed │ ring epoch v │ ring digest u64 │ hints v │ wall v, in ms
 //! suspicion   suspect u64 │ generation v │ heartbeat v │ count ─ observer u64 …
+//! mark        member u64 │ number v
 //! text        length v │ UTF-8
 //! ```
 //!
 //! Fixed numbers are little-endian; `v` and each count are LEB128 numbers of at most ten bytes. Nothing follows the last
-//! suspicion. What a reader allocates is a small multiple of the bytes before it, and at most [`MEMBERS_MAX`] of anything.
+//! mark. What a reader allocates is a small multiple of the bytes before it, and at most [`MEMBERS_MAX`] of anything.
 
 use super::config::{MEMBERS_MAX, TEXT_MAX};
 use super::gossip::{Entry, Gossip, OBSERVERS_MAX, Suspicion};
@@ -30,6 +31,8 @@ const SEALED: u8 = 4;
 const ENTRY_MIN: usize = 3 * 8 + 5 + 7 + 1;
 /// The fewest bytes of a suspicion: the suspect, two varints and a count.
 const SUSPICION_MIN: usize = 8 + 2 + 1;
+/// The fewest bytes of a mark: the member and a varint.
+const MARK_MIN: usize = 8 + 1;
 
 /// Why bytes are no gossip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +63,7 @@ impl fmt::Display for MalformedGossip {
 
 impl std::error::Error for MalformedGossip {}
 
-/// Appends the bytes of `gossip` to `out`. Members and suspicions beyond [`MEMBERS_MAX`] are left out; a [`super::Membership`]
+/// Appends the bytes of `gossip` to `out`. Members, suspicions and marks beyond [`MEMBERS_MAX`] are left out; a [`super::Membership`]
 /// makes none.
 pub fn encode(gossip: &Gossip, out: &mut Vec<u8>) {
     out.push(VERSION);
@@ -76,6 +79,12 @@ pub fn encode(gossip: &Gossip, out: &mut Vec<u8>) {
     put_varint(out, suspicions.len() as u64);
     for suspicion in suspicions {
         put_suspicion(out, suspicion);
+    }
+    let marks = &gossip.marks[..gossip.marks.len().min(MEMBERS_MAX)];
+    put_varint(out, marks.len() as u64);
+    for (member, number) in marks {
+        out.extend_from_slice(&member.0.to_le_bytes());
+        put_varint(out, *number);
     }
 }
 
@@ -158,10 +167,15 @@ pub fn decode(bytes: &[u8]) -> Result<Gossip, MalformedGossip> {
     for _ in 0..count {
         suspicions.push(input.suspicion()?);
     }
+    let count = input.count(MEMBERS_MAX, MARK_MIN)?;
+    let mut marks = Vec::with_capacity(count);
+    for _ in 0..count {
+        marks.push((NodeId(input.fixed()?), input.varint()?));
+    }
     if input.at != bytes.len() {
         return Err(input.broken("bytes follow the end"));
     }
-    Ok(Gossip { cluster, answer, from, members, suspicions })
+    Ok(Gossip { cluster, answer, from, members, suspicions, marks })
 }
 
 /// The bytes that are read, and how far they are.

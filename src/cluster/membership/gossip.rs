@@ -28,6 +28,9 @@ pub struct Gossip {
     pub members: Vec<Entry>,
     /// Who is silent, and who says so.
     pub suspicions: Vec<Suspicion>,
+    /// How far each member's store had come, as the sender remembers it: what a directory has to have that goes on under
+    /// the member's name.
+    pub marks: Vec<(NodeId, u64)>,
 }
 
 /// A member, as the sender of a gossip knows it.

@@ -36,6 +36,11 @@ impl Membership {
             sender.skew.note(gossip.from.info.wall_ms, wall_ms);
         }
         self.take_suspicions(gossip);
+        for (id, number) in &gossip.marks {
+            if self.permanent.contains(id) {
+                self.note_mark(*id, *number);
+            }
+        }
         detector::judge(&mut self.members, self.me.info.id, &mut changes);
         if !gossip.answer {
             self.answer(now, wall_ms, gossip, out);
@@ -79,6 +84,7 @@ impl Membership {
             return;
         }
         self.forgotten.remove(id);
+        self.unheard.remove(&id);
         self.members.insert(id, Member::new(now, entry));
         changes.push(Change::Joined(id));
     }
@@ -166,6 +172,7 @@ impl Membership {
             from: self.introduce(wall_ms),
             members: newer,
             suspicions,
+            marks: self.all_marks(),
         };
         out.push((target, answer));
     }

@@ -17,15 +17,28 @@ impl Membership {
         if now.saturating_sub(self.last_tick) > patience / 2 {
             // This node was stopped, or starved. What it did not look at was not silent for all it knows.
             detector::watch_anew(&mut self.members, now);
+            self.unheard.values_mut().for_each(|unheard| unheard.since = now);
         }
         self.last_tick = now;
         detector::observe(&mut self.members, self.me.info.id, now, patience, &mut changes);
         detector::judge(&mut self.members, self.me.info.id, &mut changes);
+        self.miss(now, &mut changes);
         self.forget(now, &mut changes);
         if now >= self.next_round {
             self.round(now, wall_ms, out);
         }
         changes
+    }
+
+    /// Of whom nobody has told for as long as a suspicion and its confirmation take, he is down: whoever heard him would have said so.
+    fn miss(&mut self, now: Duration, changes: &mut Vec<Change>) {
+        let patience = self.config.suspect_after * 2;
+        for (id, unheard) in &mut self.unheard {
+            if !unheard.is_down && now.saturating_sub(unheard.since) >= patience {
+                unheard.is_down = true;
+                changes.push(Change::Down(*id));
+            }
+        }
     }
 
     /// Forgets who is not of the ring and has been silent for too long.
@@ -64,6 +77,7 @@ impl Membership {
             from,
             members: self.members.values().map(|member| member.entry(now)).chain(twins).collect(),
             suspicions: self.suspicions(),
+            marks: self.all_marks(),
         };
         for target in self.choose_targets() {
             out.push((target, gossip.clone()));

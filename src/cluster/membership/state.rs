@@ -42,12 +42,23 @@ pub struct Membership {
     /// The others.
     pub(super) members: BTreeMap<NodeId, Member>,
     pub(super) permanent: BTreeSet<NodeId>,
+    /// Members of the ring of whom nobody has told yet.
+    pub(super) unheard: BTreeMap<NodeId, Unheard>,
     pub(super) forgotten: Forgotten,
     pub(super) conflicts: Conflicts,
     pub(super) remembered: Option<Entry>,
+    /// How far the stores of members had come, at least.
+    pub(super) marks: BTreeMap<NodeId, u64>,
     pub(super) random: Random,
     pub(super) last_tick: Duration,
     pub(super) next_round: Duration,
+}
+
+/// A member of the ring of whom nobody has told yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unheard {
+    pub(super) since: Duration,
+    pub(super) is_down: bool,
 }
 
 impl Membership {
@@ -72,9 +83,11 @@ impl Membership {
             me: Member::new(now, &entry),
             members: BTreeMap::new(),
             permanent: BTreeSet::new(),
+            unheard: BTreeMap::new(),
             forgotten: Forgotten::default(),
             conflicts: Conflicts::default(),
             remembered: None,
+            marks: BTreeMap::new(),
             random: Random::new(seed),
             last_tick: now,
             next_round: now,
@@ -109,9 +122,11 @@ impl Membership {
         self.member(id).map(Member::info)
     }
 
-    /// Whether a member lives; `None` for whom this node has never heard of, or has forgotten.
+    /// Whether a member lives; `None` for whom this node has not heard of yet, or has forgotten. A member of the ring of whom
+    /// nobody tells anything is down after a while.
     pub fn liveness(&self, id: NodeId) -> Option<Liveness> {
-        self.member(id).map(Member::liveness)
+        let is_missing = || self.unheard.get(&id).is_some_and(|unheard| unheard.is_down);
+        self.member(id).map(Member::liveness).or_else(|| is_missing().then_some(Liveness::Down))
     }
 
     /// Whether a member is known and alive. This node is, for itself.
@@ -141,9 +156,14 @@ impl Membership {
         }
     }
 
-    /// Says who is of the ring: these members are never forgotten, however long they are silent.
-    pub fn set_permanent(&mut self, ring: &[NodeId]) {
+    /// Says who is of the ring: these members are never forgotten, however long they are silent, and expected to be heard of
+    /// from `now` on.
+    pub fn set_permanent(&mut self, ring: &[NodeId], now: Duration) {
         self.permanent = ring.iter().copied().collect();
+        self.unheard.retain(|id, _| self.permanent.contains(id));
+        for id in ring.iter().filter(|id| **id != self.me.info.id && !self.members.contains_key(id)) {
+            self.unheard.entry(*id).or_insert(Unheard { since: now, is_down: false });
+        }
     }
 
     /// Changes what this node says of itself. Others learn of it in the coming rounds.
@@ -175,6 +195,22 @@ impl Membership {
     /// say. If its generation is not below this one's, this node's directory is an older copy, or another node has it too.
     pub fn remembered(&self) -> Option<&MemberInfo> {
         self.remembered.as_ref().map(|entry| &*entry.info)
+    }
+
+    /// How far the store of a member had come, as anybody remembers who told this node; 0 if nobody does.
+    pub fn mark(&self, id: NodeId) -> u64 {
+        self.marks.get(&id).copied().unwrap_or(0)
+    }
+
+    /// Notes how far the store of a member has come. A mark never goes back.
+    pub fn note_mark(&mut self, id: NodeId, number: u64) {
+        let mark = self.marks.entry(id).or_default();
+        *mark = number.max(*mark);
+    }
+
+    /// All marks, by id, as they are told to others and kept.
+    pub fn all_marks(&self) -> Vec<(NodeId, u64)> {
+        self.marks.iter().map(|(id, number)| (*id, *number)).collect()
     }
 
     /// The conflicts that were found and not cleared, by ascending id.

@@ -1,31 +1,28 @@
-//! What a node does about its membership: gossip, conflicts, its identity, and the directory that follows from them.
+//! What a node does about its membership: gossip, and the directory that follows from it.
 
-use super::{GENERATION_BITS, Node, outbox};
-use crate::causality::Actor;
-use crate::config::protected;
+use super::{Node, outbox};
 use crate::directory::Entry;
 use crate::event::Notice;
 use crate::event::{Effect, Moment};
 use crate::id::{Address, NodeId};
-use crate::membership::{
-    Change, Conflict, Gossip, GossipConfig, Liveness, MemberInfo, Membership, Status, Target,
-};
+use crate::membership::{Change, Gossip, GossipConfig, Liveness, MemberInfo, Membership, Status, Target};
 use crate::message::Message;
-use crate::number::Room;
 use crate::outbox::Outbox;
 use crate::rebuild::Rebuild;
 use crate::state::MemberRecord;
-use crate::store::{Identity, StoreOperation};
+use crate::store::Identity;
 
 impl Node {
     pub(super) fn tick_membership(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some(membership) = &mut self.membership else { return };
         let (ready, writable) = (self.replica.ready, self.replica.read_only.is_none());
         let sealed = self.formation.is_sealed();
-        let epoch = self.formation.state().map_or(0, |state| state.epoch);
+        let (epoch, digest) =
+            (self.formation.state().map_or(0, |state| state.epoch), self.formation.digest());
         let hints_waiting = self.handoff.waiting().map(|(_, waiting)| waiting).sum();
         membership.update_me(|status| {
-            *status = Status { ready, writable, sealed, ring_epoch: epoch, hints_waiting, ..*status };
+            *status =
+                Status { ready, writable, sealed, ring_epoch: epoch, ring_digest: digest, hints_waiting };
         });
         let mut out = Vec::new();
         let changes = membership.tick(now.monotonic, now.wall_millis, &mut out);
@@ -83,80 +80,6 @@ impl Node {
         self.refresh();
     }
 
-    /// Two nodes have one id.
-    pub(super) fn conflict(&mut self, now: Moment, conflict: &Conflict, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Notice(Notice::Warning(conflict.to_string())));
-        if conflict.known.id != self.identity.node {
-            return;
-        }
-        let recorded = self.formation.state().and_then(|state| {
-            state
-                .members
-                .iter()
-                .find(|member| member.id == self.identity.node)
-                .map(|m| m.peer_address.clone())
-        });
-        let mine = self.config.peer_address.as_str();
-        let is_my_past = conflict.other.peer == mine;
-        if !is_my_past && recorded.as_deref() != Some(mine) {
-            // The other stands where the cluster knows this id to be, so this is the copy.
-            let why = conflict.to_string();
-            effects.push(Effect::Notice(Notice::Fatal(why.clone())));
-            self.over = Some(why);
-            return;
-        }
-        let mut identity = self.identity.clone();
-        identity.generation = conflict.other.generation.max(identity.generation) + 1;
-        if is_my_past && protected!(self.config, Incarnations) {
-            // Others remember a later life of this directory: it is an older copy of itself.
-            identity.actor = Actor(self.random.next_u64());
-            identity.ready = false;
-        }
-        self.replica.ready = identity.ready;
-        self.adopt(now, identity, effects);
-    }
-
-    /// Takes an identity and makes it durable.
-    pub(super) fn adopt(&mut self, now: Moment, identity: Identity, effects: &mut Vec<Effect>) {
-        let mut out = outbox!(self, now, effects);
-        let ticket = out.store(Room::Formation, StoreOperation::Adopt(identity.clone()));
-        self.adopting = Some((ticket, identity));
-    }
-
-    pub(super) fn adopted(&mut self, now: Moment, identity: Identity, effects: &mut Vec<Effect>) {
-        let joined = self.membership.is_none() || identity.node != self.identity.node;
-        self.identity = identity;
-        // No number is given again that an earlier life of this node gave.
-        self.last_number = self.last_number.max(self.identity.generation << GENERATION_BITS);
-        self.replica.ready = self.identity.ready || !protected!(self.config, Incarnations);
-        if now.monotonic >= self.settle_at {
-            self.replica.settled = true;
-        }
-        if joined {
-            self.membership = None;
-            self.in_force(now, effects);
-        } else if let Some(membership) = &mut self.membership {
-            membership.renew(self.identity.generation, self.identity.actor.0);
-        }
-        self.refresh();
-    }
-
-    /// A node that has heard nobody goes on after a while, but under a new actor: it cannot know whether others remember a later
-    /// life of its directory. One that has all there is to have says so for good.
-    pub(super) fn settle(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if self.adopting.is_some() || self.membership.is_none() {
-            return;
-        }
-        if !self.replica.settled && now.monotonic >= self.settle_at {
-            let (actor, generation) = (Actor(self.random.next_u64()), self.identity.generation + 1);
-            let identity = Identity { actor, generation, ..self.identity.clone() };
-            self.adopt(now, identity, effects);
-        } else if self.replica.ready && !self.identity.ready && protected!(self.config, Incarnations) {
-            let identity = Identity { ready: true, ..self.identity.clone() };
-            self.adopt(now, identity, effects);
-        }
-    }
-
     /// What this node says of itself.
     pub(super) fn my_info(&self) -> MemberInfo {
         MemberInfo {
@@ -189,7 +112,7 @@ impl Node {
         if state.members.len() == 1 || state.ring.is_none() {
             // Nobody else knows anything, or there is nothing to know.
             self.replica.settled = true;
-            self.replica.ready = true;
+            self.replica.ready |= !self.past.behind;
         }
         if self.membership.is_none() {
             let config = GossipConfig {
@@ -211,7 +134,7 @@ impl Node {
         }
         if let Some(membership) = &mut self.membership {
             seeds.into_iter().for_each(|seed| membership.add_seed(seed));
-            membership.set_permanent(&permanent);
+            membership.set_permanent(&permanent, now.monotonic);
         }
         let was_away = self.directory.away;
         self.refresh();
@@ -267,7 +190,7 @@ impl Node {
     }
 
     pub(super) fn tick_rebuild(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if self.replica.ready || self.directory.ring.is_none() || self.adopting.is_some() {
+        if self.replica.ready || self.directory.ring.is_none() || self.is_adopting() {
             return;
         }
         let mut out = outbox!(self, now, effects);
@@ -278,11 +201,13 @@ impl Node {
             Rebuild::begin(&self.directory)
         });
         rebuild.tick(&self.directory, &mut out);
-        if rebuild.is_done(&self.directory) {
+        // What is ready has nothing left to learn, of epochs neither.
+        if rebuild.is_done(&self.directory) && !self.formation.must_skip(self.identity.node) {
             let what = format!("the rebuild is done, {} records were pulled", rebuild.records());
             out.notice(Notice::Info(what));
             self.rebuild = None;
-            let identity = Identity { ready: true, ..self.identity.clone() };
+            self.past.rebuilt = true;
+            let identity = Identity { ready: true, ..self.next_identity().clone() };
             self.adopt(now, identity, effects);
         }
     }

@@ -7,7 +7,7 @@ use crate::event::Notice;
 use crate::event::{Effect, Moment};
 use crate::handoff::Handoff;
 use crate::id::{Address, NodeId};
-use crate::membership::{Gossip, Liveness};
+use crate::membership::{Gossip, Liveness, MemberInfo, Status};
 use crate::message::{Envelope, Message, Refusal};
 use crate::number::{Room, room_of};
 use crate::outbox::Outbox;
@@ -46,6 +46,9 @@ impl Node {
             let why = format!("the node belongs to cluster {cluster:032x}, and this one is {mine:032x}");
             let mut out = outbox!(self, now, effects);
             out.send(&reply_to, Message::Joined(Err(why)));
+            return;
+        }
+        if self.is_too_early(&message) {
             return;
         }
         // What arrives proves that its sender can be spoken to.
@@ -121,8 +124,9 @@ impl Node {
             }
             Err(e) => effects.push(Effect::Notice(Notice::Warning(e.to_string()))),
         }
-        // Others told what they remember of this node.
-        self.replica.settled = true;
+        if self.directory.entries.contains_key(&gossip.from.info.id) {
+            self.hear(now, gossip.from.info.id, effects);
+        }
         let info = &gossip.from.info;
         let epoch = self.formation.state().map_or(0, |state| state.epoch);
         let mut out = outbox!(self, now, effects);
@@ -131,6 +135,30 @@ impl Node {
         }
         if info.status.ring_epoch > epoch {
             out.send(&Address::from(info.peer.as_str()), Message::StateWanted);
+        }
+        self.compare(info, epoch, effects);
+    }
+
+    /// One epoch has one state. Should it have two, whatever is said of keyspaces is said of two things, and what the founder
+    /// keeps is what goes on.
+    fn compare(&mut self, info: &MemberInfo, epoch: u64, effects: &mut Vec<Effect>) {
+        let Some(state) = self.formation.state() else { return };
+        let Status { ring_epoch, ring_digest, .. } = info.status;
+        let is_other = ring_digest != 0 && ring_digest != self.formation.digest();
+        let is_member = state.members.iter().any(|member| member.id == info.id);
+        if ring_epoch != epoch || !is_other || !is_member || info.id == self.identity.node {
+            return;
+        }
+        let (founder, other) = (state.founder, info.id);
+        effects.push(Effect::Notice(Notice::Divided { epoch, other }));
+        if other == founder {
+            let why = format!(
+                "this node and the founder {founder} keep different states of the cluster as epoch {epoch}: the founder lost its \
+                 directory, and gave the number again. Start this node with an empty directory, to have what the founder \
+                 has; if keyspaces are missing there that this node knows, copy them from its directory first, with `esker scan`"
+            );
+            effects.push(Effect::Notice(Notice::Fatal(why.clone())));
+            self.over = Some(why);
         }
     }
 

@@ -3,19 +3,22 @@
 //! [`step`](Node::step) takes one event and says what is to be done. Everything that a node knows of the world outside comes
 //! in by events, so that the same events in the same order always have the same effects.
 
+mod identity;
 mod membership;
 mod messages;
 mod outcomes;
 mod requests;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use status::{MemberStatus, NodeStatus};
 
 use crate::config::{NodeConfig, protected};
 use crate::coordinator::{Coordinator, Origin, Surroundings};
 use crate::directory::Directory;
-use crate::event::{Effect, Event, Moment, Ticket};
-use crate::formation::Formation;
+use crate::event::{Effect, Event, Moment};
+use crate::formation::{Formation, Others};
 use crate::handoff::Handoff;
 use crate::id::{Address, NodeId};
 use crate::membership::Membership;
@@ -28,6 +31,7 @@ use crate::replica::Replica;
 use crate::request::{Rejection, Request, Response};
 use crate::state::ClusterState;
 use crate::store::Identity;
+use identity::Past;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -68,7 +72,7 @@ pub struct Node {
     taken: BTreeSet<(Address, QuestionId)>,
     /// The same, the oldest first.
     taken_at: VecDeque<(Duration, (Address, QuestionId))>,
-    adopting: Option<(Ticket, Identity)>,
+    past: Past,
     /// When timers were looked at last.
     ticked_at: Duration,
     local: VecDeque<Message>,
@@ -115,7 +119,8 @@ macro_rules! around {
 use {around, outbox};
 
 impl Node {
-    /// A node on a store with this identity, the state of the cluster that the store keeps, and the hints that it has.
+    /// A node on a store with this identity, the state of the cluster that the store keeps, the hints that it has, and the marks
+    /// that it remembers.
     ///
     /// `kept` is what [`crate::formation::kept`] reads from the store; a state of another cluster than the identity's is
     /// one that a crash left half taken, and does not count.
@@ -124,6 +129,7 @@ impl Node {
         identity: Identity,
         kept: Option<(ClusterState, bool)>,
         hints: BTreeMap<NodeId, u64>,
+        marks: Vec<(NodeId, u64)>,
         seed: u64,
         now: Moment,
     ) -> Node {
@@ -136,7 +142,7 @@ impl Node {
             sender,
             random: Random::new(seed),
             last_number: identity.generation << GENERATION_BITS,
-            formation: Formation::new(state, confirmed, seed),
+            formation: Formation::new(state, confirmed, !identity.ready, seed),
             membership: None,
             directory: Directory { me: identity.node, ..Directory::default() },
             replica: Replica::new(ready),
@@ -150,7 +156,7 @@ impl Node {
             settle_at: now.monotonic + config.settle_after,
             taken: BTreeSet::new(),
             taken_at: VecDeque::new(),
-            adopting: None,
+            past: Past::default(),
             ticked_at: Duration::ZERO,
             local: VecDeque::new(),
             over: None,
@@ -158,6 +164,9 @@ impl Node {
             identity,
         };
         node.in_force(now, &mut Vec::new());
+        if let Some(membership) = &mut node.membership {
+            marks.into_iter().for_each(|(id, number)| membership.note_mark(id, number));
+        }
         node
     }
 
@@ -241,7 +250,7 @@ impl Node {
             self.handoff.next_timer(&self.directory),
             self.rebuild
                 .as_ref()
-                .filter(|_| self.adopting.is_none())
+                .filter(|_| !self.is_adopting())
                 .and_then(|rebuild| rebuild.next_timer(&self.directory)),
             self.membership.as_ref().map(|membership| at + membership.next_wake(at)),
             self.parked.iter().map(|parked| parked.until).min(),
@@ -258,9 +267,11 @@ impl Node {
         self.ticked_at = now.monotonic;
         self.tick_membership(now, effects);
         self.settle(now, effects);
+        self.tick_marks(now, effects);
         let mine = self.my_info();
         let mut out = outbox!(self, now, effects);
-        self.formation.tick(self.identity.node, &mine, &self.config, &mut out);
+        let others = |state: &ClusterState| others(state, &self.directory, self.membership.as_ref());
+        self.formation.tick(self.identity.node, &mine, &self.config, others, &mut out);
         self.coordinator.tick(&mut around!(self), &mut out);
         self.handoff.tick(&self.directory, &mut out);
         self.handoff.drained(&mut out);
@@ -272,5 +283,18 @@ impl Node {
                 self.taken.remove(&taken);
             }
         }
+    }
+}
+
+/// What the other members keep, as far as they told since this node started.
+fn others(state: &ClusterState, directory: &Directory, membership: Option<&Membership>) -> Others {
+    let told = |node: NodeId| membership.and_then(|membership| membership.info(node));
+    let members = state.members.iter().filter(|member| member.id != directory.me);
+    let epochs: Vec<u64> =
+        members.filter_map(|member| told(member.id)).map(|info| info.status.ring_epoch).collect();
+    Others {
+        kept: epochs.iter().filter(|epoch| **epoch >= state.epoch).count(),
+        // A copy of the founder's directory that stands elsewhere makes nothing.
+        later: directory.away || epochs.iter().any(|epoch| *epoch > state.epoch),
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{Node, around, outbox};
 use crate::coordinator::Surroundings;
+use crate::event::Ticket;
 use crate::event::{Effect, Moment};
-use crate::event::{Notice, Ticket};
 use crate::formation::Turn;
 use crate::id::NodeId;
 use crate::number::{Room, room_of};
@@ -42,18 +42,12 @@ impl Node {
                     rebuild.stored(ticket, &outcome, now.monotonic);
                 }
             }
-            Some(Room::Formation) if self.adopting.as_ref().is_some_and(|(t, _)| *t == ticket) => {
-                let Some((_, identity)) = self.adopting.take() else { return };
-                match outcome {
-                    StoreOutcome::Failed(failure) => {
-                        let why = format!("the identity of this node cannot be stored: {failure}");
-                        effects.push(Effect::Notice(Notice::Fatal(why.clone())));
-                        self.over = Some(why);
-                    }
-                    _ => self.adopted(now, identity, effects),
-                }
-            }
+            Some(Room::Marks) => self.marked(ticket, &outcome),
             Some(Room::Formation) => {
+                if self.adopted(now, ticket, &outcome, effects) {
+                    return;
+                }
+                let mut out = outbox!(self, now, effects);
                 match self.formation.stored(ticket, outcome, self.identity.node, &mut out) {
                     Some(Turn::InForce) => {
                         self.turned(now, self.identity.node, self.identity.generation, effects)
@@ -69,16 +63,16 @@ impl Node {
     /// A state of the cluster is durable: the identity follows it where it has to.
     pub(super) fn turned(&mut self, now: Moment, you: NodeId, generation: u64, effects: &mut Vec<Effect>) {
         let Some(state) = self.formation.state() else { return };
-        let mut identity = self.identity.clone();
+        let mut identity = self.next_identity().clone();
         identity.cluster = state.cluster;
         identity.alone = state.members.len() == 1;
-        if you != identity.node || identity.cluster != self.identity.cluster {
+        if you != identity.node || identity.cluster != self.next_identity().cluster {
             identity.node = you;
             identity.generation = generation.max(identity.generation);
             // Who comes into a cluster that holds data has none of it.
             identity.ready = state.ring.is_none() || identity.alone;
         }
-        if identity == self.identity {
+        if identity == *self.next_identity() {
             self.in_force(now, effects);
         } else {
             self.adopt(now, identity, effects);
@@ -99,6 +93,7 @@ impl Node {
         let mut out = outbox!(self, now, effects);
         match room_of(ticket.0) {
             Some(Room::Replica) => self.replica.durable(ticket, result, &mut out),
+            Some(Room::Marks) => self.mark_is_durable(ticket, &result),
             Some(Room::Rebuild) => {
                 if let Some(rebuild) = &mut self.rebuild {
                     rebuild.durable(ticket, result.is_ok(), now.monotonic);

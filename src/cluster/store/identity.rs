@@ -5,11 +5,15 @@
 //! written last is lost where a process or a machine ended without closing the store, and everything since then where a
 //! copy or a backup takes its place. In all these cases the store goes on under a new actor.
 //!
+//! A copy that was put back in the same place looks like the directory itself. It is told by its *mark*: a number that grows with
+//! every write, which the node tells the others once everything up to it is durable, and which they remember. A store that had not
+//! come as far when it was opened, its *claim*, as others remember is an older copy.
+//!
 //! ```text
-//! ┌─────────┬────────┬────────────┬─────────┬──────────────┬─────────┬───────────────┬────────┬─────────┐
-//! │ version │ node 8 │ cluster 16 │ actor 8 │ generation 8 │ flags 1 │ fingerprint 8 │ boot 8 │ lease 8 │
-//! └─────────┴────────┴────────────┴─────────┴──────────────┴─────────┴───────────────┴────────┴─────────┘
-//! flags: 1 ready, 2 clean, 4 alone; numbers are little-endian
+//! ┌─────────┬────────┬────────────┬─────────┬──────────────┬─────────┬───────────────┬────────┬─────────┬─────────┬────────┐
+//! │ version │ node 8 │ cluster 16 │ actor 8 │ generation 8 │ flags 1 │ fingerprint 8 │ boot 8 │ lease 8 │ claim 8 │ base 8 │
+//! └─────────┴────────┴────────────┴─────────┴──────────────┴─────────┴───────────────┴────────┴─────────┴─────────┴────────┘
+//! flags: 1 ready, 2 clean, 4 alone, 8 vouched; numbers are little-endian
 //! ```
 
 use super::reader::Reader;
@@ -19,7 +23,7 @@ use crate::id::NodeId;
 /// What tells the directory and the machine of a store from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Continuity {
-    /// Of this directory: device and inode, say. A copy has another.
+    /// Of this directory: what it has and a copy of it does not.
     pub fingerprint: u64,
     /// Names the boot of the machine.
     pub boot: u64,
@@ -40,18 +44,27 @@ pub struct Identity {
     pub ready: bool,
     /// Whether it is the only member of its cluster: nobody else can have what it does not have.
     pub alone: bool,
+    /// How far the store had come when it was opened: a mark. Others remember no higher one of a directory that is whole.
+    /// Given a higher one in [`StoreOperation::Adopt`](super::StoreOperation::Adopt), the store counts on from there.
+    pub claim: u64,
+    /// Whether those who remember marks had their say since the store was opened. A store that is opened again before that
+    /// claims no more than it did before.
+    pub vouched: bool,
     /// Of which directory. [`StoreOperation::Adopt`](super::StoreOperation::Adopt) leaves this and the following as they are.
     pub fingerprint: u64,
     /// In which boot of the machine it was opened.
     pub boot: u64,
     /// Whether it was closed since. Of an open store always false.
     pub clean: bool,
+    /// What is added to the sequence numbers of the engine to make marks; the store sees to it.
+    pub base: u64,
 }
 
 const VERSION: u8 = 1;
 const READY: u8 = 1;
 const CLEAN: u8 = 2;
 const ALONE: u8 = 4;
+const VOUCHED: u8 = 8;
 
 impl Identity {
     /// With the lease of its clock, as bytes.
@@ -61,9 +74,9 @@ impl Identity {
         out.extend_from_slice(&self.cluster.to_le_bytes());
         out.extend_from_slice(&self.actor.0.to_le_bytes());
         out.extend_from_slice(&self.generation.to_le_bytes());
-        let flags = [(self.ready, READY), (self.clean, CLEAN), (self.alone, ALONE)];
+        let flags = [(self.ready, READY), (self.clean, CLEAN), (self.alone, ALONE), (self.vouched, VOUCHED)];
         out.push(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
-        for number in [self.fingerprint, self.boot, lease] {
+        for number in [self.fingerprint, self.boot, lease, self.claim, self.base] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out
@@ -75,8 +88,9 @@ impl Identity {
         reader.u8().filter(|&version| version == VERSION)?;
         let (node, cluster) = (NodeId(reader.u64()?), reader.u128()?);
         let (actor, generation) = (Actor(reader.u64()?), reader.u64()?);
-        let flags = reader.u8().filter(|flags| flags & !(READY | CLEAN | ALONE) == 0)?;
+        let flags = reader.u8().filter(|flags| flags & !(READY | CLEAN | ALONE | VOUCHED) == 0)?;
         let (fingerprint, boot, lease) = (reader.u64()?, reader.u64()?, reader.u64()?);
+        let (claim, base) = (reader.u64()?, reader.u64()?);
         let identity = Identity {
             node,
             cluster,
@@ -87,6 +101,9 @@ impl Identity {
             fingerprint,
             boot,
             clean: flags & CLEAN != 0,
+            claim,
+            vouched: flags & VOUCHED != 0,
+            base,
         };
         (reader.left() == 0).then_some((identity, lease))
     }
@@ -103,11 +120,14 @@ impl Identity {
             fingerprint: continuity.fingerprint,
             boot: continuity.boot,
             clean: false,
+            claim: 0,
+            vouched: false,
+            base: 0,
         }
     }
 
-    /// Of a store that was `self` and is opened again.
-    pub(super) fn reopened(mut self, continuity: Continuity, names: &mut Names) -> Identity {
+    /// Of a store that was `self` and is opened again, with everything up to this sequence number.
+    pub(super) fn reopened(mut self, continuity: Continuity, seqno: u64, names: &mut Names) -> Identity {
         let same_directory = self.fingerprint == continuity.fingerprint;
         // The boot alone proves nothing: a write is shown to others before the operating system has it, so that the process
         // that ended in between may have lost what others know under its name.
@@ -116,8 +136,11 @@ impl Identity {
         }
         // What was acknowledged as synced is there after a crash, but not in a copy or a backup.
         self.ready &= same_directory || self.alone;
+        if self.vouched {
+            self.claim = self.base.saturating_add(seqno);
+        }
         self.generation += 1;
-        self.clean = false;
+        (self.clean, self.vouched) = (false, false);
         (self.fingerprint, self.boot) = (continuity.fingerprint, continuity.boot);
         self
     }

@@ -3,6 +3,7 @@
 //! ```text
 //!   keyspace of the engine   key                                      value
 //!   esker.node               identity, keyspaces, cluster             who this store is
+//!                            marks                             how far the stores of members had come
 //!                            dirty ‖ target 8 ‖ bucket 2              hints that there was no room for
 //!   esker.hints              target 8 ‖ keyspace 4 ‖ stored key       a hint
 //!   NAME.heads               stored key = token 8 ‖ user key          what is known of the key, short values included
@@ -13,8 +14,7 @@
 #![doc = include_str!("RECORD.md")]
 //!
 //! Whoever changes a key holds the lock of its stripe, from reading the record to handing the new one to the engine: a
-//! read-modify-write is one step. Nobody waits for a device under such a lock, but for the rare write that extends the
-//! lease of the clock.
+//! read-modify-write is one step. Nobody waits for a device under such a lock.
 
 mod direct;
 mod failure;
@@ -25,6 +25,7 @@ mod hints;
 mod identity;
 mod keyspace;
 mod layout;
+mod marks;
 mod newest;
 mod offline;
 mod open;

@@ -5,6 +5,7 @@
 
 use super::hints::HintBook;
 use super::identity::{Continuity, Identity, Names};
+use super::marks::MarkBook;
 use super::replicated::{CLUSTER_KEY, KEYSPACES_KEY, Replicated, open_or_create};
 use super::store::{Life, Store, Stripe};
 use super::{layout, registry};
@@ -117,12 +118,15 @@ impl Store {
             .memory_budget(config.memory_budget)
             .keyspace_options_by(layout::options_for)
             .open(path)?;
+        // Before anything is written: what the store brings from its life before.
+        let seqno = db.snapshot().seqno();
         let node = open_or_create(&db, layout::NODE)?;
-        let life = begin_life(&node, continuity, Names::new(entropy ^ wall_millis.rotate_left(32)))?;
+        let life = begin_life(&node, continuity, seqno, Names::new(entropy ^ wall_millis.rotate_left(32)))?;
         let mut keyspaces = BTreeMap::new();
         for definition in registered(&node)? {
             keyspaces.insert(definition.id, Arc::new(Replicated::open(&db, definition)?));
         }
+        let marks = MarkBook::open(&node)?;
         let cluster_state = node.get(CLUSTER_KEY)?.map(|bytes| bytes.to_vec());
         let hints = open_or_create(&db, layout::HINTS)?;
         let book = HintBook::open(&node, &hints, config.hint_limit_entries, config.hint_limit_bytes)?;
@@ -136,18 +140,24 @@ impl Store {
             life: Mutex::new(life),
             book: Mutex::new(book),
             cluster_state: Mutex::new(cluster_state),
+            marks: Mutex::new(marks),
         })
     }
 }
 
 /// Finds out who the store is, and makes it durable.
-fn begin_life(node: &Keyspace, continuity: Continuity, mut names: Names) -> Result<Life, OpenError> {
+fn begin_life(
+    node: &Keyspace,
+    continuity: Continuity,
+    seqno: u64,
+    mut names: Names,
+) -> Result<Life, OpenError> {
     let (identity, lease) = match node.get(IDENTITY_KEY)? {
         None => (Identity::fresh(continuity, &mut names), 0),
         Some(bytes) => {
             let damaged = || OpenError::Damaged { entry: format!("`{IDENTITY_KEY}`") };
             let (before, lease) = Identity::decode(&bytes).ok_or_else(damaged)?;
-            (before.reopened(continuity, &mut names), lease)
+            (before.reopened(continuity, seqno, &mut names), lease)
         }
     };
     node.put_with(IDENTITY_KEY, identity.encode(lease), WriteOptions::new(Durability::Synced))?;

@@ -137,6 +137,9 @@ pub enum StoreOperation {
         /// The keyspaces that are to exist.
         keyspaces: Vec<super::KeyspaceDefinition>,
     },
+    /// Keeps what this node remembers of the marks of the members, and gives this store's own, from its writes up to now.
+    /// Answered by [`StoreOutcome::Mark`]; both are durable later.
+    KeepMarks(Vec<(NodeId, u64)>),
     /// Takes the identity that a cluster gave this store, and makes it durable. Answered by [`StoreOutcome::Done`] once it is.
     Adopt(super::Identity),
 }
@@ -235,6 +238,8 @@ pub enum StoreOutcome {
         /// Those that cannot, since this store cannot read its own record of the key.
         unreadable: Vec<HintKey>,
     },
+    /// The mark of this store.
+    Mark(u64),
     /// Done, and durable.
     Done,
     /// Nothing was changed.

@@ -2,6 +2,7 @@
 
 use super::identity::{Identity, Names};
 use super::keyspace::KeyspaceId;
+use super::marks::MarkBook;
 use super::open::{IDENTITY_KEY, StoreConfig};
 use super::operation::{Copy, StoreFailure, StoreOperation, StoreOutcome};
 use super::own::Minted;
@@ -30,6 +31,7 @@ pub struct Store {
     pub(super) book: Mutex<hints::HintBook>,
     /// The bytes last kept. Held while they, and the keyspaces, are replaced.
     pub(super) cluster_state: Mutex<Option<Vec<u8>>>,
+    pub(super) marks: Mutex<MarkBook>,
 }
 
 /// Memory that is used again by whoever holds the stripe.
@@ -44,7 +46,7 @@ pub(super) struct Stripe {
 pub(super) struct Life {
     pub(super) identity: Identity,
     pub(super) clock: HybridClock,
-    /// As it is durable.
+    /// As it is kept.
     pub(super) lease: u64,
     pub(super) names: Names,
     /// What the clock had come to when the store took its actor, if it did so in this life.
@@ -114,6 +116,9 @@ impl Store {
             StoreOperation::KeepClusterState { bytes, keyspaces } => {
                 self.keep_cluster_state(bytes, keyspaces).map(|()| (StoreOutcome::Done, None))
             }
+            StoreOperation::KeepMarks(marks) => {
+                self.keep_marks(marks).map(|(number, commit)| (StoreOutcome::Mark(number), Some(commit)))
+            }
             StoreOperation::Adopt(identity) => self.adopt(identity).map(|()| (StoreOutcome::Done, None)),
         }
     }
@@ -181,8 +186,11 @@ impl Store {
     /// Takes another identity. It is durable when this returns.
     fn adopt(&self, identity: Identity) -> Result<(), StoreFailure> {
         let mut life = locked(&self.life);
-        let Identity { fingerprint, boot, clean, .. } = life.identity;
-        let mut adopted = Identity { fingerprint, boot, clean, ..identity };
+        let Identity { fingerprint, boot, clean, mut base, .. } = life.identity;
+        if identity.claim > life.identity.claim {
+            base = base.max(identity.claim.saturating_sub(self.db.snapshot().seqno()));
+        }
+        let mut adopted = Identity { fingerprint, boot, clean, base, ..identity };
         if life.retired.contains(&adopted.actor) {
             // Whoever made this identity had not heard of the store's new name.
             adopted.actor = life.identity.actor;
@@ -223,8 +231,12 @@ impl Store {
         if let Some(counter) = life.clock.next(wall_millis, floor) {
             return Ok(Dot { actor, counter });
         }
+        // The log keeps the order: where a write is, the lease that it was given under is too, and where the lease is lost, so is
+        // what came after it. Nobody waits.
         let lease = HybridClock::lease_for(life.clock.peek(wall_millis, floor));
-        self.keep_identity(&life.identity, lease)?;
+        let mut batch = WriteBatch::new();
+        self.node.put_to(&mut batch, IDENTITY_KEY, life.identity.encode(lease));
+        self.db.submit(&batch, WriteOptions::new(Durability::Buffered)).map_err(failure::of_write)?;
         life.lease = lease;
         life.clock.extend(lease);
         let counter = life.clock.next(wall_millis, floor);

@@ -74,7 +74,7 @@ pub fn start(config: NodeConfig, opened: Opened) -> Result<Started, StartError> 
     let kept = kept.map(|bytes| formation::kept(&bytes)).transpose().map_err(StartError::Damaged)?;
     let base = Instant::now();
     let now = Moment { monotonic: Duration::ZERO, wall_millis: wall_millis() };
-    let node = Node::new(config, store.identity(), kept, store.hints_waiting(), entropy, now);
+    let node = Node::new(config, store.identity(), kept, store.hints_waiting(), store.marks(), entropy, now);
     let shared = Arc::new(Shared { inbox: Inbox::new(), store, traffic: Traffic::default() });
     let (views, view) = watch::channel(Arc::new(View { id: node.id(), state: None }));
     let (told, fatal) = oneshot::channel();

@@ -26,6 +26,9 @@ impl Notices {
             }
             Notice::Info(what) => tracing::info!("{what}"),
             Notice::Warning(what) => self.warn(what),
+            Notice::Divided { epoch, other } => {
+                self.warn(format!("node {other} keeps another state of the cluster under the epoch {epoch}"));
+            }
             _ => {}
         }
         None

@@ -1,7 +1,7 @@
 //! [`View`]: what anybody may know of the cluster without asking the node's thread.
 
+use esker_cluster::ClusterState;
 use esker_cluster::NodeId;
-use esker_cluster::formation::ClusterState;
 use esker_cluster::store::KeyspaceDefinition;
 use std::sync::Arc;
 

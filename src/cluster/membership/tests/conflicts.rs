@@ -107,8 +107,14 @@ fn an_echo_is_no_conflict_and_what_this_life_never_said_is_one() {
         let from =
             Entry { info: Arc::new(super::simulator::info(2, 1, "b")), heartbeat: 1, silent: Duration::ZERO };
         let mine = Entry { info: Arc::new(info), heartbeat, silent: Duration::ZERO };
-        let gossip =
-            Gossip { cluster: CLUSTER, answer: true, from, members: vec![mine], suspicions: Vec::new() };
+        let gossip = Gossip {
+            cluster: CLUSTER,
+            answer: true,
+            from,
+            members: vec![mine],
+            suspicions: Vec::new(),
+            marks: Vec::new(),
+        };
         let changes = node.receive(ms(1), 0, &gossip, &mut Vec::new()).unwrap();
         changes.iter().any(|change| matches!(change, Change::Conflict(_)))
     };
@@ -147,8 +153,14 @@ fn a_node_of_another_cluster_is_refused() {
     let mut ours = Membership::new(CLUSTER, info(1, 1, "a"), config.clone(), 1, Duration::ZERO).unwrap();
     let from = Entry { info: Arc::new(info(2, 1, "b")), heartbeat: 3, silent: Duration::ZERO };
     let other = Entry { info: Arc::new(info(3, 1, "c")), heartbeat: 3, silent: Duration::ZERO };
-    let mut gossip =
-        Gossip { cluster: 99, answer: false, from, members: vec![other], suspicions: Vec::new() };
+    let mut gossip = Gossip {
+        cluster: 99,
+        answer: false,
+        from,
+        members: vec![other],
+        suspicions: Vec::new(),
+        marks: Vec::new(),
+    };
     let mut out = Vec::new();
     let refused = ours.receive(secs(1), 5, &gossip, &mut out);
     assert_eq!(refused, Err(GossipError::OtherCluster { ours: CLUSTER, theirs: 99 }));

@@ -91,8 +91,14 @@ fn the_list_is_bounded() {
     let entry = |id| Entry { info: Arc::new(info(id, 1, "b")), heartbeat: 1, silent: Duration::ZERO };
     for part in 0..5 {
         let members = (0..500).map(|n| entry(10 + part * 500 + n)).collect();
-        let gossip =
-            Gossip { cluster: CLUSTER, answer: true, from: entry(2), members, suspicions: Vec::new() };
+        let gossip = Gossip {
+            cluster: CLUSTER,
+            answer: true,
+            from: entry(2),
+            members,
+            suspicions: Vec::new(),
+            marks: Vec::new(),
+        };
         node.receive(ms(1), 0, &gossip, &mut Vec::new()).unwrap();
     }
     assert_eq!(node.members().count(), MEMBERS_MAX);

@@ -47,6 +47,7 @@ fn any_gossip(random: &mut Random) -> Gossip {
         from: any_entry(random),
         members: (0..random.below(6)).map(|_| any_entry(random)).collect(),
         suspicions: (0..random.below(4)).map(|_| suspicion(random)).collect(),
+        marks: (0..random.below(4)).map(|_| (NodeId(random.next_u64()), any_number(random))).collect(),
     }
 }
 

@@ -84,7 +84,7 @@ fn members_of_the_ring_are_never_forgotten() {
         let mut world = World::formed(seed, 3);
         let ring: Vec<NodeId> = (0..3).map(|slot| world.id(slot)).collect();
         for slot in 0..3 {
-            world.slots[slot].node.as_mut().unwrap().set_permanent(&ring);
+            world.slots[slot].node.as_mut().unwrap().set_permanent(&ring, secs(0));
         }
         world.kill(2);
         world.run_for(secs(4 * QUARTER));
@@ -92,7 +92,7 @@ fn members_of_the_ring_are_never_forgotten() {
         // One that starts now learns of it too, as soon as it knows the ring.
         world.kill(1);
         world.start(1);
-        world.slots[1].node.as_mut().unwrap().set_permanent(&ring);
+        world.slots[1].node.as_mut().unwrap().set_permanent(&ring, secs(0));
         world.run_for(secs(10));
         assert_eq!(world.liveness(1, 2), Some(Liveness::Down), "seed {seed}");
         world.start(2);

@@ -19,7 +19,7 @@ fn entry(id: u64, generation: u64, heartbeat: u64) -> Entry {
 }
 
 fn gossip(from: Entry, members: Vec<Entry>, suspicions: Vec<Suspicion>) -> Gossip {
-    Gossip { cluster: CLUSTER, answer: true, from, members, suspicions }
+    Gossip { cluster: CLUSTER, answer: true, from, members, suspicions, marks: Vec::new() }
 }
 
 fn suspicion(suspect: u64, version: (u64, u64), observers: &[u64]) -> Suspicion {
@@ -83,7 +83,7 @@ fn the_age_of_a_ghost_is_what_those_say_who_have_known_it_for_longest() {
     let mut node = membership(config.clone());
     hear(&mut node, ms(1), &gossip(entry(2, 1, 1), vec![aged(7, config.forget_after)], vec![]));
     assert!(node.member(NodeId(5)).is_none());
-    node.set_permanent(&[NodeId(5)]);
+    node.set_permanent(&[NodeId(5)], Duration::ZERO);
     hear(&mut node, ms(1), &gossip(entry(2, 1, 1), vec![aged(7, config.forget_after)], vec![]));
     assert!(node.member(NodeId(5)).is_some());
     // One that is nearly old enough is taken in with its age; one that is known gets older by what others say.
@@ -98,6 +98,25 @@ fn the_age_of_a_ghost_is_what_those_say_who_have_known_it_for_longest() {
         let changes = node.tick(ms(2001), 0, &mut Vec::new());
         assert_eq!(changes, [Change::Suspect(NodeId(5)), Change::Forgotten(NodeId(5))]);
     }
+}
+
+#[test]
+fn a_member_of_the_ring_of_whom_nobody_tells_is_down_after_a_while() {
+    let mut node = membership(GossipConfig::default());
+    node.set_permanent(&[NodeId(1), NodeId(5)], ms(0));
+    let mut changes = Vec::new();
+    for at in (0..4_000).step_by(500) {
+        changes.extend(node.tick(ms(at), 0, &mut Vec::new()));
+    }
+    assert_eq!((&changes[..], node.liveness(NodeId(5))), (&[][..], None), "it may be about to say something");
+    assert_eq!(node.tick(ms(4_000), 0, &mut Vec::new()), [Change::Down(NodeId(5))]);
+    assert_eq!(node.liveness(NodeId(5)), Some(Liveness::Down));
+    hear(&mut node, ms(4_001), &gossip(entry(5, 1, 1), vec![], vec![]));
+    assert_eq!(node.liveness(NodeId(5)), Some(Liveness::Alive));
+    // Who did not look cannot say that nothing was said.
+    let mut node = membership(GossipConfig::default());
+    node.set_permanent(&[NodeId(5)], ms(0));
+    assert_eq!(node.tick(ms(60_000), 0, &mut Vec::new()), []);
 }
 
 #[test]

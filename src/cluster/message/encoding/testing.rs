@@ -345,6 +345,7 @@ impl Maker {
                 version: (maker.number(), maker.number()),
                 observers: maker.list(4, Maker::node),
             }),
+            marks: self.list(4, |maker| (maker.node(), maker.number())),
         }
     }
 

@@ -2,7 +2,7 @@
 //! may be lost.
 
 use super::*;
-use crate::causality::HybridClock;
+use crate::causality::{HybridClock, LEASE_MILLIS};
 use esker::testing::CrashMode;
 
 /// Makes the store a member of a cluster of several.
@@ -111,7 +111,7 @@ fn counters_stay_above_the_lease_whatever_the_clock_says() {
     let store = open(&env, 1);
     let mint_at = |store: &Store, wall_millis: u64| {
         let (keyspace, key, change, seen) = (CAUSAL, Slice::from("k"), put("v"), None);
-        let (copy, durability) = (Copy::Own, Durability::Buffered);
+        let (copy, durability) = (Copy::Own, Durability::Synced);
         let mint = StoreOperation::Mint { keyspace, key, change, seen, copy, durability, wall_millis };
         set_of(store.execute(mint).0).siblings().iter().map(|s| s.dot.counter).max().unwrap()
     };
@@ -119,6 +119,7 @@ fn counters_stay_above_the_lease_whatever_the_clock_says() {
     for step in 0..100 {
         last = mint_at(&store, NOW + step * 7_000);
     }
+    settle(&store);
     let after = env.power_loss(CrashMode::LoseAll);
     drop(store);
     let store = open(&after, 2);
@@ -126,6 +127,31 @@ fn counters_stay_above_the_lease_whatever_the_clock_says() {
     assert!(back > last, "a clock that was set back gives no counter again");
     assert!(back <= HybridClock::lease_for(last) + 1, "and does not run far ahead");
     assert!(mint_at(&store, NOW - 3_600_000) == back + 1);
+}
+
+#[test]
+fn after_a_crash_the_clock_is_ahead_by_less_than_its_lease() {
+    let write_at = |store: &Store, value: &str, wall_millis| {
+        let (keyspace, key, change, seen) = (LWW, Slice::from("k"), put(value), None);
+        let (copy, durability) = (Copy::Own, Durability::Synced);
+        set_of(
+            store
+                .execute(StoreOperation::Mint { keyspace, key, change, seen, copy, durability, wall_millis })
+                .0,
+        )
+    };
+    for started_after in [1, LEASE_MILLIS / 2, 2 * LEASE_MILLIS] {
+        let env = SimEnv::new();
+        let store = open(&env, 1);
+        write_at(&store, "before", NOW);
+        settle(&store);
+        let store = open(&env.power_loss(CrashMode::LoseAll), 2);
+        let first = write_at(&store, "right after the start", NOW + started_after);
+        let later = write_at(&open(&SimEnv::new(), 7), "later", NOW + started_after + LEASE_MILLIS + 1);
+        let mut set = first.clone();
+        set.join(&later, ConflictMode::LastWriteWins);
+        assert_eq!(values(&set), ["later"], "started after {started_after} ms");
+    }
 }
 
 #[test]
@@ -144,6 +170,61 @@ fn identities_are_durable_when_they_are_taken() {
     let identity = store.identity();
     assert_eq!((identity.node, identity.cluster, identity.generation), (NodeId(77), 1 << 100, 42));
     assert!(!identity.ready && identity.actor != renewed.actor);
+}
+
+/// The mark that the store has told others.
+fn told(store: &Store, marks: &[(NodeId, u64)]) -> u64 {
+    let (outcome, commit) = store.execute(StoreOperation::KeepMarks(marks.to_vec()));
+    let StoreOutcome::Mark(mark) = outcome else { panic!("{outcome:?}") };
+    settle(store);
+    assert!(matches!(commit.unwrap().poll(), Some(Ok(()))));
+    mark
+}
+
+#[test]
+fn an_older_copy_in_the_same_place_claims_less_than_was_told() {
+    let env = SimEnv::new();
+    let store = open(&env, 1);
+    join_cluster(&store);
+    let vouched = |store: &Store| Identity { vouched: true, ..store.identity() };
+    store.execute(StoreOperation::Adopt(vouched(&store)));
+    mint(&store, "k", put("in the copy"), None);
+    settle(&store);
+    let copy = env.kill();
+    join(&store, "k", &mint(&open(&SimEnv::new(), 9), "k", put("of another, not in the copy"), None));
+    let mark = told(&store, &[]);
+    let whole = open(&env.power_loss(CrashMode::LoseAll), 2);
+    assert!(whole.identity().claim >= mark, "what was told is durable");
+    // However often the copy is opened and written to: nobody has vouched for it.
+    let mut identity = open(&copy, 3).identity();
+    for entropy in 4..20 {
+        let store = open(&copy, entropy);
+        identity = store.identity();
+        mint(&store, "other", put("v"), None);
+        settle(&store);
+    }
+    assert!(identity.ready && identity.claim < mark, "{identity:?} {mark}");
+    // Once it has learned what it missed it counts on from there.
+    let store = open(&copy, 20);
+    store.execute(StoreOperation::Adopt(Identity { claim: mark + 1_000, ..vouched(&store) }));
+    assert!(told(&store, &[]) >= mark + 1_000);
+    let store = open(&copy.power_loss(CrashMode::LoseAll), 21);
+    assert!(store.identity().claim >= mark + 1_000);
+}
+
+#[test]
+fn to_keep_the_marks_of_others_is_no_progress() {
+    let env = SimEnv::new();
+    let store = open(&env, 1);
+    mint(&store, "k", put("v"), None);
+    let mark = told(&store, &[]);
+    for of_others in 1..5 {
+        assert_eq!(told(&store, &[(NodeId(7), of_others)]), mark, "idle nodes come to rest");
+    }
+    mint(&store, "k", put("w"), None);
+    assert!(told(&store, &[(NodeId(7), 4)]) > mark);
+    let store = open(&env.power_loss(CrashMode::LoseAll), 2);
+    assert_eq!(store.marks(), [(NodeId(7), 4)]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::resp::context::{Context, Flow, Ran};
 use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
 use crate::resp::reply::Reply;
-use esker_cluster::formation::ClusterState;
+use esker_cluster::ClusterState;
 use esker_cluster::membership::Liveness;
 use esker_cluster::ring::{Token, slot_of_key};
 use esker_cluster::{MemberStatus, NodeId, NodeStatus};
