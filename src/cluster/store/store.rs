@@ -141,6 +141,11 @@ impl Store {
         self.db.write(WriteBatch::new(), Durability::Buffered).map_err(|error| error.to_string())
     }
 
+    /// Whether writes are slowed or stopped at the moment because the engine's background is behind.
+    pub fn is_stalled(&self) -> bool {
+        self.db.is_stalled()
+    }
+
     /// Hints that wait, by target.
     pub fn hints_waiting(&self) -> BTreeMap<NodeId, u64> {
         locked(&self.book).waiting()

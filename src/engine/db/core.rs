@@ -132,6 +132,11 @@ impl Core {
         self.pace_of(tree)
     }
 
+    /// Whether writers have to wait at the moment.
+    pub(crate) fn is_stalled(&self) -> bool {
+        !matches!(self.pace(None), Pace::Free)
+    }
+
     /// Waits as long as the backlog of flush and compaction demands.
     #[inline]
     fn stall(&self, tree: Option<&Tree>, bytes: usize, no_stall: bool) -> Result<()> {

@@ -400,6 +400,19 @@ impl Db {
         Ok(Commit::new(core.committer.clone(), lsn, durability, committed.last_seqno))
     }
 
+    /// Whether a write would have to wait, or be slowed, because flush or compaction are behind. Whoever must not be held up asks
+    /// before it writes, and leaves the waiting to another thread.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// assert!(!db.is_stalled());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_stalled(&self) -> bool {
+        self.core().is_stalled()
+    }
+
     /// Writes nothing, and tells when everything that was written before, by whomever and with whatever durability, is as
     /// durable as this asks for: for an answer that rests on what somebody else has just written. Like
     /// [`submit`](Db::submit) it does not wait. Keyspaces without a log are not covered.
