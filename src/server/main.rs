@@ -4,7 +4,7 @@
 
 use mimalloc::MiMalloc;
 
-/// Messages are made on the node's thread and dropped on those of connections, or the other way round. glibc's allocator takes
+/// What a request needs in memory is small, short-lived, and often freed by another thread than took it. glibc's allocator takes
 /// a lock for memory that goes back to another thread's arena; this one does not.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;

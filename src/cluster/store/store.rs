@@ -155,6 +155,18 @@ impl Store {
         self.db.write(WriteBatch::new(), Durability::Buffered).map_err(|error| error.to_string())
     }
 
+    /// Whether writes are slowed or stopped at the moment because the engine's background is behind.
+    pub fn is_stalled(&self) -> bool {
+        self.db.is_stalled()
+    }
+
+    /// Waits as long as a write of so many bytes is to be slowed down for the engine's background: a few milliseconds at most.
+    /// Operations themselves never wait for it, and are refused where it has fallen too far behind.
+    pub fn keep_step(&self, bytes: usize) {
+        // If it has failed, the write says so.
+        let _ = self.db.keep_step(bytes);
+    }
+
     /// Hints that wait, by target.
     pub fn hints_waiting(&self) -> BTreeMap<NodeId, u64> {
         locked(&self.book).waiting()

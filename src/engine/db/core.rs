@@ -132,6 +132,21 @@ impl Core {
         self.pace_of(tree)
     }
 
+    /// Whether writers have to wait at the moment.
+    pub(crate) fn is_stalled(&self) -> bool {
+        !matches!(self.pace(None), Pace::Free)
+    }
+
+    /// Waits as long as a write of so many bytes is slowed down, and for nothing where writers are stopped.
+    pub(crate) fn keep_step(&self, bytes: usize) -> Result<()> {
+        match self.pace(None) {
+            Pace::Slow { nanos_per_byte } => {
+                self.slow_down(Duration::from_nanos(nanos_per_byte * bytes as u64))
+            }
+            Pace::Free | Pace::Stop { .. } => Ok(()),
+        }
+    }
+
     /// Waits as long as the backlog of flush and compaction demands.
     #[inline]
     fn stall(&self, tree: Option<&Tree>, bytes: usize, no_stall: bool) -> Result<()> {

@@ -400,6 +400,39 @@ impl Db {
         Ok(Commit::new(core.committer.clone(), lsn, durability, committed.last_seqno))
     }
 
+    /// Whether a write would have to wait, or be slowed, because flush or compaction are behind. Whoever must not be held up asks
+    /// before it writes, and leaves the waiting to another thread; see [`keep_step`](Db::keep_step).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// assert!(!db.is_stalled());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_stalled(&self) -> bool {
+        self.core().is_stalled()
+    }
+
+    /// Waits as long as a write of so many bytes would be slowed down because flush or compaction are behind: some milliseconds at
+    /// most. Where writers are stopped it returns at once. For whoever writes with [`WriteOptions::no_stall`], which slows nobody
+    /// down, and is to keep step with the background all the same.
+    ///
+    /// # Errors
+    /// `ReadOnly` if the background has failed.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// if db.is_stalled() {
+    ///     db.keep_step(100)?;
+    /// }
+    /// db.put_with("k", "v", esker::WriteOptions::new(esker::Durability::Buffered).no_stall(true))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keep_step(&self, bytes: usize) -> Result<()> {
+        self.core().keep_step(bytes)
+    }
+
     /// Writes nothing, and tells when everything that was written before, by whomever and with whatever durability, is as
     /// durable as this asks for: for an answer that rests on what somebody else has just written. Like
     /// [`submit`](Db::submit) it does not wait. Keyspaces without a log are not covered.

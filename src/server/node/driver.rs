@@ -1,8 +1,13 @@
-//! The driver: one thread that owns the [`Node`], brings it events, and carries out what it says is to be done.
+//! The driver: one task that owns the [`Node`], brings it events, and carries out what it says is to be done.
 //!
-//! Store operations are run on the thread itself, and their outcomes go back into the node at once. What takes a device's
-//! time comes back through the inbox: the engine calls when a write is durable. Messages are batched by address, and given to
-//! the connections after each batch of events.
+//! It is a task among those of the connections, and no thread of its own: between threads every request would be handed over
+//! twice at each of its replicas, which costs more than what is done for it there.
+//!
+//! Store operations are run within the task, and their outcomes go back into the node at once. What takes a device's
+//! time comes back through the inbox: the engine calls when writes are durable, once for all writes of a batch. Messages are
+//! batched by address; they are given to the connections, and answers to those who wait for them, after each batch of events.
+//!
+//! What waits for a device, or for a store that stalls, is done aside: the other tasks of the thread go on elsewhere.
 
 use super::handle::{NodeHandle, STOPPED, Shared, cut_short, is_write};
 use super::identity::{Opened, wall_millis};
@@ -10,21 +15,34 @@ use super::inbox::{Answer, Answers, Entry, Inbox};
 use super::notices::Notices;
 use super::traffic::Traffic;
 use super::transport::Transport;
+use super::undurable::Undurable;
 use super::view::View;
-use esker::Commit;
+use esker::Durability;
+use esker_cluster::causality::Sibling;
 use esker_cluster::formation;
 use esker_cluster::request::{Rejection, Request, Response};
-use esker_cluster::store::{StoreFailure, StoreOperation};
+use esker_cluster::store::{Change, StoreFailure, StoreOperation};
 use esker_cluster::{Effect, Event, Moment, Node, NodeConfig, NodeId, Notice, RequestId, Ticket};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::io;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{oneshot, watch};
+use tokio::time::Sleep;
 
-/// After so many entries what is to be sent is on its way, so that a long batch delays nobody.
+/// The most entries of a batch, so that a long one delays nobody.
 const BATCH: usize = 64;
+
+/// After so many writes it is looked again whether the store stalls. Before it stops writers it slows each by a few
+/// milliseconds at most, so that what is looked at too late costs little.
+const STALL_LOOK: u64 = 16;
+
+/// About what a record takes beside its value.
+const RECORD_BYTES: usize = 64;
 
 /// How long a stopping node waits for requests that are under way.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,8 +62,6 @@ pub struct Started {
 pub enum StartError {
     /// What the store keeps of the cluster cannot be read.
     Damaged(String),
-    /// The system gives no thread.
-    System(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -57,17 +73,16 @@ impl fmt::Display for StartError {
                     "{what}; restore the data directory from a backup, or empty it and start the node again"
                 )
             }
-            StartError::System(source) => write!(f, "the system gives the node no thread: {source}"),
         }
     }
 }
 
 impl std::error::Error for StartError {}
 
-/// Starts a node on an open store. Its connections run on the runtime that this is called from.
+/// Starts a node on an open store. It runs on the runtime that this is called from, as its connections do.
 ///
 /// # Errors
-/// If the store keeps a damaged state of the cluster, or there is no thread to be had.
+/// If the store keeps a damaged state of the cluster.
 pub fn start(config: NodeConfig, opened: Opened) -> Result<Started, StartError> {
     let Opened { store, entropy } = opened;
     let kept = store.cluster_state_bytes();
@@ -78,7 +93,7 @@ pub fn start(config: NodeConfig, opened: Opened) -> Result<Started, StartError> 
     let shared = Arc::new(Shared { inbox: Inbox::new(), store, traffic: Traffic::default() });
     let (views, view) = watch::channel(Arc::new(View { id: node.id(), state: None }));
     let (told, fatal) = oneshot::channel();
-    let transport = Transport::new(tokio::runtime::Handle::current(), shared.clone());
+    let transport = Transport::new(Handle::current(), shared.clone());
     let mut driver = Driver {
         node,
         base,
@@ -91,12 +106,15 @@ pub fn start(config: NodeConfig, opened: Opened) -> Result<Started, StartError> 
         last_request: 0,
         effects: Vec::new(),
         to_do: VecDeque::new(),
+        undurable: Undurable::default(),
+        writes: 0,
+        stalled: false,
+        answers: Vec::new(),
         fatal: None,
         stopping: None,
     };
     driver.publish();
-    let thread = std::thread::Builder::new().name("esker-node".to_owned());
-    thread.spawn(move || driver.run(told)).map_err(StartError::System)?;
+    tokio::spawn(driver.run(told));
     Ok(Started { handle: NodeHandle { shared, view }, fatal })
 }
 
@@ -145,31 +163,51 @@ struct Driver {
     effects: Vec<Effect>,
     /// What is still to be done; empty between events.
     to_do: VecDeque<Effect>,
+    undurable: Undurable,
+    /// Writes that were brought to the store.
+    writes: u64,
+    /// Whether the store stalled when that was looked at last.
+    stalled: bool,
+    /// Answers of the current batch.
+    answers: Vec<(AnswerTo, Response)>,
     fatal: Option<String>,
     stopping: Option<Stopping>,
 }
 
 impl Driver {
-    fn run(mut self, told: oneshot::Sender<String>) {
+    async fn run(mut self, told: oneshot::Sender<String>) {
+        let shared = self.shared.clone();
         let mut entries = Vec::new();
+        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         while !self.is_over() {
             let now = self.now();
             let wake = self.node.next_wake(now);
-            let wait = wake.saturating_sub(now.monotonic);
-            self.shared.inbox.take(self.capped(wait), &mut entries);
-            for (i, entry) in entries.drain(..).enumerate() {
+            if entries.is_empty() {
+                let wait = self.capped(wake.saturating_sub(now.monotonic));
+                arrival(&shared.inbox, wait, timer.as_mut()).await;
+            }
+            // The tasks that are ready to run bring what they have first: what is done together costs less.
+            tokio::task::yield_now().await;
+            shared.inbox.take(&mut entries);
+            for entry in entries.drain(..entries.len().min(BATCH)) {
                 self.enter(entry);
-                if i % BATCH == BATCH - 1 {
-                    self.transport.flush();
-                }
             }
             // However much there is to do: members, hints and deadlines have their time.
             if self.base.elapsed() >= wake {
                 self.event(Event::Tick);
             }
-            self.transport.flush();
+            self.end_batch();
         }
-        self.finish(told);
+        self.finish(told).await;
+    }
+
+    /// Sends what is to be sent, and answers who is to be answered. All answers of a connection are there when it is woken.
+    fn end_batch(&mut self) {
+        self.undurable.call(&self.shared);
+        self.transport.flush();
+        for (to, response) in self.answers.drain(..) {
+            to.answer(response);
+        }
     }
 
     fn now(&self) -> Moment {
@@ -197,6 +235,7 @@ impl Driver {
                     self.event(Event::Received(envelope));
                 }
             }
+            Entry::Durable(durability, upto, result) => self.durable(durability, upto, result),
             Entry::Request(request, answer) => self.request(request, AnswerTo::One(answer)),
             Entry::Requests(requests, answers) => {
                 for (number, request) in requests.into_iter().enumerate() {
@@ -247,7 +286,7 @@ impl Driver {
             Effect::Store { ticket, operation } => self.store(ticket, operation),
             Effect::Respond { id, response } => {
                 if let Some(waiter) = self.waiting.remove(&id.0) {
-                    waiter.to.answer(response);
+                    self.answers.push((waiter.to, response));
                 }
             }
             Effect::Notice(notice) => self.notice(notice),
@@ -261,18 +300,51 @@ impl Driver {
     }
 
     fn store(&mut self, ticket: Ticket, operation: StoreOperation) {
-        let (outcome, commit) = self.shared.store.execute(operation);
+        let durability = match &operation {
+            StoreOperation::Mint { durability, .. } | StoreOperation::Join { durability, .. } => *durability,
+            _ => Durability::Synced,
+        };
+        self.keep_step(&operation);
+        let (outcome, commit) = if waits(&operation) {
+            aside(|| self.shared.store.execute(operation))
+        } else {
+            self.shared.store.execute(operation)
+        };
         self.step(Event::Stored { ticket, outcome });
         let Some(commit) = commit else { return };
         match commit.poll() {
             Some(result) => self.step(durable(ticket, result)),
-            None => self.await_commit(ticket, commit),
+            None => self.undurable.add(durability, ticket, commit),
         }
     }
 
-    fn await_commit(&self, ticket: Ticket, commit: Commit) {
-        let shared = self.shared.clone();
-        commit.on_done(move |result| shared.inbox.tell(durable(ticket, result)));
+    /// Slows writes down if the engine's background is behind, each by a few milliseconds at most.
+    fn keep_step(&mut self, operation: &StoreOperation) {
+        let bytes = match operation {
+            StoreOperation::Mint { change: Change::Put { value, .. }, .. } => value.len(),
+            StoreOperation::Mint { .. } => 0,
+            StoreOperation::Join { set, .. } => {
+                set.siblings().iter().filter_map(Sibling::bytes).map(|bytes| bytes.len()).sum()
+            }
+            _ => return,
+        };
+        if self.writes.is_multiple_of(STALL_LOOK) {
+            self.stalled = self.shared.store.is_stalled();
+        }
+        self.writes += 1;
+        if self.stalled {
+            aside(|| self.shared.store.keep_step(bytes + RECORD_BYTES));
+        }
+    }
+
+    /// The writes up to this one are durable, or never will be.
+    fn durable(&mut self, durability: Durability, upto: Ticket, result: esker::Result<()>) {
+        while let Some((ticket, commit)) = self.undurable.next(durability, upto) {
+            // The log came past it on its way, unless it failed there.
+            let own = commit.poll().unwrap_or_else(|| result.clone());
+            self.event(durable(ticket, own));
+        }
+        self.event(durable(upto, result));
     }
 
     /// Shows what the node knows, if it is something new.
@@ -287,15 +359,16 @@ impl Driver {
     }
 
     /// Answers everybody who still waits, sends what is to be sent, closes the store.
-    fn finish(mut self, told: oneshot::Sender<String>) {
+    async fn finish(mut self, told: oneshot::Sender<String>) {
+        self.end_batch();
         for (_, waiter) in self.waiting.drain() {
             waiter.to.answer(cut_short(waiter.is_write));
         }
         for entry in self.shared.inbox.close() {
             turn_away(entry);
         }
-        self.transport.finish();
-        let closed = self.shared.store.close();
+        self.transport.finish().await;
+        let closed = aside(|| self.shared.store.close());
         if let Err(failure) = &closed {
             tracing::error!("the store was not closed cleanly: {failure}");
         }
@@ -321,6 +394,31 @@ pub(super) fn turn_away(entry: Entry) {
     }
 }
 
+/// Comes back when there is something in the inbox, or the time is over.
+async fn arrival(inbox: &Inbox, wait: Duration, mut timer: Pin<&mut Sleep>) {
+    let until = tokio::time::Instant::now() + wait;
+    // A timer that rings too early costs one more look, and less than to set it again for every batch.
+    if timer.is_elapsed() || timer.deadline() > until {
+        timer.as_mut().reset(until);
+    }
+    poll_fn(|context| match inbox.poll_arrival(context) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => timer.as_mut().poll(context),
+    })
+    .await;
+}
+
+/// Whether an operation will wait for a device, or reads much that may be nowhere in memory.
+fn waits(operation: &StoreOperation) -> bool {
+    matches!(
+        operation,
+        StoreOperation::Adopt(_)
+            | StoreOperation::KeepClusterState { .. }
+            | StoreOperation::Page { .. }
+            | StoreOperation::Hints { .. }
+    )
+}
+
 /// What became of a write.
 fn durable(ticket: Ticket, result: esker::Result<()>) -> Event {
     let result = result.map_err(|error| match error {
@@ -328,4 +426,12 @@ fn durable(ticket: Ticket, result: esker::Result<()>) -> Event {
         other => StoreFailure::ReadOnly(other.to_string()),
     });
     Event::Durable { ticket, result }
+}
+
+/// Does something that waits for a device. Other tasks of this thread go on elsewhere meanwhile, where there are other threads.
+fn aside<T>(waits: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(waits),
+        _ => waits(),
+    }
 }

@@ -76,7 +76,7 @@ impl NodeHandle {
         answered.await.unwrap_or_else(|_| cut_short(was_write))
     }
 
-    /// Serves a request and gives the answer to `answer`, on the node's thread: it must not block. It is called once, and at
+    /// Serves a request and gives the answer to `answer`, within the driver: it must not block. It is called once, and at
     /// once if the node is stopped.
     pub fn request_with(&self, request: Request, answer: impl FnOnce(Response) + Send + 'static) {
         let answer: Answer = Box::new(answer);
@@ -133,7 +133,7 @@ impl NodeHandle {
         &self.shared.traffic
     }
 
-    /// What the node knows of its cluster, without asking its thread.
+    /// What the node knows of its cluster, without asking the driver.
     pub fn view(&self) -> Arc<View> {
         self.view.borrow().clone()
     }

@@ -1,33 +1,36 @@
-//! [`Inbox`]: what waits for the node's thread.
+//! [`Inbox`]: what waits for the driver.
 //!
-//! Whoever has something for the node appends it and wakes the thread if it sleeps; the thread takes everything at once. What
+//! Whoever has something for the node appends it and wakes the driver if it sleeps; the driver takes everything at once. What
 //! peers send is bounded: a stream is read on only while there is room for what it brings.
 
+use esker::Durability;
 use esker_cluster::causality::ConflictMode;
 use esker_cluster::message::Envelope;
 use esker_cluster::request::{Request, Response};
 use esker_cluster::store::StoreFailure;
-use esker_cluster::{Event, NodeStatus};
+use esker_cluster::{Event, NodeStatus, Ticket};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// Takes the answer to a request, on the node's thread: it must not block.
+/// Takes the answer to a request, within the driver: it must not block.
 pub(super) type Answer = Box<dyn FnOnce(Response) + Send>;
 
-/// Takes the answers to requests that were made together, on the node's thread: it must not block.
+/// Takes the answers to requests that were made together, within the driver: it must not block.
 pub(crate) trait Answers: Send + Sync {
     /// Takes the answer to the request of this number, counted from 0. Called once for each.
     fn answer(&self, number: usize, response: Response);
 }
 
-/// Something for the node's thread.
+/// Something for the driver.
 pub(super) enum Entry {
     /// An event of the machine.
     Event(Event),
     /// Messages that came together, and the room that they take.
     Messages(Vec<Envelope>, OwnedSemaphorePermit),
+    /// Writes of this durability, up to the one with this ticket, are as durable as that says, or never will be.
+    Durable(Durability, Ticket, esker::Result<()>),
     /// A client's request.
     Request(Request, Answer),
     /// Several of one client.
@@ -47,20 +50,20 @@ const UNIT: usize = 1024;
 #[derive(Default)]
 struct State {
     entries: Vec<Entry>,
-    sleeps: bool,
+    /// The driver, if it sleeps.
+    sleeper: Option<Waker>,
     closed: bool,
 }
 
-/// What waits for the node's thread.
+/// What waits for the driver.
 pub(super) struct Inbox {
     state: Mutex<State>,
-    arrived: Condvar,
     room: Arc<Semaphore>,
 }
 
 impl Inbox {
     pub(super) fn new() -> Inbox {
-        Inbox { state: Mutex::default(), arrived: Condvar::new(), room: Arc::new(Semaphore::new(ROOM)) }
+        Inbox { state: Mutex::default(), room: Arc::new(Semaphore::new(ROOM)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -74,10 +77,10 @@ impl Inbox {
             return Some(entry);
         }
         state.entries.push(entry);
-        let sleeps = std::mem::take(&mut state.sleeps);
+        let sleeper = state.sleeper.take();
         drop(state);
-        if sleeps {
-            self.arrived.notify_one();
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
         }
         None
     }
@@ -93,16 +96,27 @@ impl Inbox {
         self.room.clone().acquire_many_owned(units).await.ok()
     }
 
-    /// Takes everything, after waiting for something for at most so long.
-    pub(super) fn take(&self, wait: Duration, into: &mut Vec<Entry>) {
+    /// Ready if there is something; otherwise whoever asks is woken when there is.
+    pub(super) fn poll_arrival(&self, context: &Context<'_>) -> Poll<()> {
         let mut state = self.state();
-        if state.entries.is_empty() && !wait.is_zero() {
-            state.sleeps = true;
-            let waited = self.arrived.wait_timeout_while(state, wait, |state| state.entries.is_empty());
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            state.sleeps = false;
+        if !state.entries.is_empty() {
+            return Poll::Ready(());
         }
-        std::mem::swap(&mut state.entries, into);
+        match &mut state.sleeper {
+            Some(sleeper) => sleeper.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Takes everything that is there, behind what was taken before.
+    pub(super) fn take(&self, into: &mut Vec<Entry>) {
+        let mut state = self.state();
+        if into.is_empty() {
+            std::mem::swap(&mut state.entries, into);
+        } else {
+            into.append(&mut state.entries);
+        }
     }
 
     /// Takes nothing more. What is left is returned.

@@ -1,12 +1,12 @@
-//! A running node: the state machine of `esker_cluster` with a thread, a store, timers and connections.
+//! A running node: the state machine of `esker_cluster` with a task, a store, timers and connections.
 //!
 //! ```text
 //!   NodeHandle ──requests──┐                       ┌── answers ──► callers
 //!   rpc::peer ───frames────┤► Inbox ──► Driver ────┤── frames ───► Transport ──► peers
-//!   the engine ──durable───┤           owns Node   └── operations ► Store, on the driver's thread
+//!   the engine ──durable───┤           owns Node   └── operations ► Store, within the driver
 //!   Transport ──lost/found─┘
 //! ```
-//! Only the driver's thread touches the [`Node`](esker_cluster::Node). It never waits for a peer and never for a device, but for the
+//! Only the driver touches the [`Node`](esker_cluster::Node). It never waits for a peer and never for a device, but for the
 //! reads and the rare synced writes of [`Store::execute`](esker_cluster::store::Store::execute).
 
 mod driver;
@@ -16,6 +16,7 @@ mod inbox;
 mod notices;
 mod traffic;
 mod transport;
+mod undurable;
 mod view;
 
 pub use driver::{StartError, Started, start};

@@ -1,6 +1,6 @@
 //! [`Transport`]: the connections to peers, one task for each address.
 //!
-//! The node's thread never waits for a peer. What it sends is appended to the queue of the address; the address's task puts
+//! The node never waits for a peer. What it sends is appended to the queue of the address; the address's task puts
 //! what waits into its stream, as much at once as there is. A queue is bounded by bytes: what does not fit is dropped and
 //! counted, as if the network had lost it.
 //!
@@ -55,7 +55,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
-/// The connections to peers. Owned by the node's thread.
+/// The connections to peers. Owned by the driver.
 pub(super) struct Transport {
     peers: HashMap<Address, Outgoing>,
     runtime: tokio::runtime::Handle,
@@ -108,7 +108,7 @@ impl Transport {
     }
 
     /// Ends every task, once what waits is sent or a moment has passed.
-    pub(super) fn finish(&mut self) {
+    pub(super) async fn finish(&mut self) {
         self.flush();
         let tasks: Vec<JoinHandle<()>> = self
             .peers
@@ -120,7 +120,7 @@ impl Transport {
             .collect();
         let until = Instant::now() + LAST_WORDS;
         while Instant::now() < until && tasks.iter().any(|task| !task.is_finished()) {
-            std::thread::sleep(Duration::from_millis(2));
+            sleep(Duration::from_millis(2)).await;
         }
         tasks.iter().for_each(JoinHandle::abort);
     }

@@ -1,4 +1,4 @@
-//! [`View`]: what anybody may know of the cluster without asking the node's thread.
+//! [`View`]: what anybody may know of the cluster without asking the driver.
 
 use esker_cluster::ClusterState;
 use esker_cluster::NodeId;
