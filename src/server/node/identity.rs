@@ -1,22 +1,18 @@
 //! [`open`]: the store of a data directory, with what tells this directory and this boot of the machine from others.
 //!
-//! The directory is known by a file in it with random bytes and the file's inode, which a copy or a restored backup does not have.
-//! The number of the device is left out: it changes when disks are found in another order, and on network and overlay file systems
-//! with every mount, and a whole cluster that is started after that would hold all its directories for copies. What this does
-//! not tell, a copy of the whole file system, the others remember.
+//! The directory is known by its inode, which a copy or a restored backup does not have. The number of the device is left out: it
+//! changes when disks are found in another order, and on network and overlay file systems with every mount, and a whole
+//! cluster that is started after that would hold all its directories for copies. What this does not tell, a copy of the whole
+//! file system for example, the others remember.
 
 use esker_cluster::store::{Continuity, OpenError, Store, StoreConfig};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use xxhash_rust::xxh3::xxh3_64;
-
-/// The file that tells a directory from its copies.
-const MARKER: &str = "directory.id";
-const MARKER_BYTES: usize = 8;
 
 /// An open store.
 #[derive(Debug)]
@@ -60,41 +56,14 @@ fn boot() -> u64 {
     fs::read("/proc/sys/kernel/random/boot_id").map_or_else(|_| entropy(), |id| xxh3_64(&id))
 }
 
-/// A file with random bytes, and where it lies: a copy of a file is another file.
-fn fingerprint(directory: &Path) -> io::Result<u64> {
-    let path = directory.join(MARKER);
-    let mut bytes = match fs::read(&path) {
-        Ok(bytes) if bytes.len() == MARKER_BYTES => bytes,
-        Ok(_) => return Ok(entropy()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => create_marker(directory, &path)?,
-        Err(e) => return Err(e),
-    };
-    bytes.extend_from_slice(&place(&path)?);
-    Ok(xxh3_64(&bytes))
-}
-
-/// Durable before the store knows it.
-fn create_marker(directory: &Path, path: &Path) -> io::Result<Vec<u8>> {
-    let bytes = entropy().to_le_bytes().to_vec();
-    let mut file = fs::File::create(path)?;
-    file.write_all(&bytes)?;
-    file.sync_all()?;
-    #[cfg(unix)]
-    fs::File::open(directory)?.sync_all()?;
-    #[cfg(not(unix))]
-    let _ = directory;
-    Ok(bytes)
-}
-
-/// The file's number on its device.
 #[cfg(unix)]
-fn place(path: &Path) -> io::Result<Vec<u8>> {
+fn fingerprint(directory: &Path) -> io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
-    Ok(fs::metadata(path)?.ino().to_le_bytes().to_vec())
+    Ok(xxh3_64(&fs::metadata(directory)?.ino().to_le_bytes()))
 }
 
-/// Where the file lies: a copy within the machine lies elsewhere.
+/// A copy within the machine lies elsewhere.
 #[cfg(not(unix))]
-fn place(path: &Path) -> io::Result<Vec<u8>> {
-    Ok(path.canonicalize()?.to_string_lossy().into_owned().into_bytes())
+fn fingerprint(directory: &Path) -> io::Result<u64> {
+    Ok(xxh3_64(directory.canonicalize()?.to_string_lossy().as_bytes()))
 }
