@@ -19,6 +19,7 @@ use crate::message::Message;
 use crate::message::Refusal;
 use crate::store::{KeyspaceId, StoreFailure};
 use esker::{Durability, Slice};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A read on its way.
@@ -46,7 +47,7 @@ pub(super) struct ReadTask {
     /// Who is being brought up, and to what.
     repairing: Vec<(NodeId, SiblingSet)>,
     /// What the last refusal said.
-    said: String,
+    said: Cow<'static, str>,
     deadline: Duration,
     hedge_at: Duration,
 }
@@ -85,7 +86,7 @@ impl ReadTask {
             merged: SiblingSet::new(),
             fetching: Vec::new(),
             repairing: Vec::new(),
-            said: "the others are down, unreachable, or being rebuilt".to_owned(),
+            said: Cow::Borrowed("the others are down, unreachable, or being rebuilt"),
             deadline: now + request.timeout,
             hedge_at: now + request.timeout,
         };
@@ -157,7 +158,7 @@ impl ReadTask {
                 self.advance(desk)
             }
             Heard::Set(Err(refusal)) | Heard::Stored(Err(refusal)) => {
-                self.said = said_by(&refusal);
+                self.said = said_by(&refusal).into();
                 self.without(node, desk)
             }
             _ => self.without(node, desk),
@@ -186,7 +187,7 @@ impl ReadTask {
 
     fn reject_unavailable(&self, have: usize, desk: &mut Desk<'_, '_>) {
         let (have, need) = (have as u32, self.quota.need() as u32);
-        let rejection = Rejection::Unavailable { have, need, why: self.said.clone() };
+        let rejection = Rejection::Unavailable { have, need, why: self.said.to_string() };
         desk.respond(&self.origin, Response::Rejected(rejection));
     }
 

@@ -19,6 +19,7 @@ use crate::message::Message;
 use crate::replica::Mint;
 use crate::store::{Change, Copy, KeyspaceId, StoreFailure};
 use esker::{Durability, Slice};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A write that this node's store gives its dot.
@@ -44,7 +45,7 @@ pub(super) struct WriteTask {
     waiting: Vec<NodeId>,
     /// Nodes that were sent the write for an absent replica, with whom that is.
     standing_in: Vec<(NodeId, NodeId)>,
-    said: String,
+    said: Cow<'static, str>,
     answered: bool,
     deadline: Duration,
 }
@@ -144,7 +145,7 @@ impl WriteTask {
             fallback_acks: Vec::new(),
             waiting: Vec::new(),
             standing_in: Vec::new(),
-            said: "the others did not acknowledge it in time".to_owned(),
+            said: Cow::Borrowed("the others did not acknowledge it in time"),
             answered: false,
             deadline: desk.now() + request.timeout,
             request,
@@ -167,7 +168,7 @@ impl WriteTask {
                 self.advance(desk)
             }
             Heard::Stored(Err(refusal)) => {
-                self.said = said_by(&refusal);
+                self.said = said_by(&refusal).into();
                 self.missed(node, desk)
             }
             _ => self.missed(node, desk),
@@ -301,7 +302,7 @@ impl WriteTask {
             return Progress::Going;
         }
         if !self.answered {
-            let (acks, why) = (self.acked.len() as u32, self.said.clone());
+            let (acks, why) = (self.acked.len() as u32, self.said.to_string());
             self.answer(Response::Unknown { acks, why }, desk);
         }
         Progress::Done
@@ -329,7 +330,7 @@ impl WriteTask {
             }
         }
         if !self.answered {
-            let (acks, why) = (self.acked.len() as u32, self.said.clone());
+            let (acks, why) = (self.acked.len() as u32, self.said.to_string());
             self.answer(Response::Unknown { acks, why }, desk);
         }
         Progress::Done
