@@ -72,6 +72,13 @@ impl Directory {
         ring.preference_list(partition).take(usize::from(keyspace.replicas)).collect()
     }
 
+    /// Whether a node is a replica of a key.
+    pub(crate) fn is_replica(&self, keyspace: KeyspaceId, key: &[u8], node: NodeId) -> bool {
+        let (Some(ring), Some(keyspace)) = (&self.ring, self.keyspace(keyspace)) else { return false };
+        let partition = ring.partition_of(Token::of_key(key));
+        ring.preference_list(partition).take(usize::from(keyspace.replicas)).any(|replica| replica == node)
+    }
+
     /// The nodes that stand in for absent replicas of a key, in order.
     pub(crate) fn fallbacks(&self, keyspace: KeyspaceId, key: &[u8]) -> Vec<NodeId> {
         let (Some(ring), Some(definition)) = (&self.ring, self.keyspace(keyspace)) else { return Vec::new() };

@@ -15,7 +15,7 @@ use crate::number::Room;
 use crate::outbox::Outbox;
 use crate::store::{Change, Copy, KeyspaceId, Page, Record, StoreFailure, StoreOperation, StoreOutcome};
 use esker::{Durability, Slice};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 type Key = (KeyspaceId, Slice);
 
@@ -58,10 +58,36 @@ pub(crate) enum Told {
     MintFailed { question: QuestionId, failure: StoreFailure },
 }
 
+/// Tickets of writes, ascending.
+#[derive(Debug, Default)]
+struct Writes {
+    first: Option<Ticket>,
+    later: VecDeque<Ticket>,
+}
+
+impl Writes {
+    /// Adds a ticket, above all those that were added before.
+    fn insert(&mut self, ticket: Ticket) {
+        match self.first {
+            None => self.first = Some(ticket),
+            Some(_) => self.later.push_back(ticket),
+        }
+    }
+
+    fn remove(&mut self, ticket: Ticket) {
+        if self.first == Some(ticket) {
+            self.first = self.later.pop_front();
+        } else {
+            self.later.retain(|other| *other != ticket);
+        }
+    }
+}
+
 /// Writes of one key that are not durable yet, and the answers that wait for them.
 #[derive(Debug, Default)]
 struct Unsettled {
-    writes: BTreeSet<Ticket>,
+    /// The oldest first. One almost always, for which there is no memory of its own.
+    writes: Writes,
     /// Answers to reads that came after all writes up to this ticket.
     waiting: Vec<(Ticket, Address, Message)>,
 }
@@ -256,8 +282,7 @@ impl Replica {
         match (&pending.kind, outcome) {
             (Kind::Read(key), StoreOutcome::Set { set }) => {
                 let answer = Message::ReadAnswer { question, result: Ok(set) };
-                match self.unsettled.get_mut(key).filter(|unsettled| unsettled.writes.first() < Some(&ticket))
-                {
+                match self.unsettled.get_mut(key).filter(|unsettled| unsettled.writes.first < Some(ticket)) {
                     Some(unsettled) => unsettled.waiting.push((ticket, asker, answer)),
                     None => out.send(&asker, answer),
                 }
@@ -365,8 +390,8 @@ impl Replica {
     /// A write of the key is out of the way: the answers that waited for it alone go out.
     fn settle(&mut self, key: &Key, ticket: Ticket, result: Result<(), StoreFailure>, out: &mut Outbox<'_>) {
         let Some(unsettled) = self.unsettled.get_mut(key) else { return };
-        unsettled.writes.remove(&ticket);
-        let oldest = unsettled.writes.first().copied();
+        unsettled.writes.remove(ticket);
+        let oldest = unsettled.writes.first;
         let mut kept = Vec::new();
         for (upto, asker, answer) in std::mem::take(&mut unsettled.waiting) {
             match (&result, &answer) {
@@ -380,7 +405,7 @@ impl Replica {
             }
         }
         unsettled.waiting = kept;
-        if unsettled.writes.is_empty() {
+        if oldest.is_none() {
             self.unsettled.remove(key);
         }
     }
@@ -398,6 +423,6 @@ fn of_replica(
     directory: &Directory,
 ) -> Vec<Record> {
     let Some(node) = replica else { return records };
-    let is_its = |record: &Record| directory.replicas(keyspace, &record.key).contains(&node);
+    let is_its = |record: &Record| directory.is_replica(keyspace, &record.key, node);
     records.into_iter().filter(is_its).collect()
 }

@@ -39,8 +39,10 @@ impl SiblingSet {
 
     /// A set from its parts, put in order. The clock learns of all the siblings.
     pub fn from_parts(mut clock: VectorClock, mut siblings: Vec<Sibling>) -> SiblingSet {
-        siblings.sort_by_key(|sibling| sibling.dot);
-        siblings.dedup_by_key(|sibling| sibling.dot);
+        if !siblings.is_sorted_by(|a, b| a.dot < b.dot) {
+            siblings.sort_by_key(|sibling| sibling.dot);
+            siblings.dedup_by_key(|sibling| sibling.dot);
+        }
         for sibling in &siblings {
             clock.insert(sibling.dot);
         }
@@ -112,12 +114,11 @@ impl SiblingSet {
             }
         }
         joined.sort_by_key(|sibling| sibling.dot);
-        let mut result = SiblingSet { clock: self.clock.clone(), siblings: joined };
-        result.clock.join(&other.clock);
-        result.settle(mode);
-        let changed = result.clock != self.clock || !result.same_dots(self);
-        *self = result;
-        changed
+        let is_new = !self.clock.covers_all(&other.clock);
+        self.clock.join(&other.clock);
+        let before = std::mem::replace(&mut self.siblings, joined);
+        self.settle(mode);
+        is_new || !same_dots(&self.siblings, &before)
     }
 
     /// Last-write-wins keeps one.
@@ -131,8 +132,7 @@ impl SiblingSet {
 
     /// Whether both hold the same values. Clocks may differ: one may be truncated.
     pub fn same_dots(&self, other: &SiblingSet) -> bool {
-        self.siblings.len() == other.siblings.len()
-            && self.siblings.iter().zip(&other.siblings).all(|(a, b)| a.dot == b.dot)
+        same_dots(&self.siblings, &other.siblings)
     }
 
     /// A digest of the dots of the surviving siblings, for comparing replicas. Of the clock it says nothing, since that
@@ -159,6 +159,10 @@ impl SiblingSet {
     pub fn counter(&self, actor: Actor) -> u64 {
         self.clock.counter(actor)
     }
+}
+
+fn same_dots(a: &[Sibling], b: &[Sibling]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.dot == b.dot)
 }
 
 /// The one of two equal siblings that has its bytes.

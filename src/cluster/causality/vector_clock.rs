@@ -60,6 +60,9 @@ impl VectorClock {
 
     /// Learns what `other` knows.
     pub fn join(&mut self, other: &VectorClock) {
+        if self.entries.is_empty() {
+            return self.entries.clone_from(&other.entries);
+        }
         for &dot in &other.entries {
             self.insert(dot);
         }
@@ -87,10 +90,13 @@ impl VectorClock {
 
 impl FromIterator<Dot> for VectorClock {
     fn from_iter<T: IntoIterator<Item = Dot>>(dots: T) -> VectorClock {
-        let mut clock = VectorClock::new();
-        for dot in dots {
-            clock.insert(dot);
+        let dots: Vec<Dot> = dots.into_iter().collect();
+        // As clocks are stored and sent: in order, each actor once.
+        if dots.is_sorted_by(|a, b| a.actor < b.actor) {
+            return VectorClock { entries: dots };
         }
+        let mut clock = VectorClock::new();
+        dots.into_iter().for_each(|dot| clock.insert(dot));
         clock
     }
 }

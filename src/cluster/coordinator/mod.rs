@@ -75,6 +75,19 @@ enum Task {
     Heal(HealTask),
 }
 
+impl Task {
+    /// When its timer is due.
+    fn wake(&self) -> Duration {
+        match self {
+            Task::Read(task) => task.wake(),
+            Task::Write(task) => task.wake(),
+            Task::Forward(task) => task.wake(),
+            Task::Scan(task) => task.wake(),
+            Task::Heal(task) => task.wake(),
+        }
+    }
+}
+
 /// What a task hears.
 #[derive(Debug)]
 enum Heard {
@@ -229,13 +242,7 @@ impl Coordinator {
 
     /// Keeps a task until it hears something.
     fn keep(&mut self, id: TaskId, task: Box<Task>) {
-        let wake = match &*task {
-            Task::Read(task) => task.wake(),
-            Task::Write(task) => task.wake(),
-            Task::Forward(task) => task.wake(),
-            Task::Scan(task) => task.wake(),
-            Task::Heal(task) => task.wake(),
-        };
+        let wake = task.wake();
         self.timers.insert((wake, id));
         self.tasks.insert(id, (task, wake));
     }
@@ -265,19 +272,47 @@ impl Coordinator {
         out: &mut Outbox<'_>,
         step: impl FnOnce(&mut Task, &mut Desk<'_, '_>) -> Progress,
     ) {
-        let Some((mut task, wake)) = self.tasks.remove(&id) else { return };
-        self.timers.remove(&(wake, id));
-        let mut desk = self.desk(id, around, out);
-        let progress = step(&mut task, &mut desk);
+        let Some((task, wake)) = self.tasks.get_mut(&id) else { return };
+        let mut desk = Desk {
+            id,
+            out,
+            config: around.config,
+            directory: around.directory,
+            replica: around.replica,
+            handoff: around.handoff,
+            may_mint: around.may_mint,
+            asked: &mut self.asked,
+            latencies: &mut self.latencies,
+            damaged: &mut self.damaged,
+            counters: &mut self.counters,
+            answered: false,
+        };
+        let progress = step(task, &mut desk);
         if desk.answered {
             self.open -= 1;
         }
-        match progress {
-            Progress::Going => self.keep(id, task),
-            Progress::Becomes(task) => self.keep(id, task),
-            Progress::Done => {
-                if let Task::Heal(task) = &*task {
-                    self.healing.remove(task.damaged());
+        let next = match progress {
+            Progress::Going => Some(task.wake()),
+            Progress::Becomes(other) => {
+                *task = other;
+                Some(task.wake())
+            }
+            Progress::Done => None,
+        };
+        // Most of what a task hears leaves its timer as it is.
+        if next != Some(*wake) {
+            self.timers.remove(&(*wake, id));
+            match next {
+                Some(next) => {
+                    *wake = next;
+                    self.timers.insert((next, id));
+                }
+                None => {
+                    if let Some((task, _)) = self.tasks.remove(&id)
+                        && let Task::Heal(task) = &*task
+                    {
+                        self.healing.remove(task.damaged());
+                    }
                 }
             }
         }

@@ -20,6 +20,7 @@ use crate::message::Refusal;
 use crate::request::{Operation, Quota, Rejection, Request, Response, Version};
 use crate::store::{KeyspaceId, StoreFailure};
 use esker::Slice;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A read on its way.
@@ -47,7 +48,7 @@ pub(super) struct ReadTask {
     /// Who is being brought up, and to what.
     repairing: Vec<(NodeId, SiblingSet)>,
     /// What the last refusal said.
-    said: String,
+    said: Cow<'static, str>,
     deadline: Duration,
     hedge_at: Duration,
 }
@@ -77,7 +78,7 @@ impl ReadTask {
             merged: SiblingSet::new(),
             fetching: Vec::new(),
             repairing: Vec::new(),
-            said: "the others are down, unreachable, or being rebuilt".to_owned(),
+            said: Cow::Borrowed("the others are down, unreachable, or being rebuilt"),
             deadline: now + request.timeout,
             hedge_at: now + request.timeout,
         };
@@ -149,7 +150,7 @@ impl ReadTask {
                 self.advance(desk)
             }
             Heard::Set(Err(refusal)) | Heard::Stored(Err(refusal)) => {
-                self.said = said_by(&refusal);
+                self.said = said_by(&refusal).into();
                 if matches!(refusal, Refusal::Store(StoreFailure::Unreadable(_))) {
                     desk.heal(self.keyspace, &self.key, node);
                 }
@@ -181,7 +182,7 @@ impl ReadTask {
 
     fn reject_unavailable(&self, have: usize, desk: &mut Desk<'_, '_>) {
         let (have, need) = (have as u32, self.quota.need() as u32);
-        let rejection = Rejection::Unavailable { have, need, why: self.said.clone() };
+        let rejection = Rejection::Unavailable { have, need, why: self.said.to_string() };
         desk.respond(&self.origin, Response::Rejected(rejection));
     }
 

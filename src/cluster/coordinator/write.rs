@@ -20,6 +20,7 @@ use crate::replica::Mint;
 use crate::request::{Level, Operation, Quota, Rejection, Request, Response};
 use crate::store::{Copy, KeyspaceId, StoreFailure};
 use esker::{Durability, Slice};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A write that this node's store gives its dot.
@@ -49,7 +50,7 @@ pub(super) struct WriteTask {
     waiting: Vec<NodeId>,
     /// Nodes that were sent the write for an absent replica, with whom that is.
     standing_in: Vec<(NodeId, NodeId)>,
-    said: String,
+    said: Cow<'static, str>,
     answered: bool,
     deadline: Duration,
 }
@@ -119,7 +120,7 @@ impl WriteTask {
             fallback_acks: Vec::new(),
             waiting: Vec::new(),
             standing_in: Vec::new(),
-            said: "the others did not acknowledge it in time".to_owned(),
+            said: Cow::Borrowed("the others did not acknowledge it in time"),
             answered: false,
             deadline,
             request,
@@ -181,7 +182,7 @@ impl WriteTask {
                 self.advance(desk)
             }
             Heard::Stored(Err(refusal)) => {
-                self.said = said_by(&refusal);
+                self.said = said_by(&refusal).into();
                 self.missed(node, desk)
             }
             _ => self.missed(node, desk),
@@ -341,7 +342,7 @@ impl WriteTask {
             return Progress::Going;
         }
         if !self.answered {
-            let (acks, why) = (self.acked.len() as u32, self.said.clone());
+            let (acks, why) = (self.acked.len() as u32, self.said.to_string());
             self.answer(Response::Unknown { acks, why }, desk);
         }
         Progress::Done
@@ -372,7 +373,7 @@ impl WriteTask {
             }
         }
         if !self.answered {
-            let (acks, why) = (self.acked.len() as u32, self.said.clone());
+            let (acks, why) = (self.acked.len() as u32, self.said.to_string());
             self.answer(Response::Unknown { acks, why }, desk);
         }
         Progress::Done

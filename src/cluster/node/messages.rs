@@ -264,7 +264,7 @@ fn serve(
     handoff: &mut Handoff,
     out: &mut Outbox<'_>,
 ) {
-    let is_mine = |keyspace, key: &[u8]| directory.replicas(keyspace, key).contains(&directory.me);
+    let is_mine = |keyspace, key: &[u8]| directory.is_replica(keyspace, key, directory.me);
     let busy = replica.len() >= limit;
     let unknown = directory.ring.is_none() || directory.away;
     match question {

@@ -77,12 +77,12 @@ pub fn majority(replicas: usize) -> usize {
 /// What a level means for one key: how many of which replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// For each data centre that counts, how many are needed there. Empty if only the total counts.
-    by_dc: BTreeMap<String, usize>,
+    /// For each data centre that counts, its replicas and how many of them are needed. Empty if only the total counts.
+    by_dc: Vec<(Vec<NodeId>, usize)>,
     /// How many are needed in all, of those that count.
     total: usize,
-    /// Replicas that count, with their data centres.
-    counted: Vec<(NodeId, String)>,
+    /// Replicas that count.
+    counted: Vec<NodeId>,
 }
 
 /// A level that these replicas cannot give.
@@ -100,41 +100,36 @@ impl Quota {
     /// # Errors
     /// If there are not so many replicas.
     pub fn new(level: Level, replicas: &[(NodeId, &str)], local_dc: &str) -> Result<Quota, Impossible> {
-        let all: Vec<(NodeId, String)> = replicas.iter().map(|(id, dc)| (*id, (*dc).to_owned())).collect();
-        let local: Vec<_> = all.iter().filter(|(_, dc)| dc == local_dc).cloned().collect();
-        let plain = |counted: Vec<(NodeId, String)>, total| Quota { by_dc: BTreeMap::new(), total, counted };
-        let quota = match level {
-            Level::Any | Level::One => plain(all, 1),
-            Level::Two => plain(all, 2),
-            Level::Three => plain(all, 3),
-            Level::Count(n) => plain(all, usize::from(n)),
-            Level::Quorum => {
-                let total = majority(all.len());
-                plain(all, total)
-            }
-            Level::All => {
-                let total = all.len().max(1);
-                plain(all, total)
-            }
-            Level::LocalOne => plain(local, 1),
-            Level::LocalQuorum => {
-                let total = majority(local.len());
-                plain(local, total)
-            }
+        let is_local = |dc: &str| match level {
+            Level::LocalOne | Level::LocalQuorum => dc == local_dc,
+            _ => true,
+        };
+        let counted: Vec<NodeId> =
+            replicas.iter().filter(|(_, dc)| is_local(dc)).map(|(node, _)| *node).collect();
+        let mut by_dc = Vec::new();
+        let total = match level {
+            Level::Any | Level::One | Level::LocalOne => 1,
+            Level::Two => 2,
+            Level::Three => 3,
+            Level::Count(n) => usize::from(n),
+            Level::Quorum | Level::LocalQuorum => majority(counted.len()),
+            Level::All => counted.len().max(1),
             Level::EachQuorum => {
-                let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
-                for (_, dc) in &all {
-                    *sizes.entry(dc.clone()).or_default() += 1;
+                let mut members: BTreeMap<&str, Vec<NodeId>> = BTreeMap::new();
+                for (node, dc) in replicas {
+                    members.entry(dc).or_default().push(*node);
                 }
-                let by_dc: BTreeMap<String, usize> =
-                    sizes.into_iter().map(|(dc, n)| (dc, majority(n))).collect();
-                Quota { total: by_dc.values().sum(), by_dc, counted: all }
+                by_dc.extend(members.into_values().map(|nodes| {
+                    let need = majority(nodes.len());
+                    (nodes, need)
+                }));
+                by_dc.iter().map(|(_, need)| need).sum()
             }
         };
-        if quota.total > quota.counted.len() || quota.total == 0 {
-            return Err(Impossible { need: quota.total.max(1), have: quota.counted.len() });
+        if total > counted.len() || total == 0 {
+            return Err(Impossible { need: total.max(1), have: counted.len() });
         }
-        Ok(quota)
+        Ok(Quota { by_dc, total, counted })
     }
 
     /// How many are needed in all.
@@ -144,7 +139,7 @@ impl Quota {
 
     /// Whether this replica counts.
     pub fn counts(&self, node: NodeId) -> bool {
-        self.counted.iter().any(|(id, _)| *id == node)
+        self.counted.contains(&node)
     }
 
     /// How many of these count.
@@ -154,30 +149,28 @@ impl Quota {
 
     /// Whether these are enough.
     pub fn is_met(&self, nodes: &[NodeId]) -> bool {
-        let enough = self.have(nodes) >= self.total;
-        enough
-            && self.by_dc.iter().all(|(dc, need)| {
-                let here = self.counted.iter().filter(|(id, at)| at == dc && nodes.contains(id));
-                here.count() >= *need
-            })
+        self.have(nodes) >= self.total
+            && self
+                .by_dc
+                .iter()
+                .all(|(members, need)| members.iter().filter(|node| nodes.contains(node)).count() >= *need)
     }
 
     /// The replicas to ask first, of those in the order of preference: as few as are enough.
     pub fn choose(&self, preferred: &[NodeId]) -> Vec<NodeId> {
-        let mut chosen: Vec<NodeId> = Vec::new();
-        let mut left = self.by_dc.clone();
-        for &node in preferred {
-            let Some((_, dc)) = self.counted.iter().find(|(id, _)| *id == node) else { continue };
-            let wanted = match left.get_mut(dc) {
-                Some(0) => false,
-                Some(n) => {
-                    *n -= 1;
-                    true
-                }
-                None => self.by_dc.is_empty() && chosen.len() < self.total,
+        let mut chosen: Vec<NodeId> = Vec::with_capacity(self.total);
+        if self.by_dc.is_empty() {
+            chosen.extend(preferred.iter().filter(|node| self.counts(**node)).take(self.total));
+            return chosen;
+        }
+        let mut left: Vec<usize> = self.by_dc.iter().map(|(_, need)| *need).collect();
+        for node in preferred {
+            let Some(dc) = self.by_dc.iter().position(|(members, _)| members.contains(node)) else {
+                continue;
             };
-            if wanted {
-                chosen.push(node);
+            if left[dc] > 0 {
+                left[dc] -= 1;
+                chosen.push(*node);
             }
         }
         chosen

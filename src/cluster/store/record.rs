@@ -5,6 +5,7 @@
 use super::reader::{Reader, put_varint};
 use crate::causality::{Actor, Body, Content, Dot, Sibling, SiblingSet, VectorClock};
 use esker::Slice;
+use std::borrow::Cow;
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -72,16 +73,17 @@ pub(super) fn encode(
 ) {
     let clock = set.clock().entries();
     // The clock's actors are those of the siblings too. Only prev may name others, which a truncated clock has forgotten.
-    let mut actors: Vec<Actor> = clock.iter().map(|dot| dot.actor).collect();
+    let mut actors: Cow<'_, [Dot]> = Cow::Borrowed(clock);
     for replaced in prev {
-        if let Err(at) = actors.binary_search(&replaced.dot.actor) {
-            actors.insert(at, replaced.dot.actor);
+        if let Err(at) = actors.binary_search_by_key(&replaced.dot.actor, |dot| dot.actor) {
+            actors.to_mut().insert(at, replaced.dot);
         }
     }
-    let index = |actor: Actor| actors.binary_search(&actor).unwrap_or_default() as u64;
+    let index =
+        |actor: Actor| actors.binary_search_by_key(&actor, |dot| dot.actor).unwrap_or_default() as u64;
     out.push(VERSION);
     put_varint(out, actors.len() as u64);
-    actors.iter().for_each(|actor| out.extend_from_slice(&actor.0.to_le_bytes()));
+    actors.iter().for_each(|dot| out.extend_from_slice(&dot.actor.0.to_le_bytes()));
     let put_dot = |out: &mut Vec<u8>, dot: Dot| {
         put_varint(out, index(dot.actor));
         out.extend_from_slice(&dot.counter.to_le_bytes());
