@@ -34,7 +34,7 @@ impl World {
         for i in 0..3u64 {
             let config = StoreConfig { env: Arc::new(LocalEnv), ..StoreConfig::default() };
             let continuity = Continuity { fingerprint: 1 + i, boot: 1 };
-            let store = Store::open(&dir.join(i.to_string()), config, continuity, 7 + i, NOW)?;
+            let store = Store::open(dir.join(i.to_string()), config, continuity, 7 + i, NOW)?;
             let mut config = NodeConfig::new(format!("127.0.0.1:1800{i}"));
             if i > 0 {
                 config.join = vec!["127.0.0.1:18000".to_owned()];

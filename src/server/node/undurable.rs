@@ -51,6 +51,8 @@ impl Undurable {
 
     /// The next write before `upto`, which the engine has called for.
     pub(super) fn next(&mut self, durability: Durability, upto: Ticket) -> Option<(Ticket, Commit)> {
-        self.order(durability).earlier.pop_front_if(|(ticket, _)| *ticket < upto)
+        let earlier = &mut self.order(durability).earlier;
+        let (ticket, _) = earlier.front()?;
+        if *ticket < upto { earlier.pop_front() } else { None }
     }
 }
