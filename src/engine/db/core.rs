@@ -69,6 +69,12 @@ impl Core {
         trees.get(name).cloned().ok_or_else(|| Error::NoSuchKeyspace { name: name.to_owned() })
     }
 
+    /// The tree of the keyspace with this number, if there is one.
+    fn tree_of(&self, id: KeyspaceId) -> Option<Arc<Tree>> {
+        let trees = self.trees.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        trees.values().find(|tree| tree.id == id).cloned()
+    }
+
     pub(crate) fn all_trees(&self) -> Vec<Arc<Tree>> {
         let trees = self.trees.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         trees.values().cloned().collect()
@@ -97,7 +103,11 @@ impl Core {
         options: WriteOptions,
     ) -> Result<Committed> {
         self.health.check_writable()?;
-        self.stall(tree, ops.byte_len(), options.no_stall)?;
+        let named = match (tree, ops) {
+            (None, Ops::Single(op)) => self.tree_of(op.keyspace),
+            _ => None,
+        };
+        self.stall(tree.or(named.as_deref()), ops.byte_len(), options.no_stall)?;
         self.committer.commit(ops, options)
     }
 
@@ -127,7 +137,8 @@ impl Core {
                     }
                 }
             };
-            return self.all_trees().iter().map(|tree| self.pace_of(tree)).fold(Pace::Free, worse);
+            let trees = self.trees.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            return trees.values().map(|tree| self.pace_of(tree)).fold(Pace::Free, worse);
         };
         self.pace_of(tree)
     }

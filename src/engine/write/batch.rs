@@ -142,7 +142,12 @@ impl WriteBatch {
         if self.store.is_some_and(|s| s != store) {
             return Err(Error::invalid("batch", "it names keyspaces of another store"));
         }
-        Ok(Ops::Encoded { bytes: &self.ops, count: self.count })
+        let ops = Ops::Encoded { bytes: &self.ops, count: self.count };
+        // A batch of one is as cheap as an operation alone.
+        match ops.iter().next() {
+            Some(op) if self.count == 1 => Ok(Ops::Single(op)),
+            _ => Ok(ops),
+        }
     }
 }
 
