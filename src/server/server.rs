@@ -4,12 +4,13 @@ use crate::config::Config;
 use crate::database::{Databases, OpenError};
 use crate::metrics::Metrics;
 use crate::node::NodeHandle;
-use crate::resp::{Access, Clients, Limits, TABLE, TurnPool};
+use crate::resp::{ASKING, Access, Clients, Limits, TABLE, TurnPool};
 use esker::Db;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
+use tokio::sync::Semaphore;
 
 /// What connections share.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Server {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) turns: TurnPool,
+    /// Places for what pipelines ask of the node.
+    pub(crate) asking: Semaphore,
     pub(crate) started: Instant,
     /// Tells one run of the server from another.
     pub(crate) run_id: String,
@@ -53,6 +56,7 @@ impl Server {
             limits,
             metrics: Metrics::new(TABLE.iter().map(|command| command.name)),
             turns: TurnPool::default(),
+            asking: Semaphore::new(ASKING),
             started: Instant::now(),
             run_id: run_id(),
             addresses: OnceLock::new(),

@@ -160,7 +160,7 @@ fn reading_a_message_takes_a_small_multiple_of_its_bytes() {
     dense.truncate(6);
     dense.extend_from_slice(&[0; 16 + 8 + 1 + 3]);
     dense.extend_from_slice(&[0x80, 0x80, 4]);
-    dense.extend_from_slice(&[0; 65_536 * 3 + 1]);
+    dense.extend_from_slice(&[0; 65_536 * 3 + 3]);
     let dense = sealed(dense);
     let taken = held(|| assert!(decode(&dense).is_ok()));
     println!("{taken} bytes for a page of {}", dense.len());

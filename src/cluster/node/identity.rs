@@ -257,12 +257,19 @@ impl Node {
         }
     }
 
+    /// Whether every other member told what it remembers.
+    fn has_heard_all(&self) -> bool {
+        let me = self.identity.node;
+        self.directory.entries.keys().all(|node| *node == me || self.past.heard.contains(node))
+    }
+
     /// Everything up to the mark is durable: others may rely on it.
     pub(super) fn mark_is_durable(&mut self, ticket: Ticket, result: &Result<(), StoreFailure>) {
         let Some((_, mark)) = self.past.marking.take_if(|(expected, _)| *expected == ticket) else { return };
-        // Before others had their say it could hide what they remember; and a copy elsewhere speaks for nobody.
+        // Before all others had their say it could hide what they remember; and a copy elsewhere speaks for nobody.
         if result.is_ok()
             && self.identity.vouched
+            && self.has_heard_all()
             && !self.directory.away
             && let Some(membership) = &mut self.membership
         {

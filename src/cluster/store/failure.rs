@@ -19,9 +19,13 @@ pub(super) fn of_write(error: Error) -> StoreFailure {
     }
 }
 
-/// A read failed: whether there is a record is not known.
+/// A read failed: whether there is a record is not known. Only what is proven to be damaged is given up for what others have;
+/// a device or a system that fails now may read it later.
 pub(super) fn of_read(error: Error) -> StoreFailure {
-    StoreFailure::Unreadable(error.to_string())
+    match error {
+        Error::Corruption { .. } | Error::MissingFile { .. } => StoreFailure::Unreadable(error.to_string()),
+        other => StoreFailure::Engine(other.to_string()),
+    }
 }
 
 /// The bytes of a record are none.

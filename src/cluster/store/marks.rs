@@ -13,6 +13,7 @@
 use super::failure;
 use super::open::OpenError;
 use super::operation::StoreFailure;
+use super::own::no_stall;
 use super::reader::Reader;
 use super::store::{Store, locked};
 use crate::id::NodeId;
@@ -55,7 +56,9 @@ impl Store {
             book.last = base.saturating_add(seqno);
         }
         if marks != book.kept {
-            self.node.put(MARKS_KEY, encode(&marks)).map_err(failure::of_write)?;
+            // What is refused now is kept in the next round.
+            let options = no_stall(Durability::Buffered);
+            self.node.put_with(MARKS_KEY, encode(&marks), options).map_err(failure::of_write)?;
             book.behind = self.db.snapshot().seqno();
             if book.behind != seqno + 1 {
                 // Others wrote meanwhile: that is for the next mark.

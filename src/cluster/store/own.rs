@@ -20,7 +20,7 @@ pub(super) struct Before {
     apart: Vec<Dot>,
 }
 
-/// A node's thread never waits for the engine's background work: a write that would have to is refused.
+/// A node never waits for the engine's background work: a write that would have to is refused.
 pub(super) fn no_stall(durability: Durability) -> WriteOptions {
     WriteOptions::new(durability).no_stall(true)
 }

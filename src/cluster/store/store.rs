@@ -5,7 +5,7 @@ use super::keyspace::KeyspaceId;
 use super::marks::MarkBook;
 use super::open::{IDENTITY_KEY, StoreConfig};
 use super::operation::{Copy, StoreFailure, StoreOperation, StoreOutcome};
-use super::own::Minted;
+use super::own::{Minted, no_stall};
 use super::replicated::Replicated;
 use super::{failure, hints, layout};
 use crate::causality::{Actor, Dot, HybridClock, VectorClock, millis_of};
@@ -248,7 +248,7 @@ impl Store {
         let lease = HybridClock::lease_for(life.clock.peek(wall_millis, floor));
         let mut batch = WriteBatch::new();
         self.node.put_to(&mut batch, IDENTITY_KEY, life.identity.encode(lease));
-        self.db.submit(&batch, WriteOptions::new(Durability::Buffered)).map_err(failure::of_write)?;
+        self.db.submit(&batch, no_stall(Durability::Buffered)).map_err(failure::of_write)?;
         life.lease = lease;
         life.clock.extend(lease);
         let counter = life.clock.next(wall_millis, floor);

@@ -108,14 +108,15 @@ fn verify_log(core: &Core) -> Result<u64> {
     let (env, committer) = (core.env.as_ref(), &core.committer);
     // A store that was opened read-only removes nothing, and so there is nothing to keep.
     let _keep = (!core.read_only).then(|| KeepLog::new(core));
-    let mut known = core.set.with_state(known_log);
+    let (mut known, mut newest) = (core.set.with_state(known_log), u64::MAX);
     if core.health.check_writable().is_ok() {
         committer.sync_through(committer.log_end().0)?;
-        // What is written from here on is not read. A segment that succeeds this one says where this one ends.
-        known.end = Some(committer.synced_end());
+        // What is written from here on is not read.
+        let end = committer.synced_end();
+        (known.end, newest) = (Some(end), end.0);
     }
-    let segments: Vec<u64> =
-        wal::list(env, &core.dir)?.into_iter().filter(|&number| number >= known.oldest).collect();
+    let needed = |number: &u64| (known.oldest..=newest).contains(number);
+    let segments: Vec<u64> = wal::list(env, &core.dir)?.into_iter().filter(needed).collect();
     let mode = Recovery::TolerateTornTail;
     Ok(wal::replay(env, &core.dir, &segments, mode, &known, &mut |_, _, _| Ok(()))?.records)
 }

@@ -129,12 +129,13 @@ impl WritableFile for LocalFile {
 
     #[cfg(target_os = "linux")]
     fn reserve(&self, end: u64) -> io::Result<()> {
-        let len = self.0.metadata()?.len();
-        match end.checked_sub(len) {
-            None => self.0.set_len(end),
-            Some(0) => Ok(()),
-            Some(more) => Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), len, more)?),
-        }
+        // What lies there already stays as it is.
+        Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, end)?)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn take_back(&self, end: u64) -> io::Result<()> {
+        self.0.set_len(end)
     }
 }
 
@@ -250,6 +251,23 @@ mod tests {
             assert_eq!(source.read(0, 7).unwrap(), b"content");
         }
         assert_eq!(LocalEnv.open(&path).err().unwrap().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn room_is_made_and_taken_back_and_never_cuts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = LocalEnv.create(&path).unwrap();
+        file.append(b"abc").unwrap();
+        file.reserve(10).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"abc\0\0\0\0\0\0\0");
+        file.append(b"defghijklmno").unwrap();
+        file.reserve(12).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"abcdefghijklmno");
+        file.reserve(1 << 16).unwrap();
+        file.take_back(15).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"abcdefghijklmno");
     }
 
     #[test]

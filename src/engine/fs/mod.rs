@@ -45,13 +45,21 @@ pub trait WritableFile: Send + Sync + fmt::Debug {
     /// What the operating system says. Data may be lost even if a later sync succeeds: do not retry.
     fn sync(&self) -> io::Result<()>;
 
-    /// Makes the file end at `end`, which is not before the end of what was appended: room for more, filled with zeros and
-    /// already given space, so that a sync of what is put there has no new length to make durable. Room that is not wanted
-    /// any more is taken back in the same way. An environment that has nothing to gain may make less room, or none.
+    /// Makes room up to `end`, if the file ends before: filled with zeros and already given space, so that a sync of what is put
+    /// there has no new length to make durable. It never makes the file shorter, whatever is appended meanwhile. An environment
+    /// that has nothing to gain may make less room, or none.
     ///
     /// # Errors
-    /// What the operating system says; the file may then end anywhere between the two.
+    /// What the operating system says; there may be some room then.
     fn reserve(&self, _end: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Takes back the room behind `end`, where what was appended ends. Nobody may append meanwhile.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn take_back(&self, _end: u64) -> io::Result<()> {
         Ok(())
     }
 

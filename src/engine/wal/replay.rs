@@ -4,7 +4,9 @@ use crate::fs::Env;
 use crate::fs::filename::FileName;
 use crate::record::{End, Expect, HEADER_LEN, LogKind, LogReader};
 use crate::{Error, Recovery, Result};
+use esker_table::{ByteSource, Slice};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a power loss left of writes that were never synced: bytes after the last record that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,8 +268,33 @@ fn open(env: &dyn Env, link: &Link, recovery: Recovery) -> Result<LogReader> {
         }
         _ => Error::io(&link.path, "open", e),
     })?;
+    // What lies behind the end may be taken away while the rest is read, if the segment is still in use.
+    let source = match link.end {
+        Some(end) if end < source.len() => Arc::new(Front { source, len: end }),
+        _ => source,
+    };
     let expect = Expect { kind: LogKind::Wal, number: link.number, recovery, synced: link.synced };
     LogReader::open(source, &link.path, expect)
+}
+
+/// The front of a file.
+struct Front {
+    source: Arc<dyn ByteSource>,
+    len: u64,
+}
+
+impl ByteSource for Front {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read(&self, offset: u64, len: usize) -> std::io::Result<Slice> {
+        self.source.read(offset, len)
+    }
+
+    fn is_mapped(&self) -> bool {
+        self.source.is_mapped()
+    }
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Segment {
     pub(crate) fn end_here(&self) -> Result<()> {
         let mut syncing = lock(&self.syncing);
         if std::mem::replace(&mut syncing.room_end, u64::MAX) > 0 {
-            self.file.reserve(self.len()).map_err(|e| Error::io(&self.path, "shorten", e))?;
+            self.file.take_back(self.len()).map_err(|e| Error::io(&self.path, "shorten", e))?;
         }
         Ok(())
     }

@@ -536,6 +536,11 @@ impl Committer {
 
     /// The segment that the log ends in, and how far it is synced.
     pub(crate) fn synced_end(&self) -> (u64, u64) {
+        // The file that is written, which may be behind the segment that is appended to.
+        if let Some(log) = &self.log {
+            let io = lock(log);
+            return io.synced_end();
+        }
         let state = lock(&self.state);
         (state.tail.segment, state.tail.synced_offset)
     }

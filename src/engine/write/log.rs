@@ -123,6 +123,11 @@ impl LogIo {
     pub(crate) fn new(segment: Segment) -> LogIo {
         LogIo { segment: Arc::new(segment), spare: Vec::new(), dirty: 0 }
     }
+
+    /// The segment that is written, and how far it is synced. Those before it are closed.
+    pub(crate) fn synced_end(&self) -> (u64, u64) {
+        (self.segment.number(), self.segment.synced())
+    }
 }
 
 impl Committer {

@@ -110,6 +110,8 @@ pub fn start(config: NodeConfig, opened: Opened) -> Result<Started, StartError> 
         writes: 0,
         stalled: false,
         answers: Vec::new(),
+        wake: Duration::ZERO,
+        events: 0,
         fatal: None,
         stopping: None,
     };
@@ -170,6 +172,10 @@ struct Driver {
     stalled: bool,
     /// Answers of the current batch.
     answers: Vec<(AnswerTo, Response)>,
+    /// When the node's timers are due.
+    wake: Duration,
+    /// Events of the current batch, of those that come many at once.
+    events: usize,
     fatal: Option<String>,
     stopping: Option<Stopping>,
 }
@@ -189,20 +195,32 @@ impl Driver {
             // The tasks that are ready to run bring what they have first: what is done together costs less.
             tokio::task::yield_now().await;
             shared.inbox.take(&mut entries);
+            self.wake = wake;
             for entry in entries.drain(..entries.len().min(BATCH)) {
                 self.enter(entry);
             }
-            // However much there is to do: members, hints and deadlines have their time.
-            if self.base.elapsed() >= wake {
-                self.event(Event::Tick);
-            }
             self.end_batch();
         }
+        entries.into_iter().for_each(turn_away);
         self.finish(told).await;
+    }
+
+    /// Ends a batch that has become long, so that nobody waits for the rest of it.
+    fn breathe(&mut self) {
+        self.events += 1;
+        if self.events >= BATCH {
+            self.end_batch();
+        }
     }
 
     /// Sends what is to be sent, and answers who is to be answered. All answers of a connection are there when it is woken.
     fn end_batch(&mut self) {
+        self.events = 0;
+        // However much there is to do: members, hints and deadlines have their time.
+        if self.base.elapsed() >= self.wake {
+            self.event(Event::Tick);
+            self.wake = self.node.next_wake(self.now());
+        }
         self.undurable.call(&self.shared);
         self.transport.flush();
         for (to, response) in self.answers.drain(..) {
@@ -233,6 +251,7 @@ impl Driver {
             Entry::Messages(messages, _room) => {
                 for envelope in messages {
                     self.event(Event::Received(envelope));
+                    self.breathe();
                 }
             }
             Entry::Durable(durability, upto, result) => self.durable(durability, upto, result),
@@ -240,6 +259,7 @@ impl Driver {
             Entry::Requests(requests, answers) => {
                 for (number, request) in requests.into_iter().enumerate() {
                     self.request(request, AnswerTo::Among(answers.clone(), number));
+                    self.breathe();
                 }
             }
             Entry::Status(answer) => drop(answer.send(self.node.status())),
@@ -416,6 +436,7 @@ fn waits(operation: &StoreOperation) -> bool {
             | StoreOperation::KeepClusterState { .. }
             | StoreOperation::Page { .. }
             | StoreOperation::Hints { .. }
+            | StoreOperation::Heal { .. }
     )
 }
 

@@ -11,10 +11,12 @@
 //! Invariants:
 //! - No two of them are of one key: what comes first on a connection is seen by what comes behind it. Of different keys they may
 //!   take effect in any order.
-//! - A command that is not asked of the node waits until all of them are answered.
+//! - A command that reads or writes keys otherwise waits until all of them are answered. The rest (PING, SELECT) is done at once,
+//!   and answered in its place.
 
 use super::refusal::Refusal;
 use super::reply::Reply;
+use super::turn::{KEEP_BUFFER, OUTPUT_CHUNK};
 use crate::node::{Answers, NodeHandle};
 use esker_cluster::request::{Operation, Request, Response};
 use std::collections::{HashSet, VecDeque};
@@ -26,6 +28,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The most requests of one connection that are under way at once.
 const MOST: usize = 512;
+
+/// The most of all connections. A connection waits for its turn rather than have the node refuse what is too much for it, and
+/// leaves the node room for those that ask otherwise.
+pub(crate) const ASKING: usize = 4096;
 
 /// Says in the words of the protocol what the node answered.
 type Words = Box<dyn FnOnce(Response, &mut Reply<'_>) -> Result<(), Refusal> + Send>;
@@ -57,6 +63,11 @@ impl Asked {
     /// Whether nothing is asked.
     pub(crate) fn is_empty(&self) -> bool {
         self.places.is_empty()
+    }
+
+    /// How much is asked.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
     }
 
     /// Adds a request. `false` if it has to wait until those before it are answered.
@@ -102,10 +113,11 @@ impl Asked {
         Some(gathered)
     }
 
-    /// Puts answers into their places, up to the first that is missing. Returns how many.
+    /// Puts answers into their places, up to the first that is missing, and not many more than are sent at once. Returns how many.
     pub(crate) fn bring_in(&mut self, output: &[u8], gathered: &Gathered) -> u64 {
         let mut brought = 0;
         while !self.places.is_empty()
+            && self.whole.len() < OUTPUT_CHUNK
             && let Some(response) = gathered.next()
         {
             self.put(output, Ok(response));
@@ -154,6 +166,7 @@ impl Asked {
         self.copied = 0;
         std::mem::swap(&mut self.whole, output);
         self.whole.clear();
+        self.whole.shrink_to(KEEP_BUFFER);
     }
 }
 

@@ -362,6 +362,8 @@ impl Context<'_> {
         let work = write_all(keyspace.clone(), id, writes, self.session.levels.write);
         let told = self.session.acks.clone();
         Ok(Flow::Later(Box::pin(async move {
+            // Whatever became of it, it is the last write.
+            told.store(0, Ordering::Relaxed);
             told.store(work.await?, Ordering::Relaxed);
             Ok(bytes)
         })))

@@ -207,6 +207,12 @@ impl Connection {
     /// Asks the node what the commands of this turn ask, and puts its answers into their places. All of them are sent together
     /// unless some take long: then those before are sent meanwhile.
     async fn gather(&mut self, turn: &mut Turn, began: Instant) -> Option<End> {
+        if turn.asked.is_empty() {
+            return None;
+        }
+        let server = self.server.clone();
+        // Nobody closes the semaphore.
+        let places = server.asking.acquire_many(turn.asked.len() as u32).await.ok();
         let gathered = turn.asked.begin()?;
         let mut ended = tokio::select! {
             biased;
@@ -214,6 +220,8 @@ impl Connection {
             _ = tokio::time::timeout(TOGETHER, gathered.all()) => false,
             () = killed(&self.session.client) => true,
         };
+        // What takes longer, or a client that does not read, is not to keep others from asking.
+        drop(places);
         turn.bring_in(&gathered);
         while !ended && !turn.asked.is_empty() {
             turn.account(&self.server, &self.session, began);
@@ -229,6 +237,11 @@ impl Connection {
         }
         turn.give_up();
         turn.asked.end(&mut turn.output);
+        if ended {
+            // What was answered is sent; what was not looked at yet is left.
+            let _ = self.send(&turn.output).await;
+            return Some(End::Closed);
+        }
         None
     }
 

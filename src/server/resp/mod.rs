@@ -21,6 +21,7 @@ mod walk;
 mod writes;
 
 pub(crate) use access::{Access, NotAllowed, check_basic, check_metadata};
+pub(crate) use asked::ASKING;
 pub(crate) use clients::Clients;
 pub(crate) use command::TABLE;
 pub use fuzz::fuzz_requests;

@@ -18,10 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Answers are sent when they have grown to this, even if more requests wait.
-const OUTPUT_CHUNK: usize = 256 << 10;
+pub(super) const OUTPUT_CHUNK: usize = 256 << 10;
 
 /// Buffers larger than this are not kept for the next turn.
-const KEEP_BUFFER: usize = 64 << 10;
+pub(super) const KEEP_BUFFER: usize = 64 << 10;
 
 /// Turns that are kept.
 const KEEP_TURNS: usize = 64;

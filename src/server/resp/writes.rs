@@ -73,9 +73,9 @@ impl Writes {
         self.pairs.push(pair);
     }
 
-    /// Whether an answer claims a write.
+    /// Whether an answer claims a write, or has to be corrected: places in the output are not final then.
     pub(crate) fn has_claims(&self) -> bool {
-        !self.claims.is_empty()
+        !self.claims.is_empty() || !self.broken.is_empty()
     }
 
     /// Says that the answer at this place of the output claims the writes added last.
@@ -249,7 +249,10 @@ mod tests {
         writes.unclaim(output.len() - 5);
         output.truncate(output.len() - 5);
         assert!(matches!(writes.outcome(), WritesOutcome::Done));
+        // Nothing is put between answers that are still to be corrected.
+        assert!(writes.has_claims());
         writes.settle(&mut output);
+        assert!(!writes.has_claims());
         let refusal = Refusal::from(esker::Error::Closed);
         let error = format!("-{refusal}\r\n");
         assert_eq!(String::from_utf8(output).unwrap(), format!("+OK\r\n:7\r\n{error}{error}$1\r\nx\r\n"));

@@ -27,7 +27,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tonic::codegen::tokio_stream::Stream;
 use tonic::transport::Server;
 
@@ -47,31 +46,30 @@ pub(crate) const CONNECTIONS: usize = 1024;
 /// How long a connection may take to its first byte. Later on it is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Connections as they come.
-struct Incoming(mpsc::Receiver<Held>);
+/// The next connection, and the listener that it came from.
+type Next = Pin<Box<dyn Future<Output = (Held, Bounded)> + Send>>;
+
+/// Connections as they come. The listener ends with it.
+struct Incoming(Next);
 
 impl Incoming {
     fn of(listener: TcpListener) -> Incoming {
-        let listener = Bounded::new(listener, CONNECTIONS, Silence::First(SILENCE));
-        let (sender, incoming) = mpsc::channel(1);
-        tokio::spawn(async move {
-            loop {
-                let (held, _) = tokio::select! {
-                    next = listener.next() => next,
-                    () = sender.closed() => return,
-                };
-                let _ = sender.send(held).await;
-            }
-        });
-        Incoming(incoming)
+        Incoming(next(Bounded::new(listener, CONNECTIONS, Silence::First(SILENCE))))
     }
+}
+
+fn next(listener: Bounded) -> Next {
+    Box::pin(async move { (listener.next().await.0, listener) })
 }
 
 impl Stream for Incoming {
     type Item = Result<Held, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context).map(|held| held.map(Ok))
+        self.0.as_mut().poll(context).map(|(held, listener)| {
+            self.0 = next(listener);
+            Some(Ok(held))
+        })
     }
 }
 

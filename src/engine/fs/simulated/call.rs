@@ -40,6 +40,8 @@ pub enum Op {
     Sync,
     /// [`WritableFile::reserve`](crate::WritableFile::reserve).
     Reserve,
+    /// [`WritableFile::take_back`](crate::WritableFile::take_back).
+    TakeBack,
     /// A positioned read.
     Read,
     /// The first touch of mapped bytes.
@@ -79,7 +81,8 @@ pub struct Call {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:6} {:?} {}", self.number, self.op, self.path.display())?;
-        if matches!(self.op, Op::Append | Op::Read | Op::Truncate | Op::Reserve | Op::Populate) {
+        if matches!(self.op, Op::Append | Op::Read | Op::Truncate | Op::Reserve | Op::TakeBack | Op::Populate)
+        {
             write!(f, " {}", self.len)?;
         }
         Ok(())

@@ -60,10 +60,17 @@ impl File {
         self.end += bytes.len();
     }
 
-    /// Makes the file end at `len`, which is not before what was appended, or a little behind that: disks are copied often.
+    /// Makes room up to `len`, but little of it: disks are copied often.
     pub(super) fn reserve(&mut self, len: usize) {
         self.dirty_from = self.dirty_from.min(self.end);
-        self.live.resize(len.clamp(self.end, self.end + 2 * SECTOR), 0);
+        self.live.resize(len.min(self.end + 2 * SECTOR).max(self.live.len()), 0);
+    }
+
+    /// Cuts the file at `len`, also where something was appended behind it.
+    pub(super) fn take_back(&mut self, len: usize) {
+        self.live.truncate(len);
+        self.end = self.end.min(len);
+        self.dirty_from = self.dirty_from.min(self.end);
     }
 
     pub(super) fn truncate(&mut self, len: usize) {

@@ -59,6 +59,15 @@ impl WritableFile for SimFile {
         verdict.map_err(|(_, error)| error)
     }
 
+    fn take_back(&self, end: u64) -> io::Result<()> {
+        let (mut state, verdict) = self.env.begin(Op::TakeBack, &self.path, end);
+        let stopped = std::mem::replace(&mut state.stopped, matches!(verdict, Err((Fault::Stop, _))));
+        if !stopped && matches!(verdict, Ok(()) | Err((Fault::Stop, _))) {
+            state.disk.file(self.id).take_back(usize::try_from(end).unwrap_or(usize::MAX));
+        }
+        verdict.map_err(|(_, error)| error)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.env.shared.gate.pass();
         let (mut state, verdict) = self.env.begin(Op::Sync, &self.path, 0);

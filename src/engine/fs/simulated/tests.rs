@@ -268,7 +268,9 @@ fn room_is_zeros_that_appends_fill() {
     file.append(b"hij").unwrap();
     assert_eq!(env.read_file("file").unwrap(), b"abcdefghij");
     file.reserve(20).unwrap();
-    file.reserve(10).unwrap();
+    file.reserve(15).unwrap();
+    assert_eq!(env.read_file("file").unwrap().len(), 20);
+    file.take_back(10).unwrap();
     file.sync().unwrap();
     assert_eq!(env.power_loss(CrashMode::LoseAll).read_file("file").unwrap(), b"abcdefghij");
 }

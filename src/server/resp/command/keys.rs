@@ -63,6 +63,9 @@ fn check_flush(args: Args<'_>) -> Result<(), Refusal> {
 
 pub(super) fn flushdb(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     check_flush(args)?;
+    if context.must_wait() {
+        return Ok(Flow::Again);
+    }
     context.settle_order();
     match context.target()? {
         Target::Plain(keyspace) => {
@@ -81,6 +84,9 @@ pub(super) fn flushdb(context: &mut Context<'_>, args: Args<'_>) -> Ran {
 
 pub(super) fn flushall(context: &mut Context<'_>, args: Args<'_>) -> Ran {
     check_flush(args)?;
+    if context.must_wait() {
+        return Ok(Flow::Again);
+    }
     context.settle_order();
     let server = context.server;
     let user = context.session.user.clone();

@@ -129,6 +129,9 @@ const SECTIONS: &[(&str, Section)] = &[
 ];
 
 pub(super) fn info(context: &mut Context<'_>, args: Args<'_>) -> Ran {
+    if context.must_wait() {
+        return Ok(Flow::Again);
+    }
     let sections = args.from(1);
     let asked = |name: &str| sections.iter().any(|section| is(section, &name.to_uppercase()));
     let everything = asked("all") || asked("everything");

@@ -71,9 +71,9 @@ fn users_have_their_keyspaces() {
         SET k w => -NOPERM User reader has no permissions to run the 'set' command
         DEL k => -NOPERM User reader has no permissions to run the 'del' command
         FLUSHALL => -NOPERM User reader has no permissions to run the 'flushall' command
-        CLIENT KILL SKIPME no => -NOPERM User reader has no permissions to run 'client|kill'
-        CLIENT LIST => -NOPERM User reader has no permissions to run 'client|list'
-        CONFIG RESETSTAT => -NOPERM User reader has no permissions to run 'config|resetstat'
+        CLIENT KILL SKIPME no => -NOPERM User reader has no permissions to run 'client|kill', which is for users who may do everything
+        CLIENT LIST => -NOPERM User reader has no permissions to run 'client|list', which is for users who may do everything
+        CONFIG RESETSTAT => -NOPERM User reader has no permissions to run 'config|resetstat', which is for users who may do everything
         GET k => $v
         ",
     );
