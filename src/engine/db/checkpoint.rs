@@ -87,12 +87,12 @@ fn fill(core: &Core, tmp: &Path) -> Result<()> {
         core.flush_tree(tree)?;
     }
     let _keep = KeepLog::new(core);
-    let (mut state, last_segment, log_end) = {
+    let (mut state, last_segment, log_end, written) = {
         let _pause = core.committer.pause();
         let (lsn, segment, offset) = core.committer.log_end();
         core.committer.write_through(lsn)?;
         // Nothing was ever written to a segment that was only just begun, and its file may not exist.
-        (core.set.state(), segment, offset)
+        (core.set.state(), segment, offset, core.committer.written_end())
     };
     for meta in state.tables() {
         let from = core.set.table_path(meta.number);
@@ -101,10 +101,11 @@ fn fill(core: &Core, tmp: &Path) -> Result<()> {
     }
     for number in chain(env, &core.dir, &state, last_segment)? {
         let from = FileName::Wal(number).path(&core.dir);
-        let len = if number == last_segment {
-            log_end
-        } else {
-            env.file_len(&from).map_err(|error| Error::io(&from, "look at", error))?
+        let len = match written {
+            _ if number == last_segment => log_end,
+            // The next segment is begun, and its file is not: this one still has room behind its records.
+            Some((segment, len)) if number == segment => len,
+            _ => env.file_len(&from).map_err(|error| Error::io(&from, "look at", error))?,
         };
         copy(env, &from, &FileName::Wal(number).path(tmp), len)?;
     }

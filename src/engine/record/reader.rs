@@ -371,7 +371,13 @@ impl Window {
         let inside = offset >= self.at && offset + len as u64 <= self.at + self.bytes.len() as u64;
         if !inside {
             let take = (self.len() - offset).min(WINDOW as u64) as usize;
-            self.bytes = self.source.read(offset, take.max(len))?;
+            self.bytes = match self.source.read(offset, take.max(len)) {
+                // A log that is in use may have given back the room behind its records since it was opened.
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && take > len => {
+                    self.source.read(offset, len)?
+                }
+                read => read?,
+            };
             self.at = offset;
         }
         let start = (offset - self.at) as usize;

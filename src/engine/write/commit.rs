@@ -545,6 +545,11 @@ impl Committer {
         (state.tail.segment, state.tail.synced_offset)
     }
 
+    /// The segment of which the file is written, and where what was written ends.
+    pub(crate) fn written_end(&self) -> Option<(u64, u64)> {
+        self.log.as_ref().map(|log| lock(log).written_end())
+    }
+
     /// Bytes that the active memtables hold.
     pub(crate) fn active_bytes(&self) -> usize {
         lock(&self.state).active_bytes

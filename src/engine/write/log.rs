@@ -124,6 +124,11 @@ impl LogIo {
         LogIo { segment: Arc::new(segment), spare: Vec::new(), dirty: 0 }
     }
 
+    /// The segment that is written, and where what was written ends.
+    pub(crate) fn written_end(&self) -> (u64, u64) {
+        (self.segment.number(), self.segment.len())
+    }
+
     /// The segment that is written, and how far it is synced. Those before it are closed.
     pub(crate) fn synced_end(&self) -> (u64, u64) {
         (self.segment.number(), self.segment.synced())
