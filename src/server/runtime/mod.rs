@@ -117,12 +117,13 @@ async fn serve(
     if server.config.join.is_empty() {
         formed(&server).await;
     }
+    // Whoever reads the announcement finds the server ready.
+    server.set_ready(true);
     announce(&[
         format!("resp  {resp}  redis-cli{} -p {}", host_flag(resp), resp.port()),
         format!("peer  {peer}  esker serve --data DIR --join {peer}"),
         format!("http  {http}  curl http://{http}/status"),
     ]);
-    server.set_ready(true);
     let why = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
