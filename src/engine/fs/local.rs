@@ -115,6 +115,10 @@ fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
+/// What room is made of.
+#[cfg(unix)]
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 #[derive(Debug)]
 struct LocalFile(File);
 
@@ -127,13 +131,19 @@ impl WritableFile for LocalFile {
         self.0.sync_data()
     }
 
-    #[cfg(target_os = "linux")]
-    fn reserve(&self, end: u64) -> io::Result<()> {
-        // What lies there already stays as it is.
-        Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, end)?)
+    // Zeros that are written: space that is only allocated has to be marked as written by the sync that follows, in a journal.
+    #[cfg(unix)]
+    fn reserve(&self, from: u64, end: u64) -> io::Result<()> {
+        let mut at = from;
+        while at < end {
+            let zeros = &ZEROS[..ZEROS.len().min(usize::try_from(end - at).unwrap_or(usize::MAX))];
+            std::os::unix::fs::FileExt::write_all_at(&self.0, zeros, at)?;
+            at += zeros.len() as u64;
+        }
+        Ok(())
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     fn take_back(&self, end: u64) -> io::Result<()> {
         self.0.set_len(end)
     }
@@ -254,18 +264,22 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn room_is_made_and_taken_back_and_never_cuts() {
+    #[cfg(unix)]
+    fn room_is_made_and_filled_and_taken_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let file = LocalEnv.create(&path).unwrap();
         file.append(b"abc").unwrap();
-        file.reserve(10).unwrap();
+        file.reserve(3, 10).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"abc\0\0\0\0\0\0\0");
-        file.append(b"defghijklmno").unwrap();
-        file.reserve(12).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"abcdefghijklmno");
-        file.reserve(1 << 16).unwrap();
+        file.append(b"def").unwrap();
+        file.reserve(10, 12).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"abcdef\0\0\0\0\0\0");
+        file.append(b"ghijklmno").unwrap();
+        file.reserve(15, 150_000).unwrap();
+        let zeros = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+        assert!(fs::read(&path).unwrap().split_at(15).1.len() == 149_985);
+        assert!(zeros(&fs::read(&path).unwrap()[15..]));
         file.take_back(15).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"abcdefghijklmno");
     }

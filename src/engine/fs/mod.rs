@@ -45,13 +45,13 @@ pub trait WritableFile: Send + Sync + fmt::Debug {
     /// What the operating system says. Data may be lost even if a later sync succeeds: do not retry.
     fn sync(&self) -> io::Result<()>;
 
-    /// Makes room up to `end`, if the file ends before: filled with zeros and already given space, so that a sync of what is put
-    /// there has no new length to make durable. It never makes the file shorter, whatever is appended meanwhile. An environment
-    /// that has nothing to gain may make less room, or none.
+    /// Makes room: zeros from `from`, where the file ends, up to `end`. Once they are synced, a sync of what is appended there
+    /// has neither a new length nor a new place to make durable. Nobody may append meanwhile. An environment that has nothing
+    /// to gain may make less room, or none.
     ///
     /// # Errors
     /// What the operating system says; there may be some room then.
-    fn reserve(&self, _end: u64) -> io::Result<()> {
+    fn reserve(&self, _from: u64, _end: u64) -> io::Result<()> {
         Ok(())
     }
 

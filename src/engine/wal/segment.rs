@@ -8,20 +8,14 @@ use crate::{Error, Result};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How much room is made behind what a sync covers, once there is less than [`LITTLE_ROOM`]: a sync that need not make a new
-/// length durable writes one place of the device instead of two. Segments that are never synced while they are written get
-/// none.
-const ROOM: u64 = 1 << 20;
-const LITTLE_ROOM: u64 = 64 << 10;
-
-/// What is guarded while a sync runs.
-#[derive(Debug, Default)]
-struct Syncing {
-    /// A sync has failed.
-    failed: bool,
-    /// Where the file ends, if room was made; `u64::MAX` if none is to be made any more.
-    room_end: u64,
-}
+/// How much room is made behind what was appended, once there is less than [`LITTLE_ROOM`]: a sync of what is put there has
+/// no new length or place to make durable, and writes one place of the device instead of two. Segments that are never synced
+/// while they are written get none.
+const ROOM: u64 = 256 << 10;
+const LITTLE_ROOM: u64 = 32 << 10;
+/// What is written twice, once as room, is cheap as long as the device's latency is most of a sync. Those of more bytes get no
+/// room.
+const SHORT_SYNC: u64 = 64 << 10;
 
 /// A segment of the log that is being written. Appends are ordered by the caller; a sync may run beside them.
 #[derive(Debug)]
@@ -33,8 +27,10 @@ pub(crate) struct Segment {
     len: AtomicU64,
     /// Bytes known to be on the device.
     synced: AtomicU64,
-    /// Held while a sync runs.
-    syncing: Mutex<Syncing>,
+    /// Where the file ends, if room was made; `u64::MAX` if none is to be made any more. Changed by those only who may append.
+    room_end: AtomicU64,
+    /// Held while a sync runs; whether one has failed.
+    sync_failed: Mutex<bool>,
 }
 
 impl Segment {
@@ -67,7 +63,8 @@ impl Segment {
         env.sync_dir(dir).map_err(|e| Error::io(dir, "sync", e))?;
         let len = HEADER_LEN as u64;
         let (len, synced) = (AtomicU64::new(len), AtomicU64::new(len));
-        Ok(Segment { number, path, file, len, synced, syncing: Mutex::default() })
+        let (room_end, sync_failed) = (AtomicU64::new(0), Mutex::new(false));
+        Ok(Segment { number, path, file, len, synced, room_end, sync_failed })
     }
 
     /// The number in the file's name.
@@ -95,23 +92,30 @@ impl Segment {
         Ok(())
     }
 
+    /// Makes room behind what was appended, if there is little and the sync that follows is a short one. Nobody may append
+    /// meanwhile.
+    pub(crate) fn make_room(&self) {
+        let (len, room_end) = (self.len(), self.room_end.load(Ordering::Relaxed));
+        if room_end < len + LITTLE_ROOM && len - self.synced() <= SHORT_SYNC {
+            // Where there is no room to be had the log goes on without.
+            let made = self.file.reserve(room_end.max(len), len + ROOM);
+            self.room_end.store(made.map_or(u64::MAX, |()| len + ROOM), Ordering::Relaxed);
+        }
+    }
+
     /// Makes everything appended before this call durable.
     ///
     /// # Errors
     /// `Io`. The data may be lost, and a second sync that succeeds would not prove otherwise: from then on every sync
     /// fails. For that, one waits for another.
     pub(crate) fn sync(&self) -> Result<()> {
-        let mut syncing = lock(&self.syncing);
-        if syncing.failed {
+        let mut failed = lock(&self.sync_failed);
+        if *failed {
             return Err(Error::io(&self.path, "sync", io::Error::other("a sync of this file failed before")));
         }
         let covered = self.len();
-        if syncing.room_end < covered + LITTLE_ROOM {
-            // Where there is no room to be had the log goes on without.
-            syncing.room_end = self.file.reserve(covered + ROOM).map_or(u64::MAX, |()| covered + ROOM);
-        }
         self.file.sync().map_err(|e| {
-            syncing.failed = true;
+            *failed = true;
             Error::io(&self.path, "sync", e)
         })?;
         self.synced.fetch_max(covered, Ordering::AcqRel);
@@ -123,8 +127,7 @@ impl Segment {
     /// # Errors
     /// `Io`.
     pub(crate) fn end_here(&self) -> Result<()> {
-        let mut syncing = lock(&self.syncing);
-        if std::mem::replace(&mut syncing.room_end, u64::MAX) > 0 {
+        if self.room_end.swap(u64::MAX, Ordering::Relaxed) > 0 {
             self.file.take_back(self.len()).map_err(|e| Error::io(&self.path, "shorten", e))?;
         }
         Ok(())

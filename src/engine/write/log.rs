@@ -265,6 +265,7 @@ impl Committer {
         // under the I/O lock, so that it belongs to the segment.
         let (segment, target, offset) = {
             let io = lock(log);
+            io.segment.make_room();
             (io.segment.clone(), self.written.load(Ordering::Acquire), io.segment.len())
         };
         segment.sync().inspect_err(|error| self.fail(error))?;

@@ -50,7 +50,7 @@ impl WritableFile for SimFile {
         }
     }
 
-    fn reserve(&self, end: u64) -> io::Result<()> {
+    fn reserve(&self, _from: u64, end: u64) -> io::Result<()> {
         let (mut state, verdict) = self.env.begin(Op::Reserve, &self.path, end);
         let stopped = std::mem::replace(&mut state.stopped, matches!(verdict, Err((Fault::Stop, _))));
         if !stopped && matches!(verdict, Ok(()) | Err((Fault::Stop, _))) {

@@ -256,7 +256,7 @@ fn calls_are_traced_and_the_clock_is_set_by_hand() {
 fn room_is_zeros_that_appends_fill() {
     let env = SimEnv::new();
     let file = durable(&env, "file", b"abc");
-    file.reserve(9).unwrap();
+    file.reserve(3, 9).unwrap();
     assert_eq!(env.power_loss(CrashMode::LoseAll).read_file("file").unwrap(), b"abc");
     assert_eq!(env.power_loss(CrashMode::KeepAll).read_file("file").unwrap(), b"abc\0\0\0\0\0\0");
     file.sync().unwrap();
@@ -267,8 +267,8 @@ fn room_is_zeros_that_appends_fill() {
     assert_eq!(env.power_loss(CrashMode::LoseAll).read_file("file").unwrap(), b"abcdefg\0\0");
     file.append(b"hij").unwrap();
     assert_eq!(env.read_file("file").unwrap(), b"abcdefghij");
-    file.reserve(20).unwrap();
-    file.reserve(15).unwrap();
+    file.reserve(10, 20).unwrap();
+    file.reserve(20, 15).unwrap();
     assert_eq!(env.read_file("file").unwrap().len(), 20);
     file.take_back(10).unwrap();
     file.sync().unwrap();
