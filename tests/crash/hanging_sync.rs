@@ -1,6 +1,6 @@
 //! A device that takes for ever to make data durable: whoever asked for it waits, readers do not.
 
-use esker::testing::{Fault, SimEnv};
+use esker::testing::{CrashMode, Fault, SimEnv};
 use esker::{Background, Db, Durability, WriteBatch, WriteOptions};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -213,6 +213,57 @@ fn whoever_hands_a_submitted_write_over_its_callback_is_called() {
         db.put("between", "").unwrap();
         while db.step_background().unwrap() {}
         assert_eq!(told.try_iter().collect::<Vec<_>>(), [true], "write {i}");
+    }
+}
+
+#[test]
+fn deferred_writes_become_durable_together_once_the_last_is_asked_for() {
+    let env = SimEnv::new().with_background(Background::Stepped);
+    let db = Db::builder().env(Arc::new(env.clone())).open("store").unwrap();
+    for durability in [Durability::Buffered, Durability::Synced] {
+        let left = || {
+            let is_synced = durability == Durability::Synced;
+            let env = if is_synced { env.power_loss(CrashMode::LoseAll) } else { env.kill() };
+            let db = Db::builder().env(Arc::new(env)).open("store").unwrap();
+            db.range(..).filter(|entry| entry.as_ref().unwrap().1 == format!("{durability:?}")).count()
+        };
+        let options = WriteOptions::new(durability).deferred(true);
+        let mut commits: Vec<_> = (0..100u32)
+            .map(|i| {
+                let mut batch = WriteBatch::new();
+                batch.put(i.to_be_bytes(), format!("{durability:?}"));
+                db.submit(&batch, options).unwrap()
+            })
+            .collect();
+        assert!(!db.step_background().unwrap(), "nobody asked");
+        assert_eq!((db.range(..).count(), left()), (100, 0));
+        let (done, told) = channel();
+        let last = commits.pop().unwrap();
+        last.on_done(move |result| done.send(result.is_ok()).unwrap());
+        let syncs = db.stats().fsyncs;
+        while db.step_background().unwrap() {}
+        assert!(told.try_recv().unwrap());
+        assert!(commits.iter().all(|commit| matches!(commit.poll(), Some(Ok(())))));
+        assert_eq!((left(), db.stats().fsyncs - syncs), (100, u64::from(durability == Durability::Synced)));
+    }
+}
+
+#[test]
+fn deferred_writes_are_there_after_a_sync_or_a_close() {
+    for closes in [false, true] {
+        let env = SimEnv::new();
+        let db = Db::builder().env(Arc::new(env.clone())).open("store").unwrap();
+        let mut batch = WriteBatch::new();
+        batch.put("k", "v");
+        drop(db.submit(&batch, WriteOptions::new(Durability::Synced).deferred(true)).unwrap());
+        if closes {
+            db.close().unwrap()
+        } else {
+            db.sync().unwrap()
+        }
+        let env = env.power_loss(CrashMode::LoseAll);
+        let db = Db::builder().env(Arc::new(env)).open("store").unwrap();
+        assert_eq!(db.get("k").unwrap().unwrap(), "v", "closes: {closes}");
     }
 }
 

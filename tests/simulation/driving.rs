@@ -320,6 +320,7 @@ impl World {
         }
         let Some(process) = &mut self.machines[id].process else { return };
         process.background_at = None;
+        process.pending.iter().for_each(|pending| pending.commit.begin());
         let mut steps = 0;
         while process.store.step_background() == Ok(true) && steps < 64 {
             steps += 1;

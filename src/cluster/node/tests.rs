@@ -102,6 +102,7 @@ impl Bench {
         let (outcome, commit) = self.store.execute(operation);
         let mut events = vec![Event::Stored { ticket, outcome }];
         if let Some(commit) = commit {
+            commit.begin();
             while self.store.step_background().unwrap() {}
             assert!(matches!(commit.poll(), Some(Ok(()))));
             events.push(Event::Durable { ticket, result: Ok(()) });

@@ -25,6 +25,11 @@ pub(super) fn no_stall(durability: Durability) -> WriteOptions {
     WriteOptions::new(durability).no_stall(true)
 }
 
+/// As [`no_stall`], for writes that are handed out: whoever drives the store asks for the durability of many together.
+fn deferred(durability: Durability) -> WriteOptions {
+    no_stall(durability).deferred(true)
+}
+
 /// A write that was taken.
 pub(super) struct Minted {
     /// The new set, with all bytes.
@@ -110,7 +115,7 @@ impl Store {
         let mut stripe = self.lock_key(key);
         let (before, set) = stored_before(&tables, &stripe.stored)?;
         let minted = self.put(&tables, &stripe, set, change, seen, wall_millis)?;
-        let commit = self.write_head(&tables, &mut stripe, &minted.set, &before, no_stall(durability))?;
+        let commit = self.write_head(&tables, &mut stripe, &minted.set, &before, deferred(durability))?;
         Ok((minted, commit))
     }
 
@@ -212,7 +217,7 @@ impl Store {
             // It is all known, but whoever wrote it may still be waiting for the device.
             return Ok((false, self.db.barrier(durability).map_err(failure::of_write)?));
         }
-        Ok((true, self.write_head(&tables, &mut stripe, &set, &before, no_stall(durability))?))
+        Ok((true, self.write_head(&tables, &mut stripe, &set, &before, deferred(durability))?))
     }
 
     /// Refuses a set of another store that cannot be right, or lacks what it promises.

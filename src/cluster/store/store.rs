@@ -65,8 +65,8 @@ pub(super) type Executed = Result<(StoreOutcome, Option<Commit>), StoreFailure>;
 impl Store {
     pub(super) const STRIPES: usize = 256;
 
-    /// Runs an operation. Where a [`Commit`] comes with the outcome, the driver waits for it and then reports what became of
-    /// it; otherwise there is nothing to wait for.
+    /// Runs an operation. Where a [`Commit`] comes with the outcome, the driver [begins](Commit::begin) it, or a later one of the
+    /// same durability, waits for it and then reports what became of it; otherwise there is nothing to wait for.
     ///
     /// Callbacks of commits may be called from here, while locks are held: they must not call the store.
     pub fn execute(&self, operation: StoreOperation) -> (StoreOutcome, Option<Commit>) {

@@ -385,19 +385,15 @@ impl Db {
         }
         let committed = core.write_visible(None, &ops, options)?;
         let (lsn, durability) = (committed.lsn, options.durability);
-        // The write is visible: an error here would say that it is not. If the log cannot take it, the store is read-only
-        // from now on, and the handle says so.
-        let is_done = match durability {
-            Durability::Buffered => core.committer.write_without_waiting(lsn).unwrap_or(false),
-            Durability::Synced => {
-                drop(core.committer.write_large_tail(lsn));
-                false
-            }
-        };
-        if !is_done {
-            core.committer.want(lsn, durability);
+        let commit = Commit::new(core.committer.clone(), lsn, durability, committed.last_seqno);
+        if durability == Durability::Synced || options.deferred {
+            // If the log cannot take it, the handle says so.
+            drop(core.committer.write_large_tail(lsn));
         }
-        Ok(Commit::new(core.committer.clone(), lsn, durability, committed.last_seqno))
+        if !options.deferred {
+            commit.begin();
+        }
+        Ok(commit)
     }
 
     /// Whether a write would have to wait, or be slowed, because flush or compaction are behind. Whoever must not be held up asks

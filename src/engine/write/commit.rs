@@ -51,18 +51,30 @@ pub struct WriteOptions {
     pub durability: Durability,
     /// Whether a store that would have to stall answers [`Error::Busy`] instead.
     pub no_stall: bool,
+    /// Whether a write that is [submitted](crate::Db::submit) waits to be brought to its durability until somebody asks.
+    pub deferred: bool,
 }
 
 impl WriteOptions {
     /// Waits for this durability, and through stalls.
     pub fn new(durability: Durability) -> WriteOptions {
-        WriteOptions { durability, no_stall: false }
+        WriteOptions { durability, no_stall: false, deferred: false }
     }
 
     /// Sets whether a store that would have to stall answers [`Error::Busy`] instead.
     #[must_use]
     pub fn no_stall(mut self, yes: bool) -> Self {
         self.no_stall = yes;
+        self
+    }
+
+    /// Sets whether a write that is [submitted](crate::Db::submit) is only brought to its durability once
+    /// [`Commit::begin`](crate::Commit::begin), [`wait`](crate::Commit::wait) or [`on_done`](crate::Commit::on_done) of it or of
+    /// a later write asks for that, or the store is synced or closed. Whoever submits many writes asks once, for the last: one
+    /// sync, and one thread woken, does for them all. Writes that are waited for are not changed by it.
+    #[must_use]
+    pub fn deferred(mut self, yes: bool) -> Self {
+        self.deferred = yes;
         self
     }
 }

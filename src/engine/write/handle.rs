@@ -62,6 +62,36 @@ impl Commit {
         self.seqno
     }
 
+    /// Has everything up to this write brought to the durability that it asked for, without waiting. It is under way already
+    /// unless the write was [`deferred`](crate::WriteOptions::deferred).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = esker::Db::open(dir.path())?;
+    /// use esker::{Durability, WriteBatch, WriteOptions};
+    /// let (mut batch, mut last) = (WriteBatch::new(), None);
+    /// for n in 0..100u8 {
+    ///     batch.clear();
+    ///     batch.put([n], "v");
+    ///     last = Some(db.submit(&batch, WriteOptions::new(Durability::Synced).deferred(true))?);
+    /// }
+    /// let last = last.expect("a hundred were submitted");
+    /// last.begin();
+    /// last.wait()?; // and so are the others
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn begin(&self) {
+        let Awaited { lsn, durability } = self.awaited;
+        // The write is visible: an error here would say that it is not. If the log cannot take it, the store is read-only from
+        // now on, and the handle says so.
+        let is_done = self.committer.has_come_to(self.awaited)
+            || durability == Durability::Buffered
+                && self.committer.write_without_waiting(lsn).unwrap_or(false);
+        if !is_done {
+            self.committer.want(lsn, durability);
+        }
+    }
+
     /// Returns once the write is as durable as it asked to be.
     ///
     /// # Errors
@@ -84,6 +114,7 @@ impl Commit {
     /// Calls `done` once the write is as durable as it asked to be, or failed: at once if it is already, otherwise on the
     /// thread that syncs the log, or another that does. It must not block.
     pub fn on_done(self, done: impl FnOnce(Result<()>) + Send + 'static) {
+        self.begin();
         if let Some(result) = self.poll() {
             return done(result);
         }

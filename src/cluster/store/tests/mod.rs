@@ -50,6 +50,7 @@ pub(super) fn open(env: &SimEnv, entropy: u64) -> Store {
 }
 
 pub(super) fn settle(store: &Store) {
+    let _ = store.db().barrier(esker::Durability::Synced);
     while store.step_background().unwrap() {}
 }
 

@@ -165,7 +165,6 @@ impl Store {
             return self.called.note(false);
         };
         self.committer.write_large_tail(committed.lsn).unwrap();
-        self.committer.want(committed.lsn, Durability::Synced);
         let commit =
             Commit::new(self.committer.clone(), committed.lsn, Durability::Synced, committed.last_seqno);
         let (log, called) = (self.log.clone(), self.called.clone());
