@@ -57,17 +57,13 @@ impl Node {
     }
 
     /// Whether a message of another cluster says that this node should be there: it was told to join and is refused, or it has just
-    /// begun a cluster at the address of one of the other's members, whose directory must have been lost.
+    /// begun a cluster at the address of one of the other's members, whose directory must have been lost. Gossip goes nowhere but
+    /// to addresses of members, also to those of whom nothing was ever heard.
     fn belongs_elsewhere(&self, message: &Message) -> bool {
         let alone = self.formation.state().is_some_and(|state| state.members.len() == 1);
-        let here = self.config.peer_address.as_str();
         match message {
             Message::Joined(Err(_)) => true,
-            Message::Gossip(gossip) => {
-                alone
-                    && self.formation.has_just_begun()
-                    && gossip.members.iter().any(|entry| entry.info.peer == here)
-            }
+            Message::Gossip(_) => alone && self.formation.has_just_begun(),
             _ => false,
         }
     }

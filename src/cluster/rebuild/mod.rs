@@ -5,6 +5,9 @@
 //! quorum acknowledged must be among what they have: N − Q + 1 of them, Q being more than half of N, and all that can be
 //! reached. Each of them is read once, from the first stored key to the last, keyspace by keyspace. Nodes that are all being rebuilt
 //! read each other: when all other replicas were read, there is nothing more to be had, and the partition is done too.
+//!
+//! A record of the store's own that is damaged is passed over: whoever asks for it gets no answer, here as anywhere, until it is
+//! healed.
 
 use crate::directory::Directory;
 use crate::event::Ticket;
@@ -14,7 +17,7 @@ use crate::number::Room;
 use crate::outbox::Outbox;
 use crate::request::majority;
 use crate::ring::Partition;
-use crate::store::{Copy, KeyspaceId, Page, Record, StoreOperation, StoreOutcome};
+use crate::store::{Copy, KeyspaceId, Page, Record, StoreFailure, StoreOperation, StoreOutcome};
 use esker::Durability;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -155,10 +158,12 @@ impl Rebuild {
         advance(source);
     }
 
-    /// A record could not be stored: the page is asked for again.
+    /// A record could not be stored: the page is asked for again, unless what is in the way is a damaged record.
     pub(crate) fn stored(&mut self, ticket: Ticket, outcome: &StoreOutcome, now: Duration) {
-        if matches!(outcome, StoreOutcome::Failed(_)) {
-            self.failed(ticket, now);
+        match outcome {
+            StoreOutcome::Failed(StoreFailure::Unreadable(_)) => self.taken(ticket),
+            StoreOutcome::Failed(_) => self.failed(ticket, now),
+            _ => {}
         }
     }
 
@@ -168,8 +173,13 @@ impl Rebuild {
             self.failed(ticket, now);
             return;
         }
+        self.records += u64::from(self.tickets.contains_key(&ticket));
+        self.taken(ticket);
+    }
+
+    /// Nothing more is to be done for a record.
+    fn taken(&mut self, ticket: Ticket) {
         let Some(node) = self.tickets.remove(&ticket) else { return };
-        self.records += 1;
         if let Some(source) = self.sources.get_mut(&node) {
             source.open = source.open.saturating_sub(1);
             advance(source);
