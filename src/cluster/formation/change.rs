@@ -47,6 +47,8 @@ impl Change {
 pub(crate) struct Others {
     /// So many keep this node's epoch, or a later one.
     pub(crate) kept: usize,
+    /// So many of them said so themselves, and since they know of this store: what they gave for its predecessor is in it.
+    pub(crate) kept_since: usize,
     /// One keeps a later one.
     pub(crate) later: bool,
 }

@@ -335,7 +335,7 @@ impl Formation {
     }
 
     /// Whether this node can know what epoch was the last. One that lost its directory may have told any minority of it, so that
-    /// it has to hear of more than those who can be without it. One that did not goes on once a majority keeps what it made
+    /// it has to hear from more than those who can be without it, and nothing that is older than its loss. One that did not goes on once a majority keeps what it made
     /// last: so at most one epoch is known to fewer.
     fn may_make_epoch(&self, others: impl Fn(&ClusterState) -> Others) -> bool {
         let Some(state) = self.state.as_ref().filter(|state| state.members.len() > 1) else { return true };
@@ -343,7 +343,7 @@ impl Formation {
         if others.later {
             false
         } else if self.lost {
-            others.kept >= (members - majority(members) + 1).min(members - 1)
+            others.kept_since >= (members - majority(members) + 1).min(members - 1)
         } else {
             (self.began && state.ring.is_none()) || others.kept + 1 >= majority(members)
         }

@@ -7,7 +7,7 @@ use crate::event::Notice;
 use crate::event::{Effect, Moment};
 use crate::handoff::Handoff;
 use crate::id::{Address, NodeId};
-use crate::membership::{Gossip, Liveness, MemberInfo, Status};
+use crate::membership::{Entry, Gossip, Liveness, MemberInfo, Status};
 use crate::message::{Envelope, Message, Refusal};
 use crate::number::{Room, room_of};
 use crate::outbox::Outbox;
@@ -124,6 +124,11 @@ impl Node {
             self.hear(now, gossip.from.info.id, effects);
         }
         let info = &gossip.from.info;
+        let (me, actor) = (self.identity.node, self.identity.actor);
+        let knows = |entry: &Entry| entry.info.id == me && entry.info.incarnation == actor.0;
+        if self.directory.entries.contains_key(&info.id) && gossip.members.iter().any(knows) {
+            self.told.insert(info.id, (actor, info.status.ring_epoch));
+        }
         let epoch = self.formation.state().map_or(0, |state| state.epoch);
         let mut out = outbox!(self, now, effects);
         if info.status.sealed {

@@ -14,6 +14,7 @@ mod tests;
 
 pub use status::{MemberStatus, NodeStatus};
 
+use crate::causality::Actor;
 use crate::config::{NodeConfig, protected};
 use crate::coordinator::{Coordinator, Origin, Surroundings};
 use crate::directory::Directory;
@@ -73,6 +74,8 @@ pub struct Node {
     /// The same, the oldest first.
     taken_at: VecDeque<(Duration, (Address, QuestionId))>,
     past: Past,
+    /// The epochs of members, as they told since they know of this node's store, and the name by which they know it.
+    told: BTreeMap<NodeId, (Actor, u64)>,
     /// When timers were looked at last.
     ticked_at: Duration,
     local: VecDeque<Message>,
@@ -157,6 +160,7 @@ impl Node {
             taken: BTreeSet::new(),
             taken_at: VecDeque::new(),
             past: Past::default(),
+            told: BTreeMap::new(),
             ticked_at: Duration::ZERO,
             local: VecDeque::new(),
             over: None,
@@ -270,7 +274,10 @@ impl Node {
         self.tick_marks(now, effects);
         let mine = self.my_info();
         let mut out = outbox!(self, now, effects);
-        let others = |state: &ClusterState| others(state, &self.directory, self.membership.as_ref());
+        let actor = self.identity.actor;
+        let since =
+            |node: NodeId| self.told.get(&node).filter(|(told, _)| *told == actor).map(|(_, epoch)| *epoch);
+        let others = |state: &ClusterState| others(state, &self.directory, self.membership.as_ref(), since);
         self.formation.tick(self.identity.node, &mine, &self.config, others, &mut out);
         self.coordinator.tick(&mut around!(self), &mut out);
         self.handoff.tick(&self.directory, &mut out);
@@ -286,15 +293,22 @@ impl Node {
     }
 }
 
-/// What the other members keep, as far as they told since this node started.
-fn others(state: &ClusterState, directory: &Directory, membership: Option<&Membership>) -> Others {
-    let told = |node: NodeId| membership.and_then(|membership| membership.info(node));
-    let members = state.members.iter().filter(|member| member.id != directory.me);
-    let epochs: Vec<u64> =
-        members.filter_map(|member| told(member.id)).map(|info| info.status.ring_epoch).collect();
+/// What the other members keep, as far as they told since this node started. `since` gives the epoch of those who know of its
+/// store.
+fn others(
+    state: &ClusterState,
+    directory: &Directory,
+    membership: Option<&Membership>,
+    since: impl Fn(NodeId) -> Option<u64>,
+) -> Others {
+    let told = |node: NodeId| Some(membership?.info(node)?.status.ring_epoch);
+    let members = || state.members.iter().map(|member| member.id).filter(|id| *id != directory.me);
+    let keeps = |epoch: &u64| *epoch >= state.epoch;
     Others {
-        kept: epochs.iter().filter(|epoch| **epoch >= state.epoch).count(),
+        kept: members().filter_map(told).filter(keeps).count(),
+        kept_since: members().filter_map(&since).filter(keeps).count(),
         // A copy of the founder's directory that stands elsewhere makes nothing.
-        later: directory.away || epochs.iter().any(|epoch| *epoch > state.epoch),
+        later: directory.away
+            || members().any(|id| told(id).max(since(id)).is_some_and(|epoch| epoch > state.epoch)),
     }
 }

@@ -26,8 +26,8 @@ pub(crate) struct Writes {
     here: Option<(Arc<ReplicatedKeyspace>, KeyspaceId)>,
     pairs: Vec<Pair>,
     pair_bytes: usize,
-    /// How many pairs there were when each of the claims was made that are not visible yet.
-    claimed: Vec<usize>,
+    /// Where the pairs of each command end, and whether one of the claims that are not visible yet is for them.
+    commands: Vec<(usize, bool)>,
     /// The keys in the batch, one after the other, and of each its hash, its end, and its expiry.
     keys: Vec<u8>,
     entries: Vec<(u64, usize, Expiry)>,
@@ -81,7 +81,7 @@ impl Writes {
     /// Says that the answer at this place of the output claims the writes added last.
     pub(crate) fn claim(&mut self, answer: Range<usize>) {
         self.claims.push(answer);
-        self.claimed.push(self.pairs.len());
+        self.commands.push((self.pairs.len(), true));
         if self.batch.byte_len() + self.pair_bytes >= BATCH_BYTES {
             self.flush();
         }
@@ -99,7 +99,9 @@ impl Writes {
     pub(crate) fn unclaim(&mut self, from: usize) {
         while self.claims.last().is_some_and(|claim| claim.start >= from) {
             self.claims.pop();
-            self.claimed.truncate(self.claims.len().saturating_sub(self.visible));
+            if let Some((_, claimed)) = self.commands.iter_mut().rfind(|(_, claimed)| *claimed) {
+                *claimed = false;
+            }
         }
         self.visible = self.visible.min(self.claims.len());
         self.broken.retain(|(claim, _)| claim.start < from);
@@ -124,7 +126,7 @@ impl Writes {
         } else {
             return;
         }
-        self.claimed.clear();
+        self.commands.clear();
         self.visible = self.claims.len();
     }
 
@@ -137,28 +139,24 @@ impl Writes {
             Ok(commit) => return self.last = commit.or(self.last.take()),
             Err(failure) => Refusal::from(failure),
         };
-        let claims = self.claims.split_off(self.visible);
+        let mut claims = self.claims.split_off(self.visible).into_iter();
         let mut start = 0;
-        for (claim, &end) in claims.into_iter().zip(&self.claimed) {
+        for &(end, claimed) in &self.commands {
             let own = pairs.get(start..end).unwrap_or_default();
             start = end;
             let retried = match own.len() == pairs.len() {
                 true => Err(refusal.clone()),
                 false => keyspace.put_here(*id, own).map_err(Refusal::from),
             };
+            // Nobody wants to know of the others; they are tried all the same.
+            let claim = if claimed { claims.next() } else { None };
             match retried {
                 Ok(commit) => {
                     self.last = commit.or(self.last.take());
-                    self.claims.push(claim);
+                    self.claims.extend(claim);
                 }
-                Err(refusal) => self.broken.push((claim, refusal)),
+                Err(refusal) => self.broken.extend(claim.map(|claim| (claim, refusal))),
             }
-        }
-        // Nobody wants to know of the rest; it is tried all the same.
-        if let Some(rest) = pairs.get(start..).filter(|rest| !rest.is_empty() && rest.len() < pairs.len())
-            && let Ok(commit) = keyspace.put_here(*id, rest)
-        {
-            self.last = commit.or(self.last.take());
         }
     }
 
@@ -212,7 +210,7 @@ impl Writes {
             output.extend_from_slice(before.get(copied..).unwrap_or_default());
         }
         self.claims.clear();
-        self.claimed.clear();
+        self.commands.clear();
         self.visible = 0;
         (self.keyspace, self.here) = (None, None);
     }
