@@ -394,7 +394,11 @@ struct Subject {
 impl Subject {
     /// What the store knows of the key: in its own record, or in what it keeps for an absent replica.
     fn before(&self, store: &Store) -> Option<Known> {
-        match (store.execute(self.look.clone()).0, self.copy) {
+        // A device that failed the look may not fail the operation.
+        let fails = |outcome: &StoreOutcome| matches!(outcome, StoreOutcome::Failed(StoreFailure::Engine(_)));
+        let mut looks = (0..4).map(|_| store.execute(self.look.clone()).0);
+        let looked = looks.find(|outcome| !fails(outcome)).unwrap_or(StoreOutcome::Done);
+        match (looked, self.copy) {
             (StoreOutcome::Set { set }, _) => Some(Known::of(&set)),
             (StoreOutcome::Hints { hints, .. }, Copy::For(_)) => {
                 let hint = hints.iter().find(|hint| hint.key.key == self.user_key);

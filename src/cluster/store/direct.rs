@@ -3,7 +3,7 @@
 use super::keyspace::KeyspaceId;
 use super::newest::Newest;
 use super::operation::{Change, StoreFailure};
-use super::own::{no_stall, sibling_of, stored_before, unreadable};
+use super::own::{deferred, sibling_of, stored_before, unreadable};
 use super::replicated::Replicated;
 use super::store::{Store, Stripe};
 use super::{failure, layout};
@@ -97,7 +97,7 @@ impl Store {
         batch: &WriteBatch,
         durability: Durability,
     ) -> Result<Commit, StoreFailure> {
-        let options = no_stall(durability);
+        let options = deferred(durability);
         let mut submitted = self.db.submit(batch, options);
         if matches!(submitted, Err(Error::Busy { .. })) {
             (self.config.wait)(&mut || submitted = self.db.submit(batch, options.no_stall(false)));

@@ -26,7 +26,7 @@ pub(super) fn no_stall(durability: Durability) -> WriteOptions {
 }
 
 /// As [`no_stall`], for writes that are handed out: whoever drives the store asks for the durability of many together.
-fn deferred(durability: Durability) -> WriteOptions {
+pub(super) fn deferred(durability: Durability) -> WriteOptions {
     no_stall(durability).deferred(true)
 }
 

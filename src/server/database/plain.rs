@@ -205,7 +205,7 @@ impl PlainKeyspace {
         if self.closed.load(Ordering::Acquire) {
             return Err(esker::Error::ReadOnly { reason: ADOPTING.into() });
         }
-        let options = WriteOptions::new(self.durability);
+        let options = WriteOptions::new(self.durability).deferred(true);
         match self.db.submit(batch, options.no_stall(true)) {
             Err(esker::Error::Busy { .. }) => tokio::task::block_in_place(|| self.db.submit(batch, options)),
             other => other,

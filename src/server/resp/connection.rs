@@ -8,6 +8,7 @@
 //!   are some is a [`Turn`](super::turn::Turn) taken.
 //! - *Stopping*: what was received is answered, also where that takes a while: the stop has a patience of its own.
 //! - *Durability*: answers are sent when the last write among them has it. The thread never waits for the device.
+//! - *Many connections*: those that have something to answer at the same time are answered first, and then sent to.
 
 use super::clients::Client;
 use super::parse::ProtocolError;
@@ -17,6 +18,7 @@ use super::session::Session;
 use super::turn::{Stop, Turn};
 use super::writes::WritesOutcome;
 use crate::server::Server;
+use esker::Commit;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -151,12 +153,16 @@ impl Connection {
         let began = Instant::now();
         loop {
             let stop = turn.run(&self.server, &mut self.session);
-            if let WritesOutcome::Wait(commit) = turn.writes.outcome() {
-                let (done, told) = oneshot::channel();
-                commit.on_done(move |result| drop(done.send(result)));
-                if let Err(error) = told.await.unwrap_or(Err(esker::Error::Closed)) {
-                    turn.writes.fail(error);
-                }
+            let outcome = turn.writes.outcome();
+            if !turn.output.is_empty() {
+                // The other connections answer what they have received first: then the log is written once for all of them, and
+                // a client of many connections is woken once.
+                tokio::task::yield_now().await;
+            }
+            if let WritesOutcome::Wait(commit) = outcome
+                && let Err(error) = durable(commit).await
+            {
+                turn.writes.fail(error);
             }
             turn.writes.settle(&mut turn.output);
             if let Some(end) = self.gather(&mut turn, began).await {
@@ -286,6 +292,17 @@ impl Connection {
         }
         None
     }
+}
+
+/// Returns once a write has its durability.
+async fn durable(commit: Commit) -> esker::Result<()> {
+    commit.begin();
+    if let Some(result) = commit.poll() {
+        return result;
+    }
+    let (done, told) = oneshot::channel();
+    commit.on_done(move |result| drop(done.send(result)));
+    told.await.unwrap_or(Err(esker::Error::Closed))
 }
 
 /// Returns when the connection is to end at once. Whoever waits for the next bytes is to notice whatever else it was woken for.
