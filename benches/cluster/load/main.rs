@@ -170,5 +170,6 @@ async fn run(load: Load) -> Result<(), Failure> {
 
 fn main() -> Result<(), Failure> {
     let load = Load::parse();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(load))
+    // One thread: of a machine that is shared with the members, as little as possible is taken.
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(load))
 }
