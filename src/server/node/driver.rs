@@ -97,6 +97,7 @@ pub fn start(config: NodeConfig, opened: Opened) -> Result<Started, StartError> 
     let mut driver = Driver {
         node,
         base,
+        now,
         shared: shared.clone(),
         transport,
         views,
@@ -153,6 +154,8 @@ struct Stopping {
 struct Driver {
     node: Node,
     base: Instant,
+    /// When the current batch began.
+    now: Moment,
     shared: Arc<Shared>,
     transport: Transport,
     views: watch::Sender<Arc<View>>,
@@ -186,7 +189,7 @@ impl Driver {
         let mut entries = Vec::new();
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         while !self.is_over() {
-            let now = self.now();
+            let now = self.look_at_the_clock();
             let wake = self.node.next_wake(now);
             if entries.is_empty() {
                 let wait = self.capped(wake.saturating_sub(now.monotonic));
@@ -195,6 +198,7 @@ impl Driver {
             // The tasks that are ready to run bring what they have first: what is done together costs less.
             tokio::task::yield_now().await;
             shared.inbox.take(&mut entries);
+            self.look_at_the_clock();
             self.wake = wake;
             for entry in entries.drain(..entries.len().min(BATCH)) {
                 self.enter(entry);
@@ -216,10 +220,11 @@ impl Driver {
     /// Sends what is to be sent, and answers who is to be answered. All answers of a connection are there when it is woken.
     fn end_batch(&mut self) {
         self.events = 0;
+        let now = self.look_at_the_clock();
         // However much there is to do: members, hints and deadlines have their time.
-        if self.base.elapsed() >= self.wake {
+        if now.monotonic >= self.wake {
             self.event(Event::Tick);
-            self.wake = self.node.next_wake(self.now());
+            self.wake = self.node.next_wake(now);
         }
         self.undurable.call(&self.shared);
         self.transport.flush();
@@ -228,8 +233,10 @@ impl Driver {
         }
     }
 
-    fn now(&self) -> Moment {
-        Moment { monotonic: self.base.elapsed(), wall_millis: wall_millis() }
+    /// Once for each batch: what is done in one is done at one moment.
+    fn look_at_the_clock(&mut self) -> Moment {
+        self.now = Moment { monotonic: self.base.elapsed(), wall_millis: wall_millis() };
+        self.now
     }
 
     /// A stopping node looks up from its sleep when its patience ends.
@@ -293,8 +300,7 @@ impl Driver {
     }
 
     fn step(&mut self, event: Event) {
-        let now = self.now();
-        self.node.step(now, event, &mut self.effects);
+        self.node.step(self.now, event, &mut self.effects);
         // Before anybody is answered: who knows the answer finds what it is about.
         self.publish();
         self.to_do.extend(self.effects.drain(..));
