@@ -32,6 +32,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
 /// The most entries of a batch, so that a long one delays nobody.
@@ -117,8 +118,27 @@ pub fn start(config: NodeConfig, opened: Opened) -> Result<Started, StartError> 
         stopping: None,
     };
     driver.publish();
-    tokio::spawn(driver.run(told));
+    tokio::spawn(watch_over(tokio::spawn(driver.run()), shared.clone(), told));
     Ok(Started { handle: NodeHandle { shared, view }, fatal })
+}
+
+/// Says why the driver came to its end, if it was not told to. What it leaves in its inbox is answered.
+async fn watch_over(driver: JoinHandle<Option<String>>, shared: Arc<Shared>, told: oneshot::Sender<String>) {
+    let why = match driver.await {
+        Ok(why) => why,
+        Err(ended) => ended.try_into_panic().ok().map(|panic| {
+            let said = panic.downcast_ref::<&str>().copied();
+            let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            format!(
+                "the node failed within itself: {}; this is a mistake in Esker, please report it",
+                said.unwrap_or("a panic without words")
+            )
+        }),
+    };
+    shared.inbox.close().into_iter().for_each(turn_away);
+    if let Some(why) = why {
+        let _ = told.send(why);
+    }
 }
 
 /// Somebody who waits for an answer.
@@ -184,7 +204,8 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(mut self, told: oneshot::Sender<String>) {
+    /// Drives the node until it is stopped, or cannot go on: then this returns why.
+    async fn run(mut self) -> Option<String> {
         let shared = self.shared.clone();
         let mut entries = Vec::new();
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
@@ -206,7 +227,7 @@ impl Driver {
             self.end_batch();
         }
         entries.into_iter().for_each(turn_away);
-        self.finish(told).await;
+        self.finish().await
     }
 
     /// Ends a batch that has become long, so that nobody waits for the rest of it.
@@ -385,7 +406,7 @@ impl Driver {
     }
 
     /// Answers everybody who still waits, sends what is to be sent, closes the store.
-    async fn finish(mut self, told: oneshot::Sender<String>) {
+    async fn finish(mut self) -> Option<String> {
         self.end_batch();
         for (_, waiter) in self.waiting.drain() {
             waiter.to.answer(cut_short(waiter.is_write));
@@ -401,9 +422,7 @@ impl Driver {
         for done in self.stopping.into_iter().flat_map(|stopping| stopping.told) {
             let _ = done.send(closed.clone());
         }
-        if let Some(why) = self.fatal {
-            let _ = told.send(why);
-        }
+        self.fatal
     }
 }
 

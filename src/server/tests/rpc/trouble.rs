@@ -1,9 +1,10 @@
 //! Peers that are not what they should be.
 
-use super::members::{Member, PATIENCE, channel, three};
+use super::members::{Member, PATIENCE, channel, read, three};
 use esker_cluster::NodeId;
 use esker_cluster::message::encoding::encode;
 use esker_cluster::message::{Envelope, Message};
+use esker_cluster::request::{Level, Response};
 use esker_server::rpc::proto::Frames;
 use esker_server::rpc::proto::peer_client::PeerClient;
 use std::path::Path;
@@ -115,4 +116,17 @@ async fn a_copied_directory_ends_the_copy() {
         assert!(member.fatal.try_recv().is_err());
         member.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_fails_within_itself_says_so_and_answers_nobody() {
+    let scratch = TempDir::new().expect("a directory");
+    let member = Member::start(&scratch.path().join("a"), "127.0.0.1:0", &[]).await;
+    member.put("k", "v").await;
+    member.handle.request_with(read("k", Level::Quorum), |_| panic!("as the test wants it"));
+    let why = tokio::time::timeout(PATIENCE, member.fatal).await.expect("in time").expect("it is told why");
+    assert!(why.contains("as the test wants it"), "{why}");
+    let response = member.handle.request(read("k", Level::Quorum)).await;
+    assert!(matches!(response, Response::Rejected(_)), "{response:?}");
+    assert!(member.handle.status().await.is_none());
 }
