@@ -58,12 +58,17 @@ impl Node {
 
     /// Whether a message of another cluster says that this node should be there: it was told to join and is refused, or it has just
     /// begun a cluster at the address of one of the other's members, whose directory must have been lost. Gossip goes nowhere but
-    /// to addresses of members, also to those of whom nothing was ever heard.
+    /// to addresses of members, also to those of whom nothing was ever heard; but once something was written here it has to name
+    /// this address.
     fn belongs_elsewhere(&self, message: &Message) -> bool {
         let alone = self.formation.state().is_some_and(|state| state.members.len() == 1);
+        let here = self.config.peer_address.as_str();
         match message {
             Message::Joined(Err(_)) => true,
-            Message::Gossip(_) => alone && self.formation.has_just_begun(),
+            Message::Gossip(gossip) => {
+                let names_it = || gossip.members.iter().any(|entry| entry.info.peer == here);
+                alone && self.formation.has_just_begun() && (!self.formation.is_sealed() || names_it())
+            }
             _ => false,
         }
     }

@@ -3,13 +3,13 @@
 use super::keyspace::KeyspaceId;
 use super::newest::Newest;
 use super::operation::{Change, StoreFailure};
-use super::own::{deferred, sibling_of, stored_before, unreadable};
+use super::own::{no_stall, sibling_of, stored_before, unreadable};
 use super::replicated::Replicated;
 use super::store::{Store, Stripe};
 use super::{failure, layout};
 use crate::causality::{Context, Sibling, SiblingSet};
 use crate::ring::Token;
-use esker::{Commit, Durability, Error, Slice, WriteBatch};
+use esker::{Commit, Durability, Error, Slice, WriteBatch, WriteOptions};
 
 /// What a read-modify-write does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,16 +88,15 @@ impl Store {
         let Stripe { stored, head, batch } = &mut *stripe;
         batch.clear();
         self.head_to(&tables, batch, stored, head, &set, &before);
-        self.submit_patiently(batch, durability).map(|commit| (given, Some(commit)))
+        self.submit_patiently(batch, no_stall(durability)).map(|commit| (given, Some(commit)))
     }
 
     /// Makes a batch visible; waits for the engine's background work if that is far behind.
     pub(super) fn submit_patiently(
         &self,
         batch: &WriteBatch,
-        durability: Durability,
+        options: WriteOptions,
     ) -> Result<Commit, StoreFailure> {
-        let options = deferred(durability);
         let mut submitted = self.db.submit(batch, options);
         if matches!(submitted, Err(Error::Busy { .. })) {
             (self.config.wait)(&mut || submitted = self.db.submit(batch, options.no_stall(false)));

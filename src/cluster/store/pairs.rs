@@ -3,7 +3,7 @@
 use super::keyspace::KeyspaceId;
 use super::layout;
 use super::operation::StoreFailure;
-use super::own::stored_before;
+use super::own::{deferred, stored_before};
 use super::store::{Store, Stripe, locked};
 use crate::causality::{Context, Sibling};
 use crate::ring::Token;
@@ -23,7 +23,8 @@ pub struct Pair {
 
 impl Store {
     /// Writes pairs whatever is there, all of them at one moment; of several for one key the last one counts. Each replaces all
-    /// siblings of its key. The [`Commit`] tells when they are durable; there is none if there are no pairs.
+    /// siblings of its key. The [`Commit`] brings them to their durability once it is [begun](Commit::begin), and tells when they
+    /// are there; there is none if there are no pairs.
     ///
     /// # Errors
     /// Those of [`update`](Store::update); nothing was written then.
@@ -68,6 +69,6 @@ impl Store {
         if batch.is_empty() {
             return Ok(None);
         }
-        self.submit_patiently(&batch, durability).map(Some)
+        self.submit_patiently(&batch, deferred(durability)).map(Some)
     }
 }

@@ -354,7 +354,7 @@ impl Db {
     /// Writes a batch without waiting for its durability: it is visible when this returns, and the handle tells when it is as
     /// durable as it asked to be. An event loop never blocks on an fsync this way. It may still have to wait when the store
     /// stalls, and while an ingest, a checkpoint or the drop of a keyspace takes its place among the writes; with `no_stall`
-    /// the answer is `Busy` then.
+    /// the answer is `Busy` then. Whoever submits many at once says [`deferred`](WriteOptions::deferred).
     ///
     /// # Errors
     /// Those of [`write_with`](Db::write_with), apart from what the durability brings.

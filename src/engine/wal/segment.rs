@@ -97,9 +97,13 @@ impl Segment {
     pub(crate) fn make_room(&self) {
         let (len, room_end) = (self.len(), self.room_end.load(Ordering::Relaxed));
         if room_end < len + LITTLE_ROOM && len - self.synced() <= SHORT_SYNC {
-            // Where there is no room to be had the log goes on without.
             let made = self.file.reserve(room_end.max(len), len + ROOM);
-            self.room_end.store(made.map_or(u64::MAX, |()| len + ROOM), Ordering::Relaxed);
+            // Where there is no room to be had the log goes on without, and leaves to others what there was.
+            let room_end = made.map_or(u64::MAX, |()| len + ROOM);
+            if room_end == u64::MAX {
+                drop(self.file.take_back(len));
+            }
+            self.room_end.store(room_end, Ordering::Relaxed);
         }
     }
 

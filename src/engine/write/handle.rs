@@ -13,7 +13,8 @@ use std::sync::Arc;
 type Callback = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// A write that was submitted: readers see it; it is durable once [`wait`](Commit::wait) returns, [`poll`](Commit::poll)
-/// says so, or the callback is called. Dropping the handle changes nothing: the write becomes durable all the same.
+/// says so, or the callback is called. Dropping the handle changes nothing: the write becomes durable all the same, unless it was
+/// [`deferred`](crate::WriteOptions::deferred) and nobody has asked.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -103,7 +104,8 @@ impl Commit {
         }
     }
 
-    /// Whether the write is as durable as it asked to be, or failed. Never blocks.
+    /// Whether the write is as durable as it asked to be, or failed. Never blocks, and does not [begin](Commit::begin) what was
+    /// deferred.
     pub fn poll(&self) -> Option<Result<()>> {
         if self.committer.has_come_to(self.awaited) {
             return Some(Ok(()));
@@ -111,7 +113,7 @@ impl Commit {
         self.committer.health.check_writable().err().map(Err)
     }
 
-    /// Calls `done` once the write is as durable as it asked to be, or failed: at once if it is already, otherwise on the
+    /// [Begins](Commit::begin) it, and calls `done` once the write is as durable as it asked to be, or failed: at once if it is already, otherwise on the
     /// thread that syncs the log, or another that does. It must not block.
     pub fn on_done(self, done: impl FnOnce(Result<()>) + Send + 'static) {
         self.begin();

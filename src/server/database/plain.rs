@@ -202,10 +202,18 @@ impl PlainKeyspace {
     /// Makes a batch visible. A store that stalls writers makes this wait, and then the other tasks of this thread are given to
     /// another one first.
     pub(crate) fn submit(&self, batch: &WriteBatch) -> esker::Result<Commit> {
+        self.submit_with(batch, WriteOptions::new(self.durability))
+    }
+
+    /// The same for a batch that is brought to its durability once its commit is [begun](Commit::begin).
+    pub(crate) fn submit_deferred(&self, batch: &WriteBatch) -> esker::Result<Commit> {
+        self.submit_with(batch, WriteOptions::new(self.durability).deferred(true))
+    }
+
+    fn submit_with(&self, batch: &WriteBatch, options: WriteOptions) -> esker::Result<Commit> {
         if self.closed.load(Ordering::Acquire) {
             return Err(esker::Error::ReadOnly { reason: ADOPTING.into() });
         }
-        let options = WriteOptions::new(self.durability).deferred(true);
         match self.db.submit(batch, options.no_stall(true)) {
             Err(esker::Error::Busy { .. }) => tokio::task::block_in_place(|| self.db.submit(batch, options)),
             other => other,

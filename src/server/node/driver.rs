@@ -151,15 +151,42 @@ struct Waiter {
 enum AnswerTo {
     /// To whoever asked for this alone.
     One(Answer),
-    /// To whoever asked for several things, with the number of this one.
-    Among(Arc<dyn Answers>, usize),
+    /// To whoever asked for several things.
+    Among(OneOfMany),
+}
+
+/// The answer to one of several requests that were made together. Whatever becomes of the driver, there is one.
+pub(super) struct OneOfMany {
+    answers: Option<Arc<dyn Answers>>,
+    number: usize,
+    is_write: bool,
+}
+
+impl OneOfMany {
+    pub(super) fn new(request: &Request, answers: Arc<dyn Answers>, number: usize) -> OneOfMany {
+        OneOfMany { answers: Some(answers), number, is_write: is_write(request) }
+    }
+
+    fn answer(mut self, response: Response) {
+        if let Some(answers) = self.answers.take() {
+            answers.answer(self.number, response);
+        }
+    }
+}
+
+impl Drop for OneOfMany {
+    fn drop(&mut self) {
+        if let Some(answers) = self.answers.take() {
+            answers.answer(self.number, cut_short(self.is_write));
+        }
+    }
 }
 
 impl AnswerTo {
     fn answer(self, response: Response) {
         match self {
             AnswerTo::One(answer) => answer(response),
-            AnswerTo::Among(answers, number) => answers.answer(number, response),
+            AnswerTo::Among(one) => one.answer(response),
         }
     }
 }
@@ -284,9 +311,9 @@ impl Driver {
             }
             Entry::Durable(durability, upto, result) => self.durable(durability, upto, result),
             Entry::Request(request, answer) => self.request(request, AnswerTo::One(answer)),
-            Entry::Requests(requests, answers) => {
-                for (number, request) in requests.into_iter().enumerate() {
-                    self.request(request, AnswerTo::Among(answers.clone(), number));
+            Entry::Requests(requests) => {
+                for (request, one) in requests {
+                    self.request(request, AnswerTo::Among(one));
                     self.breathe();
                 }
             }
@@ -353,7 +380,9 @@ impl Driver {
         };
         self.keep_step(&operation);
         let (outcome, commit) = if waits(&operation) {
-            aside(|| self.shared.store.execute(operation))
+            let outcome = aside(|| self.shared.store.execute(operation));
+            self.look_at_the_clock();
+            outcome
         } else {
             self.shared.store.execute(operation)
         };
@@ -381,6 +410,7 @@ impl Driver {
         self.writes += 1;
         if self.stalled {
             aside(|| self.shared.store.keep_step(bytes + RECORD_BYTES));
+            self.look_at_the_clock();
         }
     }
 
@@ -431,9 +461,7 @@ pub(super) fn turn_away(entry: Entry) {
     let stopped = || Response::Rejected(Rejection::NotReady(STOPPED.to_owned()));
     match entry {
         Entry::Request(_, answer) => answer(stopped()),
-        Entry::Requests(requests, answers) => {
-            (0..requests.len()).for_each(|number| answers.answer(number, stopped()));
-        }
+        Entry::Requests(requests) => requests.into_iter().for_each(|(_, one)| one.answer(stopped())),
         // Whoever waits for anything else notices that its answer is dropped.
         _ => {}
     }

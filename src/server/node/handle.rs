@@ -1,6 +1,6 @@
 //! [`NodeHandle`]: a running node, for everybody else in the process.
 
-use super::driver::turn_away;
+use super::driver::{OneOfMany, turn_away};
 use super::inbox::{Answer, Answers, Entry, Inbox};
 use super::traffic::{Traffic, count};
 use super::view::View;
@@ -85,7 +85,11 @@ impl NodeHandle {
 
     /// Serves several requests that were made together, in any order.
     pub(crate) fn request_all(&self, requests: Vec<Request>, answers: Arc<dyn Answers>) {
-        self.push(Entry::Requests(requests, answers));
+        let one = |(number, request)| {
+            let one = OneOfMany::new(&request, answers.clone(), number);
+            (request, one)
+        };
+        self.push(Entry::Requests(requests.into_iter().enumerate().map(one).collect()));
     }
 
     fn push(&self, entry: Entry) {

@@ -3,6 +3,7 @@
 //! Whoever has something for the node appends it and wakes the driver if it sleeps; the driver takes everything at once. What
 //! peers send is bounded: a stream is read on only while there is room for what it brings.
 
+use super::driver::OneOfMany;
 use esker::Durability;
 use esker_cluster::causality::ConflictMode;
 use esker_cluster::message::Envelope;
@@ -34,7 +35,7 @@ pub(super) enum Entry {
     /// A client's request.
     Request(Request, Answer),
     /// Several of one client.
-    Requests(Vec<Request>, Arc<dyn Answers>),
+    Requests(Vec<(Request, OneOfMany)>),
     /// Somebody wants to know how the node is.
     Status(oneshot::Sender<NodeStatus>),
     /// A keyspace is to be defined.

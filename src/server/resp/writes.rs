@@ -171,7 +171,7 @@ impl Writes {
             keyspace.expire_to(&mut self.batch, self.keys.get(start..*end).unwrap_or_default(), *expiry)?;
             start = *end;
         }
-        keyspace.submit(&self.batch)
+        keyspace.submit_deferred(&self.batch)
     }
 
     /// Makes everything visible and says whether something is to be waited for.

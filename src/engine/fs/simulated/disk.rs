@@ -60,8 +60,10 @@ impl File {
         self.end += bytes.len();
     }
 
-    /// Makes room up to `len`, but little of it: disks are copied often.
-    pub(super) fn reserve(&mut self, len: usize) {
+    /// Makes room from `from` up to `len`, but little of it: disks are copied often. What lies at `from` already is overwritten.
+    pub(super) fn reserve(&mut self, from: usize, len: usize) {
+        let from = from.min(self.live.len());
+        self.live[from..].fill(0);
         self.dirty_from = self.dirty_from.min(self.end);
         self.live.resize(len.min(self.end + 2 * SECTOR).max(self.live.len()), 0);
     }

@@ -50,11 +50,12 @@ impl WritableFile for SimFile {
         }
     }
 
-    fn reserve(&self, _from: u64, end: u64) -> io::Result<()> {
+    fn reserve(&self, from: u64, end: u64) -> io::Result<()> {
         let (mut state, verdict) = self.env.begin(Op::Reserve, &self.path, end);
         let stopped = std::mem::replace(&mut state.stopped, matches!(verdict, Err((Fault::Stop, _))));
         if !stopped && matches!(verdict, Ok(()) | Err((Fault::Stop, _))) {
-            state.disk.file(self.id).reserve(usize::try_from(end).unwrap_or(usize::MAX));
+            let place = |at| usize::try_from(at).unwrap_or(usize::MAX);
+            state.disk.file(self.id).reserve(place(from), place(end));
         }
         verdict.map_err(|(_, error)| error)
     }

@@ -366,3 +366,26 @@ fn room_behind_the_records_is_no_part_of_the_log() {
         assert_eq!(env.file_len(&FileName::Wal(2).path(&dir)).unwrap(), segment.len());
     }
 }
+
+#[test]
+fn room_that_is_made_again_and_again_overwrites_nothing() {
+    for env in [Arc::new(LocalEnv) as Arc<dyn Env>, Arc::new(SimEnv::new())] {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("store");
+        env.create_dir_all(&dir).unwrap();
+        let segment = Segment::create(env.as_ref(), &dir, 1, 0).unwrap();
+        let payloads: Vec<String> = (0..60).map(|i| format!("{i:05}").repeat(1 + i * 37 % 9_000)).collect();
+        for (i, payload) in payloads.iter().enumerate() {
+            segment.make_room();
+            // Some are appended behind the end of the room, and some are not synced.
+            fill(&segment, &[payload], i % 3 != 0);
+        }
+        let mut seen = Vec::new();
+        let mut each = |_, _, payload: &[u8]| {
+            seen.push(String::from_utf8(payload.to_vec()).unwrap());
+            Ok(())
+        };
+        replay(env.as_ref(), &dir, &[1], Recovery::Absolute, &Known::NOTHING, &mut each).unwrap();
+        assert!(seen == payloads);
+    }
+}
