@@ -335,8 +335,8 @@ impl Formation {
     }
 
     /// Whether this node can know what epoch was the last. One that lost its directory may have told any minority of it: more
-    /// members than can be without it have to say what they keep, and to say so since they know of its loss. One that did not goes on once a majority keeps what it made
-    /// last: so at most one epoch is known to fewer.
+    /// members than can be without it have to say what they keep, and to say so since they know of its loss. One that did not
+    /// goes on once a majority keeps what it made last: so at most one epoch is known to fewer.
     fn may_make_epoch(&self, others: impl Fn(&ClusterState) -> Others) -> bool {
         let Some(state) = self.state.as_ref().filter(|state| state.members.len() > 1) else { return true };
         let (members, others) = (state.members.len(), others(state));

@@ -98,7 +98,8 @@ impl Segment {
         let (len, room_end) = (self.len(), self.room_end.load(Ordering::Relaxed));
         if room_end < len + LITTLE_ROOM && len - self.synced() <= SHORT_SYNC {
             let made = self.file.reserve(room_end.max(len), len + ROOM);
-            // Where there is no room to be had the log goes on without, and leaves to others what there was.
+            // Where there is no room to be had the log goes on without, and leaves to others what there was. If even that cannot be,
+            // the zeros stay until the segment ends.
             let room_end = made.map_or(u64::MAX, |()| len + ROOM);
             if room_end == u64::MAX {
                 drop(self.file.take_back(len));

@@ -113,8 +113,8 @@ impl Commit {
         self.committer.health.check_writable().err().map(Err)
     }
 
-    /// [Begins](Commit::begin) it, and calls `done` once the write is as durable as it asked to be, or failed: at once if it is already, otherwise on the
-    /// thread that syncs the log, or another that does. It must not block.
+    /// [Begins](Commit::begin) it, and calls `done` once the write is as durable as it asked to be, or failed: at once if it is
+    /// already, otherwise on the thread that syncs the log, or another that does. It must not block.
     pub fn on_done(self, done: impl FnOnce(Result<()>) + Send + 'static) {
         self.begin();
         if let Some(result) = self.poll() {

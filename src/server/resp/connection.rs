@@ -16,9 +16,8 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::session::Session;
 use super::turn::{Stop, Turn};
-use super::writes::WritesOutcome;
+use super::writes::{WritesOutcome, durable};
 use crate::server::Server;
-use esker::Commit;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -28,7 +27,6 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
 /// Bytes that are received at once.
 const RECEIVE_BYTES: usize = 64 << 10;
@@ -292,17 +290,6 @@ impl Connection {
         }
         None
     }
-}
-
-/// Returns once a write has its durability.
-async fn durable(commit: Commit) -> esker::Result<()> {
-    commit.begin();
-    if let Some(result) = commit.poll() {
-        return result;
-    }
-    let (done, told) = oneshot::channel();
-    commit.on_done(move |result| drop(done.send(result)));
-    told.await.unwrap_or(Err(esker::Error::Closed))
 }
 
 /// Returns when the connection is to end at once. Whoever waits for the next bytes is to notice whatever else it was woken for.

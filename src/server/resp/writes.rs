@@ -216,6 +216,17 @@ impl Writes {
     }
 }
 
+/// Has a write brought to its durability, and returns once it has it.
+pub(crate) async fn durable(commit: Commit) -> esker::Result<()> {
+    commit.begin();
+    if let Some(result) = commit.poll() {
+        return result;
+    }
+    let (done, told) = tokio::sync::oneshot::channel();
+    commit.on_done(move |result| drop(done.send(result)));
+    told.await.unwrap_or(Err(esker::Error::Closed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

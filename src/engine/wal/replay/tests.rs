@@ -74,6 +74,17 @@ fn fill(segment: &Segment, payloads: &[&str], synced: bool) {
     }
 }
 
+/// What the first segment holds.
+fn read_first(env: &dyn Env, dir: &Path) -> (Vec<String>, Replay) {
+    let mut seen = Vec::new();
+    let mut each = |_, _, payload: &[u8]| {
+        seen.push(String::from_utf8(payload.to_vec()).unwrap());
+        Ok(())
+    };
+    let report = replay(env, dir, &[1], Recovery::Absolute, &Known::NOTHING, &mut each).unwrap();
+    (seen, report)
+}
+
 fn record_len(payload: &str) -> u64 {
     (RECORD_HEADER_LEN + payload.len()) as u64
 }
@@ -339,16 +350,7 @@ fn room_behind_the_records_is_no_part_of_the_log() {
         let (path, written) = (FileName::Wal(1).path(&dir), segment.len());
         let has_room = cfg!(unix) || env.background() == crate::fs::Background::Stepped;
         assert_eq!(env.file_len(&path).unwrap() > written, has_room);
-        let read = |env: &dyn Env| {
-            let mut seen = Vec::new();
-            let mut each = |_, _, payload: &[u8]| {
-                seen.push(String::from_utf8(payload.to_vec()).unwrap());
-                Ok(())
-            };
-            let report = replay(env, &dir, &[1], Recovery::Absolute, &Known::NOTHING, &mut each).unwrap();
-            (seen, report)
-        };
-        let (seen, report) = read(env.as_ref());
+        let (seen, report) = read_first(env.as_ref(), &dir);
         assert_eq!(
             (seen, report.last, report.torn.clone()),
             (vec!["first".into(), "second".into()], Some((1, written)), None)
@@ -380,12 +382,7 @@ fn room_that_is_made_again_and_again_overwrites_nothing() {
             // Some are appended behind the end of the room, and some are not synced.
             fill(&segment, &[payload], i % 3 != 0);
         }
-        let mut seen = Vec::new();
-        let mut each = |_, _, payload: &[u8]| {
-            seen.push(String::from_utf8(payload.to_vec()).unwrap());
-            Ok(())
-        };
-        replay(env.as_ref(), &dir, &[1], Recovery::Absolute, &Known::NOTHING, &mut each).unwrap();
+        let (seen, _) = read_first(env.as_ref(), &dir);
         assert!(seen == payloads);
     }
 }

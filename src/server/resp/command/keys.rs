@@ -5,6 +5,7 @@ use crate::database::{Target, hash};
 use crate::resp::context::{Context, Flow, Ran};
 use crate::resp::parse::Args;
 use crate::resp::refusal::Refusal;
+use crate::resp::writes::durable;
 use std::time::SystemTime;
 
 pub(super) fn del(context: &mut Context<'_>, args: Args<'_>) -> Ran {
@@ -118,7 +119,7 @@ pub(super) fn flushall(context: &mut Context<'_>, args: Args<'_>) -> Ran {
             walk.clear().await?;
         }
         match last {
-            Some(commit) => durable(commit).await,
+            Some(commit) => Ok(durable(commit).await?),
             None => Ok(()),
         }
     };
@@ -126,13 +127,6 @@ pub(super) fn flushall(context: &mut Context<'_>, args: Args<'_>) -> Ran {
         reply.ok();
         Ok(())
     })
-}
-
-/// Waits until a write is as durable as it asked to be.
-async fn durable(commit: esker::Commit) -> Result<(), Refusal> {
-    let (done, told) = tokio::sync::oneshot::channel();
-    commit.on_done(move |result| drop(done.send(result)));
-    Ok(told.await.unwrap_or(Err(esker::Error::Closed))?)
 }
 
 /// Bytes of the pair, and of what the memtable keeps with it.
