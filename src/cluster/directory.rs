@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Entry {
     pub(crate) address: Address,
     pub(crate) dc: String,
+    /// Its generation, if anything was heard of it.
+    pub(crate) life: Option<u64>,
     /// Not down, as gossip judges.
     pub(crate) alive: bool,
     /// It says that it has all its data.
@@ -59,6 +61,11 @@ impl Directory {
     /// Whether it takes writes of others.
     pub(crate) fn is_writable(&self, node: NodeId) -> bool {
         self.is_reachable(node) && self.entries.get(&node).is_some_and(|entry| entry.writable)
+    }
+
+    /// The generation of a node of which something was heard.
+    pub(crate) fn life(&self, node: NodeId) -> Option<u64> {
+        self.entries.get(&node).and_then(|entry| entry.life)
     }
 
     pub(crate) fn keyspace(&self, id: KeyspaceId) -> Option<&KeyspaceDefinition> {

@@ -21,8 +21,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection may say nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Silence {
-    /// So long at its beginning; afterwards its protocol looks after that.
-    First(Duration),
+    /// So long until it has said so many bytes, with which its protocol begins; afterwards that looks after silence itself.
+    Greeting(Duration, usize),
     /// So long at any time.
     Any(Duration),
 }
@@ -78,25 +78,29 @@ pub(crate) struct Held {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
     silence: Silence,
+    /// Bytes that were heard, while they are counted.
+    heard: usize,
     /// When it has said nothing for too long.
     end: Option<Pin<Box<Sleep>>>,
 }
 
 impl Held {
     fn new(stream: TcpStream, place: OwnedSemaphorePermit, silence: Silence) -> Held {
-        let (Silence::First(patience) | Silence::Any(patience)) = silence;
-        Held { stream, _place: place, silence, end: Some(Box::pin(sleep(patience))) }
+        let (Silence::Greeting(patience, _) | Silence::Any(patience)) = silence;
+        Held { stream, _place: place, silence, heard: 0, end: Some(Box::pin(sleep(patience))) }
     }
 
-    /// Something was said, or heard.
-    fn lives(&mut self) {
+    /// So many bytes were said, or heard.
+    fn lives(&mut self, bytes: usize) {
+        let Some(end) = &mut self.end else { return };
         match self.silence {
-            Silence::First(_) => self.end = None,
-            Silence::Any(patience) => {
-                if let Some(end) = &mut self.end {
-                    end.as_mut().reset(Instant::now() + patience);
+            Silence::Greeting(_, greeting) => {
+                self.heard += bytes;
+                if self.heard >= greeting {
+                    self.end = None;
                 }
             }
+            Silence::Any(patience) => end.as_mut().reset(Instant::now() + patience),
         }
     }
 }
@@ -116,9 +120,10 @@ impl AsyncRead for Held {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if read.is_ready() {
-            this.lives();
+            this.lives(buffer.filled().len() - before);
         } else if this.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -131,7 +136,7 @@ impl AsyncWrite for Held {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
         if written.is_ready() && matches!(this.silence, Silence::Any(_)) {
-            this.lives();
+            this.lives(0);
         }
         written
     }
@@ -152,7 +157,7 @@ impl AsyncWrite for Held {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, pieces);
         if written.is_ready() && matches!(this.silence, Silence::Any(_)) {
-            this.lives();
+            this.lives(0);
         }
         written
     }
@@ -177,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_finds_no_place_waits_for_one() {
-        let (bounded, address) = bounded(1, Silence::First(Duration::from_secs(60))).await;
+        let (bounded, address) = bounded(1, Silence::Greeting(Duration::from_secs(60), 1)).await;
         let (_a, mut b) =
             (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
         let (first, _) = bounded.next().await;
@@ -192,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_says_nothing_is_let_go() {
-        for silence in [Silence::First(SHORT), Silence::Any(SHORT)] {
+        for silence in [Silence::Greeting(SHORT, 1), Silence::Any(SHORT)] {
             let (bounded, address) = bounded(1, silence).await;
             let mut client = TcpStream::connect(address).await.unwrap();
             let (mut held, _) = bounded.next().await;
@@ -208,7 +213,21 @@ mod tests {
             let (mut held, _) = bounded.next().await;
             held.read_exact(&mut byte).await.unwrap();
             let later = tokio::time::timeout(4 * SHORT, held.read(&mut byte)).await;
-            assert_eq!(later.is_err(), matches!(silence, Silence::First(_)));
+            assert_eq!(later.is_err(), matches!(silence, Silence::Greeting(..)));
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_end_its_greeting_is_let_go() {
+        let (bounded, address) = bounded(1, Silence::Greeting(4 * SHORT, 3)).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut held, _) = bounded.next().await;
+        let mut byte = [0];
+        for said in [b"a", b"b"] {
+            tokio::time::sleep(SHORT).await;
+            client.write_all(said).await.unwrap();
+            held.read_exact(&mut byte).await.unwrap();
+        }
+        assert_eq!(held.read(&mut byte).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

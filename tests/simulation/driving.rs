@@ -3,6 +3,7 @@
 //! Every message goes through its bytes. A store operation is run a while after it was asked for, its outcome is heard a while
 //! after that, and what it wrote becomes durable when the store's background work is done, later still.
 
+use crate::faults::DISK_ERRORS;
 use crate::history::{Durable, KeyIndex, Known, MachineId, Mint, OpId, Outcome, value_hash};
 use crate::machine::{Machine, Pending};
 use crate::trace::short;
@@ -396,7 +397,7 @@ impl Subject {
     fn before(&self, store: &Store) -> Option<Known> {
         // A device that failed the look may not fail the operation.
         let fails = |outcome: &StoreOutcome| matches!(outcome, StoreOutcome::Failed(StoreFailure::Engine(_)));
-        let mut looks = (0..4).map(|_| store.execute(self.look.clone()).0);
+        let mut looks = (0..=DISK_ERRORS).map(|_| store.execute(self.look.clone()).0);
         let looked = looks.find(|outcome| !fails(outcome)).unwrap_or(StoreOutcome::Done);
         match (looked, self.copy) {
             (StoreOutcome::Set { set }, _) => Some(Known::of(&set)),

@@ -8,6 +8,9 @@ use esker::testing::Fault;
 use esker_cluster::Event;
 use std::time::Duration;
 
+/// How many calls one after the other fail where a disk fails for a moment.
+pub(crate) const DISK_ERRORS: u64 = 4;
+
 /// Something to be set right.
 #[derive(Clone, Debug)]
 pub(crate) enum Undo {
@@ -251,7 +254,9 @@ impl World {
             FaultKind::DiskFull => env.fail_from(soon, Fault::NoSpace),
             FaultKind::FailedSync => env.fail_at(soon, Fault::FailedSync),
             // A call that cannot fail like this lets it pass: several numbers make it likely that one is met.
-            _ if self.dice.chance(500) => (0..4).for_each(|later| env.fail_at(soon + later, Fault::Io)),
+            _ if self.dice.chance(500) => {
+                (0..DISK_ERRORS).for_each(|later| env.fail_at(soon + later, Fault::Io))
+            }
             _ => env.fail_from(soon, Fault::Io),
         }
         let while_ = self.short_while();

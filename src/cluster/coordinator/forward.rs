@@ -57,11 +57,11 @@ impl ForwardTask {
         let left = self.deadline.saturating_sub(desk.now());
         request.timeout = left.saturating_sub(MARGIN).max(Duration::from_millis(1));
         while let Some(node) = self.left.pop() {
-            if !desk.directory.is_writable(node) {
+            let Some(life) = desk.directory.life(node).filter(|_| desk.directory.is_writable(node)) else {
                 continue;
-            }
+            };
             let request = request.clone();
-            if desk.ask(node, |question| Message::Forward { question, request }) {
+            if desk.ask(node, |question| Message::Forward { question, life, request }) {
                 self.asked = Some(node);
                 return true;
             }

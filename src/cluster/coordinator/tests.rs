@@ -36,6 +36,7 @@ impl Bench {
         let entry = |node: u64| Entry {
             address: address(node),
             dc: "dc1".to_owned(),
+            life: Some(5),
             alive: true,
             ready: true,
             writable: true,
@@ -242,7 +243,7 @@ fn a_failed_mint_that_is_handed_on_keeps_its_clients_deadline() {
     let failure = StoreFailure::ReadOnly("the disk is full".to_owned());
     let forwarded = bench.stored(&minting, StoreOutcome::Failed(failure));
     let (_, message) = sent(&forwarded)[0];
-    let Message::Forward { request, .. } = message else { panic!("{message:?}") };
+    let Message::Forward { life: 5, request, .. } = message else { panic!("{message:?}") };
     assert!(request.timeout < Duration::from_millis(400), "{:?}", request.timeout);
     bench.now += Duration::from_millis(400);
     let over = bench.run(|coordinator, around, out| coordinator.tick(around, out));

@@ -161,7 +161,7 @@ impl Handoff {
         replay.asked_at = out.now.monotonic;
         for Hint { key, stamp, set } in hints {
             let question = out.question(Room::Handoff);
-            let message = message_of(question, &key, set, config);
+            let message = message_of(question, &key, set, directory, config);
             replay.under_way.insert(question, (key, stamp));
             out.send(address, message);
         }
@@ -252,16 +252,29 @@ impl Handoff {
 }
 
 /// What a hint's target is told: a set to be joined.
-fn message_of(question: QuestionId, hint: &HintKey, set: SiblingSet, config: &NodeConfig) -> Message {
+fn message_of(
+    question: QuestionId,
+    hint: &HintKey,
+    set: SiblingSet,
+    directory: &Directory,
+    config: &NodeConfig,
+) -> Message {
     let (keyspace, key) = (hint.keyspace, hint.key.clone());
     if protected!(config, MergedHints) {
         return Message::known(question, keyspace, key, set, false);
     }
-    as_new_write(question, keyspace, key, &set)
+    let life = directory.life(hint.target).unwrap_or_default();
+    as_new_write(question, life, keyspace, key, &set)
 }
 
 /// What a store that knows no causality would do: write the value again.
-fn as_new_write(question: QuestionId, keyspace: KeyspaceId, key: Slice, set: &SiblingSet) -> Message {
+fn as_new_write(
+    question: QuestionId,
+    life: u64,
+    keyspace: KeyspaceId,
+    key: Slice,
+    set: &SiblingSet,
+) -> Message {
     use crate::request::{Level, Operation, Request};
     use crate::store::Change;
     let last = set.siblings().iter().max_by_key(|sibling| sibling.dot.age());
@@ -277,5 +290,5 @@ fn as_new_write(question: QuestionId, keyspace: KeyspaceId, key: Slice, set: &Si
         durability: Durability::Synced,
         timeout: PATIENCE,
     };
-    Message::Forward { question, request }
+    Message::Forward { question, life, request }
 }

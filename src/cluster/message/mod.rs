@@ -104,6 +104,8 @@ pub enum Message {
     Forward {
         /// The sender's number for it.
         question: QuestionId,
+        /// The generation of the receiver that it is meant for. A later life cannot know whether this one took it.
+        life: u64,
         /// The request, with the time that is left for it.
         request: Request,
     },

@@ -128,6 +128,10 @@ impl Node {
     fn has_adopted(&mut self, now: Moment, identity: Identity, effects: &mut Vec<Effect>) {
         let joined = self.membership.is_none() || identity.node != self.identity.node;
         self.identity = identity;
+        if joined {
+            // Under its name another may have taken writes before.
+            self.born = self.identity.generation;
+        }
         // No number is given again that an earlier life of this node gave.
         self.last_number = self.last_number.max(self.identity.generation << GENERATION_BITS);
         self.replica.ready = self.identity.ready || !protected!(self.config, Incarnations);
@@ -146,6 +150,11 @@ impl Node {
             self.past.next = Some(identity);
         }
         self.refresh();
+    }
+
+    /// Whether a generation is of this life. A node gets later ones also while it runs.
+    pub(super) fn is_this_life(&self, generation: u64) -> bool {
+        (self.born..=self.identity.generation).contains(&generation)
     }
 
     /// A member told what it remembers.

@@ -167,6 +167,7 @@ impl Node {
             let entry = Entry {
                 address,
                 dc: member.dc.clone(),
+                life: info.map(|info| info.generation),
                 // Of whom nothing was heard yet it is assumed that he is there: he can refuse.
                 alive: member.id == me || membership.liveness(member.id) != Some(Liveness::Down),
                 ready: if member.id == me { self.replica.ready } else { info.is_none_or(|i| i.status.ready) },

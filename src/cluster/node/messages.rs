@@ -91,7 +91,12 @@ impl Node {
             | Message::SealProbe { .. }
             | Message::NotSealed { .. }
             | Message::StateWanted => self.form(now, from, &reply_to, message, effects),
-            Message::Forward { question, request } => {
+            Message::Forward { question, life, .. } if !self.is_this_life(life) => {
+                let why = "the write was handed to another life of this node".to_owned();
+                let response = Response::Unknown { acks: 0, why };
+                outbox!(self, now, effects).send(&reply_to, Message::ForwardAnswer { question, response });
+            }
+            Message::Forward { question, request, .. } => {
                 // A message that the network brought twice is one write.
                 if self.taken.insert((reply_to.clone(), question)) {
                     self.taken_at.push_back((now.monotonic, (reply_to.clone(), question)));

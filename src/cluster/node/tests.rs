@@ -146,18 +146,22 @@ impl Bench {
 
     /// What becomes of a write at QUORUM that has much time.
     fn write(&mut self) -> Option<Response> {
-        let change = Change::Put { value: Slice::from("v"), expires_at: None };
-        let request = Request {
-            keyspace: KeyspaceId(0),
-            operation: Operation::Write { key: Slice::from("k"), change, context: None },
-            level: Level::Quorum,
-            sloppy: false,
-            durability: Durability::Synced,
-            timeout: Duration::from_secs(60),
-        };
         self.answers.clear();
-        self.step(Event::Request { id: RequestId(1), request });
+        self.step(Event::Request { id: RequestId(1), request: request() });
         self.answers.pop()
+    }
+}
+
+/// A write at QUORUM that has much time.
+fn request() -> Request {
+    let change = Change::Put { value: Slice::from("v"), expires_at: None };
+    Request {
+        keyspace: KeyspaceId(0),
+        operation: Operation::Write { key: Slice::from("k"), change, context: None },
+        level: Level::Quorum,
+        sloppy: false,
+        durability: Durability::Synced,
+        timeout: Duration::from_secs(60),
     }
 }
 
@@ -296,4 +300,37 @@ fn a_founder_that_lost_its_directory_before_the_seal_gets_its_place_back() {
     assert_eq!(answer(&bench), None, "the founder is asked, as before");
     bench.receive(2, Message::Join(emptied(2)));
     assert_eq!(answer(&bench), Some(NodeId(2)));
+}
+
+#[test]
+fn a_write_that_is_handed_over_and_comes_twice_is_taken_once_over_all_lives_of_a_node() {
+    let env = SimEnv::new();
+    let mut bench = Bench::start(&env, &state(2, 4), 1);
+    let life = bench.node.identity.generation;
+    let handed = Message::Forward { question: QuestionId(8), life, request: request() };
+    let taken = |bench: &mut Bench| {
+        bench.sent.clear();
+        bench.receive(3, handed.clone());
+        bench.sent.iter().filter(|(_, message)| matches!(message, Message::Write { .. })).count()
+    };
+    for member in [2, 3] {
+        bench.hear(member, Status::default(), &[], Vec::new());
+    }
+    assert_eq!(taken(&mut bench), 2, "the other two replicas are told");
+    assert_eq!(taken(&mut bench), 0);
+    // It learns of a later life of its directory while it runs, and does not forget what it took.
+    let later = entry(1, life + 50, 3, Status { ready: true, ..Status::default() });
+    bench.hear(2, Status::default(), &[], vec![later]);
+    assert!(bench.node.identity.generation > life + 50);
+    assert_eq!(taken(&mut bench), 0);
+    drop(bench);
+    let mut bench = Bench::start(&env, &state(2, 4), 2);
+    for member in [2, 3] {
+        bench.hear(member, Status::default(), &[], Vec::new());
+    }
+    assert_eq!(taken(&mut bench), 0);
+    let unknown = |(_, message): &(Address, Message)| {
+        matches!(message, Message::ForwardAnswer { response: Response::Unknown { .. }, .. })
+    };
+    assert!(bench.sent.iter().any(unknown), "{:?}", bench.sent);
 }

@@ -9,9 +9,10 @@
 //!
 //! What waits for a device, or for a store that stalls, is done aside: the other tasks of the thread go on elsewhere.
 
-use super::handle::{NodeHandle, STOPPED, Shared, cut_short, is_write};
+use super::answers::{AnswerTo, STOPPED, Waiter, cut_short, is_write};
+use super::handle::{NodeHandle, Shared};
 use super::identity::{Opened, wall_millis};
-use super::inbox::{Answer, Answers, Entry, Inbox};
+use super::inbox::{Entry, Inbox};
 use super::notices::Notices;
 use super::traffic::Traffic;
 use super::transport::Transport;
@@ -138,56 +139,6 @@ async fn watch_over(driver: JoinHandle<Option<String>>, shared: Arc<Shared>, tol
     shared.inbox.close().into_iter().for_each(turn_away);
     if let Some(why) = why {
         let _ = told.send(why);
-    }
-}
-
-/// Somebody who waits for an answer.
-struct Waiter {
-    to: AnswerTo,
-    is_write: bool,
-}
-
-/// Where an answer goes.
-enum AnswerTo {
-    /// To whoever asked for this alone.
-    One(Answer),
-    /// To whoever asked for several things.
-    Among(OneOfMany),
-}
-
-/// The answer to one of several requests that were made together. Whatever becomes of the driver, there is one.
-pub(super) struct OneOfMany {
-    answers: Option<Arc<dyn Answers>>,
-    number: usize,
-    is_write: bool,
-}
-
-impl OneOfMany {
-    pub(super) fn new(request: &Request, answers: Arc<dyn Answers>, number: usize) -> OneOfMany {
-        OneOfMany { answers: Some(answers), number, is_write: is_write(request) }
-    }
-
-    fn answer(mut self, response: Response) {
-        if let Some(answers) = self.answers.take() {
-            answers.answer(self.number, response);
-        }
-    }
-}
-
-impl Drop for OneOfMany {
-    fn drop(&mut self) {
-        if let Some(answers) = self.answers.take() {
-            answers.answer(self.number, cut_short(self.is_write));
-        }
-    }
-}
-
-impl AnswerTo {
-    fn answer(self, response: Response) {
-        match self {
-            AnswerTo::One(answer) => answer(response),
-            AnswerTo::Among(one) => one.answer(response),
-        }
     }
 }
 

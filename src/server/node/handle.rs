@@ -1,7 +1,8 @@
 //! [`NodeHandle`]: a running node, for everybody else in the process.
 
-use super::driver::{OneOfMany, turn_away};
-use super::inbox::{Answer, Answers, Entry, Inbox};
+use super::answers::{Answer, Answers, OneOfMany, STOPPED, cut_short, is_write};
+use super::driver::turn_away;
+use super::inbox::{Entry, Inbox};
 use super::traffic::{Traffic, count};
 use super::view::View;
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use esker::Slice;
 use esker_cluster::ClusterState;
 use esker_cluster::causality::ConflictMode;
 use esker_cluster::message::encoding::{MalformedMessage, decode_shared};
-use esker_cluster::request::{Operation, Rejection, Request, Response};
+use esker_cluster::request::{Request, Response};
 use esker_cluster::store::{KeyspaceDefinition, KeyspaceId, Store, StoreFailure};
 use esker_cluster::{Event, NodeStatus};
 use std::fmt;
@@ -50,22 +51,6 @@ impl fmt::Display for FrameFault {
 }
 
 impl std::error::Error for FrameFault {}
-
-/// What is said to whoever wants something of a node that is stopped.
-pub(super) const STOPPED: &str = "the node is stopped: ask another one";
-
-/// How a request ends whose node stopped before it came to its end.
-pub(super) fn cut_short(is_write: bool) -> Response {
-    if is_write {
-        Response::Unknown { acks: 0, why: "the node was stopped before the write came to its end".to_owned() }
-    } else {
-        Response::Rejected(Rejection::NotReady(STOPPED.to_owned()))
-    }
-}
-
-pub(super) fn is_write(request: &Request) -> bool {
-    matches!(request.operation, Operation::Write { .. })
-}
 
 impl NodeHandle {
     /// Serves a request. Dropping the future does not take it back.

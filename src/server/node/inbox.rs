@@ -3,26 +3,17 @@
 //! Whoever has something for the node appends it and wakes the driver if it sleeps; the driver takes everything at once. What
 //! peers send is bounded: a stream is read on only while there is room for what it brings.
 
-use super::driver::OneOfMany;
+use super::answers::{Answer, OneOfMany};
 use esker::Durability;
 use esker_cluster::causality::ConflictMode;
 use esker_cluster::message::Envelope;
-use esker_cluster::request::{Request, Response};
+use esker_cluster::request::Request;
 use esker_cluster::store::StoreFailure;
 use esker_cluster::{Event, NodeStatus, Ticket};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-
-/// Takes the answer to a request, within the driver: it must not block.
-pub(super) type Answer = Box<dyn FnOnce(Response) + Send>;
-
-/// Takes the answers to requests that were made together, within the driver: it must not block.
-pub(crate) trait Answers: Send + Sync {
-    /// Takes the answer to the request of this number, counted from 0. Called once for each.
-    fn answer(&self, number: usize, response: Response);
-}
 
 /// Something for the driver.
 pub(super) enum Entry {

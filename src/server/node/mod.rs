@@ -9,6 +9,7 @@
 //! Only the driver touches the [`Node`](esker_cluster::Node). It never waits for a peer and never for a device, but for the
 //! reads and the rare synced writes of [`Store::execute`](esker_cluster::store::Store::execute).
 
+mod answers;
 mod driver;
 mod handle;
 mod identity;
@@ -19,11 +20,11 @@ mod transport;
 mod undurable;
 mod view;
 
+pub(crate) use answers::Answers;
 pub use driver::{StartError, Started, start};
 pub use handle::{FrameFault, NodeHandle};
 pub(crate) use identity::wall_millis;
 pub use identity::{Opened, open};
-pub(crate) use inbox::Answers;
 pub use traffic::{Traffic, TrafficCounts};
 pub(crate) use transport::FRAME_MAX;
 pub use view::View;

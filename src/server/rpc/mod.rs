@@ -43,8 +43,12 @@ const CLIENT_MESSAGE_MAX: usize = (64 << 20) + (1 << 20);
 /// The most connections at once, of peers and of clients.
 pub(crate) const CONNECTIONS: usize = 1024;
 
-/// How long a connection may take to its first byte. Later on it is asked whether it is there.
+/// How long a connection may take for its greeting. Later on it is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// Every client of HTTP/2 begins with 24 bytes that are always the same and a frame of settings, of 9 bytes at least
+/// ([RFC 9113, section 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
+const GREETING: usize = 24 + 9;
 
 /// The next connection, and the listener that it came from.
 type Next = Pin<Box<dyn Future<Output = (Held, Bounded)> + Send>>;
@@ -54,7 +58,7 @@ struct Incoming(Next);
 
 impl Incoming {
     fn of(listener: TcpListener) -> Incoming {
-        Incoming(next(Bounded::new(listener, CONNECTIONS, Silence::First(SILENCE))))
+        Incoming(next(Bounded::new(listener, CONNECTIONS, Silence::Greeting(SILENCE, GREETING))))
     }
 }
 

@@ -130,8 +130,9 @@ pub(super) fn put_message(w: &mut Writer<'_>, message: &Message) {
             put_question(w, *question);
             put_outcome(w, result, |_, ()| {});
         }
-        Message::Forward { question, request } => {
+        Message::Forward { question, life, request } => {
             put_question(w, *question);
+            w.varint(*life);
             put_request(w, request);
         }
         Message::ForwardAnswer { question, response } => {
@@ -190,7 +191,7 @@ pub(super) fn message(r: &mut Reader<'_>, kind: u8) -> Read<Message> {
             set: set(r)?,
         },
         WRITE_ANSWER => Message::WriteAnswer { question: question(r)?, result: outcome(r, |_| Ok(()))? },
-        FORWARD => Message::Forward { question: question(r)?, request: request(r)? },
+        FORWARD => Message::Forward { question: question(r)?, life: r.varint()?, request: request(r)? },
         FORWARD_ANSWER => Message::ForwardAnswer { question: question(r)?, response: response(r)? },
         PAGE => Message::Page {
             question: question(r)?,

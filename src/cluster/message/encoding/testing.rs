@@ -217,7 +217,7 @@ impl Maker {
                 heals: self.yes(),
             },
             10 => Message::WriteAnswer { question, result: self.outcome(|_| ()) },
-            11 => Message::Forward { question, request: self.request() },
+            11 => Message::Forward { question, life: self.number(), request: self.request() },
             12 => Message::ForwardAnswer { question, response: self.response() },
             13 => Message::Page {
                 question,
