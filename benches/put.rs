@@ -1,4 +1,4 @@
-//! Puts of 16-byte keys and 100-byte values: one and two threads, buffered and synced.
+//! Puts of 16-byte keys and 100-byte values: one, two and eight threads, buffered and synced.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use esker::{Durability, WriteBatch, WriteOptions};
@@ -10,7 +10,7 @@ fn put(c: &mut Criterion) {
     let mut group = c.benchmark_group("put");
     group.throughput(Throughput::Elements(1)).measurement_time(Duration::from_secs(5));
     for (name, durability) in [("buffered", Durability::Buffered), ("synced", Durability::Synced)] {
-        for threads in [1u64, 2] {
+        for threads in [1u64, 2, 8] {
             let (_dir, db) = empty();
             let next = AtomicU64::new(0);
             group.bench_function(BenchmarkId::new(name, threads), |b| {

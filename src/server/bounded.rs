@@ -21,7 +21,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection may say nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Silence {
-    /// So long until it has said so many bytes, with which its protocol begins; afterwards that looks after silence itself.
+    /// So long until it has said so many bytes, with which its protocol begins; afterwards its protocol looks after silence.
     Greeting(Duration, usize),
     /// So long at any time.
     Any(Duration),
@@ -135,7 +135,7 @@ impl AsyncWrite for Held {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        if written.is_ready() && matches!(this.silence, Silence::Any(_)) {
+        if written.is_ready() {
             this.lives(0);
         }
         written
@@ -156,7 +156,7 @@ impl AsyncWrite for Held {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, pieces);
-        if written.is_ready() && matches!(this.silence, Silence::Any(_)) {
+        if written.is_ready() {
             this.lives(0);
         }
         written

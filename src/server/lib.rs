@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-mod bench;
+pub mod bench;
 mod bounded;
 mod cli;
 mod config;

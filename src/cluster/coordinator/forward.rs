@@ -40,7 +40,8 @@ impl ForwardTask {
         let mut task = ForwardTask { origin, request, left, asked: None, deadline };
         desk.counters.forwarded += 1;
         if !task.hand_on(desk) {
-            let what = "no replica of the key can be reached that takes writes".to_owned();
+            let what =
+                "no replica of the key can be reached that takes writes and has been heard of".to_owned();
             desk.respond(&task.origin, Response::Rejected(Rejection::NotReady(what)));
             return None;
         }

@@ -130,8 +130,9 @@ impl Node {
         self.identity = identity;
         if joined {
             // Under its name another may have taken writes before.
-            self.born = self.identity.generation;
+            self.generations.clear();
         }
+        self.generations.push(self.identity.generation);
         // No number is given again that an earlier life of this node gave.
         self.last_number = self.last_number.max(self.identity.generation << GENERATION_BITS);
         self.replica.ready = self.identity.ready || !protected!(self.config, Incarnations);
@@ -152,9 +153,9 @@ impl Node {
         self.refresh();
     }
 
-    /// Whether a generation is of this life. A node gets later ones also while it runs.
+    /// Whether a generation is of this life.
     pub(super) fn is_this_life(&self, generation: u64) -> bool {
-        (self.born..=self.identity.generation).contains(&generation)
+        self.generations.contains(&generation)
     }
 
     /// A member told what it remembers.

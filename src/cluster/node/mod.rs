@@ -69,8 +69,9 @@ pub struct Node {
     probe: u64,
     /// When this node has waited long enough to hear of its own past from others.
     settle_at: Duration,
-    /// The generation that this life of the node began with.
-    born: u64,
+    /// The generations that this life of the node has had: gossip may make it take a later one while it runs. Those in between
+    /// may be of other lives.
+    generations: Vec<u64>,
     /// Writes that were handed over in this life, so that none is taken twice.
     taken: BTreeSet<(Address, QuestionId)>,
     /// The same, the oldest first.
@@ -159,7 +160,7 @@ impl Node {
             probe_at: Duration::ZERO,
             probe: 0,
             settle_at: now.monotonic + config.settle_after,
-            born: identity.generation,
+            generations: vec![identity.generation],
             taken: BTreeSet::new(),
             taken_at: VecDeque::new(),
             past: Past::default(),

@@ -13,7 +13,7 @@
 use super::batch::{Op, Ops};
 use super::handle::SyncQueue;
 use super::health::Health;
-use super::log::{LogIo, Lsn, Tail};
+use super::log::{LogIo, Lsn, SyncTurn, Tail};
 use super::publish::{PublishQueue, Ticket};
 use super::stall::Stall;
 use super::tree::{Sealed, Tree};
@@ -188,7 +188,7 @@ pub(crate) struct Committer {
     resumed: Condvar,
     /// `None` in a store that was opened read-only.
     pub(crate) log: Option<Mutex<LogIo>>,
-    pub(crate) sync_lock: Mutex<()>,
+    pub(crate) sync_turn: SyncTurn,
     pub(crate) written: AtomicU64,
     pub(crate) synced: AtomicU64,
     /// Closed segments that are still on disk, and their lengths. Nothing else is locked under it.
@@ -270,7 +270,7 @@ impl Committer {
             }),
             resumed: Condvar::new(),
             log: parts.segment.map(|segment| Mutex::new(LogIo::new(segment))),
-            sync_lock: Mutex::new(()),
+            sync_turn: SyncTurn::new(),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             segments: std::sync::Mutex::new(parts.older_segments),

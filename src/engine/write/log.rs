@@ -1,12 +1,12 @@
 //! The log's way to disk: group commit without timers.
 //!
-//! Three steps, each with its own lock, so that a slow one never holds up a fast one:
+//! Three steps, each for one thread at a time and beside the others, so that a slow one never holds up a fast one:
 //!
 //! 1. *Append*, under the commit lock: the record is encoded into a buffer in memory ([`Tail`]).
 //! 2. *Write*, under the I/O lock: whoever needs its record handed to the operating system takes the whole buffer, its
 //!    own record and everybody else's, and writes it with one call. Those who waited find their record written.
-//! 3. *Sync*, under the sync lock: whoever needs its record on the device syncs once for all that was written before.
-//!    Those who arrive meanwhile form the next group. The disk's own speed sets the size of the groups.
+//! 3. *Sync*, in turns ([`SyncTurn`]): whoever needs its record on the device syncs once for all that was
+//!    written before. Those who arrive meanwhile form the next group. The disk's own speed sets the size of the groups.
 //!
 //! Positions in the log ([`Lsn`]) count record bytes over all segments and only grow.
 //!
@@ -14,14 +14,15 @@
 //! syncs the old segment, creates the new one, records it in the MANIFEST, and only then writes to it. So a segment is
 //! synced before its successor takes records.
 //!
-//! Lock order: sync, then I/O, then commit. The MANIFEST's lock may be taken under the I/O lock, never under commit.
+//! Lock order: whoever has the turn to sync takes I/O, then commit. The MANIFEST's lock may be taken under the I/O lock, never
+//! under commit.
 
 use super::batch::{OpHeaders, Ops, payload_header};
 use super::commit::Committer;
 use crate::error::Result;
 use crate::manifest::VersionEdit;
 use crate::record::{self, HEADER_LEN, RECORD_HEADER_LEN};
-use crate::sync::{Ordering, lock, std_lock, try_lock};
+use crate::sync::{Condvar, Mutex, Ordering, lock, std_lock, try_lock, wait};
 use crate::wal::Segment;
 use esker_table::SeqNo;
 use std::collections::VecDeque;
@@ -106,6 +107,45 @@ impl Tail {
         self.offset += len;
         self.appended += len;
         self.appended
+    }
+}
+
+/// Whose turn it is to sync. Those who wait for theirs are all told at the end of each sync, and most find that it was for
+/// them too. A lock in its place would wake one of them, and be taken again before that by the thread that is awake.
+#[derive(Debug)]
+pub(crate) struct SyncTurn {
+    taken: Mutex<bool>,
+    ended: Condvar,
+}
+
+/// The turn of a thread, until it is dropped.
+struct Turn<'a>(&'a SyncTurn);
+
+impl SyncTurn {
+    pub(crate) fn new() -> SyncTurn {
+        SyncTurn { taken: Mutex::new(false), ended: Condvar::new() }
+    }
+
+    /// Waits for the turn. `None` if there is nothing left to do for it.
+    fn take(&self, is_done: impl Fn() -> bool) -> Option<Turn<'_>> {
+        let mut taken = lock(&self.taken);
+        loop {
+            if is_done() {
+                return None;
+            }
+            if !*taken {
+                *taken = true;
+                return Some(Turn(self));
+            }
+            taken = wait(&self.ended, taken);
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.taken) = false;
+        self.0.ended.notify_all();
     }
 }
 
@@ -254,10 +294,9 @@ impl Committer {
     /// Syncs for everybody whose record is appended, unless somebody else has done so meanwhile.
     fn sync_group(&self, lsn: Lsn) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
-        let _group = lock(&self.sync_lock);
-        if self.synced.load(Ordering::Acquire) >= lsn {
+        let Some(_turn) = self.sync_turn.take(|| self.synced.load(Ordering::Acquire) >= lsn) else {
             return Ok(());
-        }
+        };
         self.health.check_writable()?;
         let appended = lock(&self.state).tail.appended;
         self.write_through(appended)?;

@@ -2,10 +2,10 @@
 
 /// A small fast generator (xorshift64*), one a thread.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 /// Spreads a number over all 64 bits (the finalizer of SplitMix64); a bijection.
-pub(crate) fn mix(mut x: u64) -> u64 {
+pub fn mix(mut x: u64) -> u64 {
     x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -14,12 +14,12 @@ pub(crate) fn mix(mut x: u64) -> u64 {
 
 impl Random {
     /// A generator; every seed will do.
-    pub(crate) fn new(seed: u64) -> Random {
+    pub fn new(seed: u64) -> Random {
         Random(mix(seed) | 1)
     }
 
     /// 64 random bits.
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         let mut x = self.0;
         x ^= x >> 12;
         x ^= x << 25;
@@ -29,20 +29,20 @@ impl Random {
     }
 
     /// Uniform in `0..bound`; 0 if there is nothing to choose from.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    pub fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
 
     /// Uniform in [0, 1).
-    pub(crate) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
 /// Each number of `0..len` once, in an order that looks random: a Feistel network over the next power of four, walked
 /// on until it lands inside.
 #[derive(Clone, Debug)]
-pub(crate) struct Permutation {
+pub struct Permutation {
     len: u64,
     half_bits: u32,
     seed: u64,
@@ -50,13 +50,13 @@ pub(crate) struct Permutation {
 
 impl Permutation {
     /// A permutation of `0..len`.
-    pub(crate) fn new(len: u64, seed: u64) -> Permutation {
+    pub fn new(len: u64, seed: u64) -> Permutation {
         let bits = 64 - len.saturating_sub(1).leading_zeros();
         Permutation { len, half_bits: bits.div_ceil(2).max(1), seed }
     }
 
     /// The number at place `i`, for `i` in `0..len`.
-    pub(crate) fn at(&self, i: u64) -> u64 {
+    pub fn at(&self, i: u64) -> u64 {
         let mask = (1u64 << self.half_bits) - 1;
         let mut x = i;
         loop {
@@ -75,7 +75,7 @@ impl Permutation {
 /// Zipfian numbers as YCSB makes them (after Gray et al., "Quickly generating billion-record synthetic databases"):
 /// 0 is the most frequent, number `i` comes up in proportion to 1 / (i + 1)^0.99.
 #[derive(Clone, Debug)]
-pub(crate) struct Zipfian {
+pub struct Zipfian {
     len: u64,
     zeta: f64,
     eta: f64,
@@ -98,7 +98,7 @@ fn zeta(len: u64) -> f64 {
 
 impl Zipfian {
     /// Numbers in `0..len`; `len` must not be 0.
-    pub(crate) fn new(len: u64) -> Zipfian {
+    pub fn new(len: u64) -> Zipfian {
         let zeta_len = zeta(len);
         Zipfian {
             len,
@@ -110,7 +110,7 @@ impl Zipfian {
     }
 
     /// The next number.
-    pub(crate) fn next(&self, random: &mut Random) -> u64 {
+    pub fn next(&self, random: &mut Random) -> u64 {
         let u = random.unit();
         let scaled = u * self.zeta;
         if scaled < 1.0 {
@@ -124,13 +124,13 @@ impl Zipfian {
     }
 
     /// The next number, with the frequent ones scattered over `0..len`.
-    pub(crate) fn scrambled(&self, random: &mut Random) -> u64 {
+    pub fn scrambled(&self, random: &mut Random) -> u64 {
         mix(self.next(random)) % self.len
     }
 
     /// The next number below `len`, where the last ones are the frequent ones; `len` may have grown since this generator
     /// was made.
-    pub(crate) fn latest(&self, random: &mut Random, len: u64) -> u64 {
+    pub fn latest(&self, random: &mut Random, len: u64) -> u64 {
         len.saturating_sub(1).saturating_sub(self.next(random))
     }
 }

@@ -5,13 +5,13 @@
 //! | [`record`] | keys and values: a value can be checked against its key alone |
 //! | [`choice`] | which record an operation takes: uniform, zipfian, latest, permutation |
 //! | [`process`] | memory and processor time of this process, sampled |
-//! | [`presence`] | which records must be there |
-//! | [`workload`] | the workloads by name, and what one thread of each does |
-//! | [`run`] | threads, time and the report |
+//! | `presence` | which records must be there |
+//! | `workload` | the workloads by name, and what one thread of each does |
+//! | `run` | threads, time and the report |
 
-pub(crate) mod choice;
+pub mod choice;
 pub(crate) mod presence;
-pub(crate) mod process;
-pub(crate) mod record;
+pub mod process;
+pub mod record;
 pub(crate) mod run;
 pub(crate) mod workload;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 /// Memory that is resident now, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Memory {
+pub struct Memory {
     /// Not backed by a file.
-    pub(crate) anon: u64,
+    pub anon: u64,
     /// All of it, mapped files included.
-    pub(crate) rss: u64,
+    pub rss: u64,
 }
 
 fn parse_status(status: &str) -> Option<Memory> {
@@ -23,12 +23,12 @@ fn parse_status(status: &str) -> Option<Memory> {
 }
 
 /// What is resident now.
-pub(crate) fn memory() -> Option<Memory> {
+pub fn memory() -> Option<Memory> {
     parse_status(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
 /// Processor time of all threads of this process so far, ended ones included.
-pub(crate) fn cpu() -> Option<Duration> {
+pub fn cpu() -> Option<Duration> {
     parse_stat(&std::fs::read_to_string("/proc/self/stat").ok()?)
 }
 
@@ -42,7 +42,7 @@ fn parse_stat(stat: &str) -> Option<Duration> {
 }
 
 /// Watches the memory of this process from a thread of its own.
-pub(crate) struct MemoryWatch {
+pub struct MemoryWatch {
     stop: Arc<AtomicBool>,
     anon: Arc<AtomicU64>,
     rss: Arc<AtomicU64>,
@@ -53,7 +53,7 @@ const PERIOD: Duration = Duration::from_millis(5);
 
 impl MemoryWatch {
     /// Begins to watch. If no thread can be had, only the beginning and the end are seen.
-    pub(crate) fn start() -> MemoryWatch {
+    pub fn start() -> MemoryWatch {
         let mut watch = MemoryWatch {
             stop: Arc::new(AtomicBool::new(false)),
             anon: Arc::default(),
@@ -79,7 +79,7 @@ impl MemoryWatch {
     }
 
     /// The peaks since the start; `None` where they cannot be known.
-    pub(crate) fn finish(mut self) -> Option<Memory> {
+    pub fn finish(mut self) -> Option<Memory> {
         self.sample();
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {

@@ -11,10 +11,10 @@
 use super::choice::mix;
 
 /// Length of a key.
-pub(crate) const KEY_LEN: usize = 16;
+pub const KEY_LEN: usize = 16;
 
 /// The key of record `number`.
-pub(crate) fn key(number: u64) -> [u8; KEY_LEN] {
+pub fn key(number: u64) -> [u8; KEY_LEN] {
     let mut key = [b'0'; KEY_LEN];
     let mut rest = number;
     for digit in key.iter_mut().rev() {
@@ -25,14 +25,14 @@ pub(crate) fn key(number: u64) -> [u8; KEY_LEN] {
 }
 
 /// A key that no workload writes, right behind the key of record `number`.
-pub(crate) fn missing_key(number: u64) -> [u8; KEY_LEN + 1] {
+pub fn missing_key(number: u64) -> [u8; KEY_LEN + 1] {
     let mut missing = [b'm'; KEY_LEN + 1];
     missing[..KEY_LEN].copy_from_slice(&key(number));
     missing
 }
 
 /// The number of the record that has this key.
-pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
+pub fn number_of(key: &[u8]) -> Option<u64> {
     if key.len() != KEY_LEN || !key.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -40,7 +40,7 @@ pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
 }
 
 /// Writes the value of record `number` with this stamp over `out`, in `len` bytes.
-pub(crate) fn fill_value(number: u64, stamp: u64, len: usize, out: &mut Vec<u8>) {
+pub fn fill_value(number: u64, stamp: u64, len: usize, out: &mut Vec<u8>) {
     out.clear();
     let mut words = Words::new(number, if len < 8 { 0 } else { stamp }, len);
     if len >= 8 {
@@ -53,7 +53,7 @@ pub(crate) fn fill_value(number: u64, stamp: u64, len: usize, out: &mut Vec<u8>)
 }
 
 /// Whether `value` is one that a workload wrote for record `number`.
-pub(crate) fn is_value_of(number: u64, value: &[u8]) -> bool {
+pub fn is_value_of(number: u64, value: &[u8]) -> bool {
     let (stamp, mut at) = match value.first_chunk::<8>() {
         Some(stamp) => (u64::from_le_bytes(*stamp), 8),
         None => (0, 0),

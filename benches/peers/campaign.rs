@@ -1,0 +1,159 @@
+//! [`Campaign`]: rounds of measurements, each in a child process.
+
+use crate::child::Measured;
+use crate::peer::{PeerName, Result};
+use crate::workload::{Start, Workload};
+use crate::{Size, Task};
+use esker_server::bench::choice::Random;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The signal of a process that ends itself without a word.
+const SIGABRT: i32 = 6;
+
+/// What is to be measured, and where.
+#[derive(Debug)]
+pub(crate) struct Campaign {
+    pub(crate) size: Size,
+    pub(crate) dir: PathBuf,
+    pub(crate) peers: Vec<PeerName>,
+    pub(crate) workloads: Vec<Workload>,
+}
+
+impl Campaign {
+    /// Measures. Each measurement is written to `out` when it is there, so that a campaign that is cut short leaves what it has.
+    ///
+    /// A workload that fails on a peer is told and left out: what others do on it is of interest still.
+    ///
+    /// # Errors
+    /// If there is no directory, no file to write to, or no process.
+    pub(crate) fn run(&self, rounds: u32, out: Option<&Path>) -> Result<Vec<Measured>> {
+        let mut out = out.map(File::create).transpose()?;
+        let mut all = Vec::new();
+        let mut choice = Random::new(1);
+        let loaded = self.load();
+        for round in 0..rounds as usize {
+            for workload in &self.workloads {
+                let mut peers = self.peers.clone();
+                while !peers.is_empty() {
+                    let peer = peers.swap_remove(choice.below(peers.len() as u64) as usize);
+                    if needs_loaded(*workload) && !loaded.contains(&peer) {
+                        continue;
+                    }
+                    let begun =
+                        format!("round {} of {rounds}: {} on {}", round + 1, workload.name(), peer.name());
+                    match self.measure(peer, *workload) {
+                        Ok(measured) => {
+                            eprintln!("{begun}: {:.0} a second", measured.ops_per_s);
+                            if let Some(out) = &mut out {
+                                writeln!(out, "{}", serde_json::to_string(&measured)?)?;
+                            }
+                            all.push(measured);
+                        }
+                        Err(error) => eprintln!("{begun}: {error}"),
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The store of a peer that has every record.
+    fn loaded(&self, peer: PeerName) -> PathBuf {
+        self.dir.join(peer.name()).join("loaded")
+    }
+
+    /// Fills a store for each peer, if a workload begins with one. Returns those that could be filled.
+    fn load(&self) -> Vec<PeerName> {
+        let Some(workload) = self.workloads.iter().find(|workload| needs_loaded(**workload)) else {
+            return Vec::new();
+        };
+        let fill = |peer: &PeerName| {
+            eprintln!("filling {}", peer.name());
+            let filled =
+                empty(self.loaded(*peer)).and_then(|dir| self.child(Task::Load, *peer, *workload, &dir));
+            filled.inspect_err(|error| eprintln!("{}: {error}", peer.name())).is_ok()
+        };
+        self.peers.iter().copied().filter(fill).collect()
+    }
+
+    fn measure(&self, peer: PeerName, workload: Workload) -> Result<Measured> {
+        let own = self.dir.join(peer.name()).join("run");
+        let dir = match workload.start() {
+            Start::Loaded => self.loaded(peer),
+            Start::Empty => empty(own)?,
+            Start::Copied => {
+                copy(&self.loaded(peer), &own)?;
+                own
+            }
+            Start::Killed => {
+                let dir = empty(own)?;
+                self.child(Task::Die, peer, workload, &dir)?;
+                dir
+            }
+        };
+        // What others left to be written would be written while this is measured.
+        run("sync", &[])?;
+        let line = self.child(Task::Measure, peer, workload, &dir)?;
+        Ok(serde_json::from_str(&line)?)
+    }
+
+    /// Runs a child, and gives what it printed.
+    fn child(&self, task: Task, peer: PeerName, workload: Workload, dir: &Path) -> Result<String> {
+        let Size { keys, value_size, seconds, cache, write_buffer } = &self.size;
+        let output = Command::new(std::env::current_exe()?)
+            .args(["child", &task.name(), &peer.name(), &workload.name()])
+            .arg(dir)
+            .args(["--keys", &keys.to_string(), "--value-size", &value_size.to_string()])
+            .args(["--seconds", &seconds.to_string(), "--cache", &cache.to_string()])
+            .args(["--write-buffer", &write_buffer.to_string()])
+            .stderr(Stdio::inherit())
+            .output()?;
+        let ended_well = match task {
+            Task::Die => output.status.signal() == Some(SIGABRT),
+            _ => output.status.success(),
+        };
+        match ended_well {
+            true => Ok(String::from_utf8(output.stdout)?),
+            false => Err(format!("the child ended with {}", output.status).into()),
+        }
+    }
+}
+
+/// Makes an empty directory.
+fn empty(dir: PathBuf) -> Result<PathBuf> {
+    if dir.exists() {
+        fs::remove_dir_all(&dir)?;
+    }
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+/// Copies a store. Holes stay holes, or the map of LMDB would take all of its size.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let to = empty(to.to_owned())?;
+    let (from, to) = (from.join("."), to.as_os_str());
+    run(
+        "cp",
+        &[
+            "--recursive".as_ref(),
+            "--sparse=always".as_ref(),
+            "--reflink=auto".as_ref(),
+            from.as_os_str(),
+            to,
+        ],
+    )
+}
+
+fn run(program: &str, arguments: &[&OsStr]) -> Result<()> {
+    let status = Command::new(program).args(arguments).status()?;
+    if status.success() { Ok(()) } else { Err(format!("`{program}` ended with {status}").into()) }
+}
+
+fn needs_loaded(workload: Workload) -> bool {
+    matches!(workload.start(), Start::Copied | Start::Loaded)
+}

@@ -1,0 +1,161 @@
+//! [`Peer`]: a store as the workloads see it, and the stores there are.
+//!
+//! All are set up alike, as far as they can be: the same memory for cache and write buffer, blocks of 4 KiB, 10 filter bits a key,
+//! two background threads, and a log that is handed to the operating system with every write. RocksDB and fjall compress every
+//! level with LZ4, Esker what its default compresses, which is all but the two uppermost levels; LMDB and redb compress nothing.
+
+mod esker;
+#[cfg(feature = "fjall")]
+mod fjall;
+#[cfg(feature = "lmdb")]
+mod lmdb;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// A store has settled if nothing was seen to run in the background at so many looks, so long apart.
+const QUIET_LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Which way a scan goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Forwards,
+    Backwards,
+}
+
+/// Takes the pairs of a scan, one after the other, and says whether it wants another.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> bool;
+
+/// A store.
+pub(crate) trait Peer: Sync {
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<()>;
+
+    /// Writes pairs together.
+    fn put_all(&self, pairs: &[(Vec<u8>, Vec<u8>)]) -> Result<()>;
+
+    fn delete(&self, key: &[u8]) -> Result<()>;
+
+    /// Shows the value of a key. Returns whether it is there.
+    fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool>;
+
+    /// Visits the pairs from this key on: forwards those at or after it, backwards those at or before it.
+    fn scan(&self, from: &[u8], order: Order, visit: Visit<'_>) -> Result<()>;
+
+    /// Returns when everything is in its files, and nothing more is done in the background.
+    fn settle(&self) -> Result<()>;
+}
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    /// Bytes for blocks that were read.
+    pub(crate) cache: usize,
+    /// Bytes for what was written and is in no table yet.
+    pub(crate) write_buffer: usize,
+    /// Whether writes are on the device when they return.
+    pub(crate) synced: bool,
+}
+
+/// The stores there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PeerName {
+    Esker,
+    #[cfg(feature = "rocksdb")]
+    Rocksdb,
+    #[cfg(feature = "fjall")]
+    Fjall,
+    #[cfg(feature = "lmdb")]
+    Lmdb,
+    #[cfg(feature = "redb")]
+    Redb,
+}
+
+impl PeerName {
+    /// Whether it is a log-structured merge tree, as Esker is.
+    pub(crate) fn is_lsm(self) -> bool {
+        !matches!(self.name().as_str(), "lmdb" | "redb")
+    }
+
+    /// The name on the command line and in tables.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// Opens the store in this directory, or creates it there.
+    pub(crate) fn open(self, dir: &Path, setup: Setup) -> Result<Box<dyn Peer>> {
+        Ok(match self {
+            PeerName::Esker => Box::new(esker::Esker::open(dir, setup)?),
+            #[cfg(feature = "rocksdb")]
+            PeerName::Rocksdb => Box::new(rocksdb::Rocks::open(dir, setup)?),
+            #[cfg(feature = "fjall")]
+            PeerName::Fjall => Box::new(fjall::Fjall::open(dir, setup)?),
+            #[cfg(feature = "lmdb")]
+            PeerName::Lmdb => Box::new(lmdb::Lmdb::open(dir, setup)?),
+            #[cfg(feature = "redb")]
+            PeerName::Redb => Box::new(redb::Redb::open(dir, setup)?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETUP: Setup = Setup { cache: 8 << 20, write_buffer: 4 << 20, synced: false };
+
+    fn keys(peer: &dyn Peer, from: &str, order: Order) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut visit = |key: &[u8], value: &[u8]| {
+            assert_eq!(value, [key, b"!"].concat());
+            keys.push(String::from_utf8(key.to_vec()).unwrap());
+            keys.len() < 3
+        };
+        peer.scan(from.as_bytes(), order, &mut visit).unwrap();
+        keys
+    }
+
+    fn value(peer: &dyn Peer, key: &str) -> Option<Vec<u8>> {
+        let mut value = None;
+        let found = peer.get(key.as_bytes(), &mut |bytes| value = Some(bytes.to_vec())).unwrap();
+        assert_eq!(found, value.is_some());
+        value
+    }
+
+    #[test]
+    fn every_peer_keeps_pairs_in_order() {
+        for name in PeerName::value_variants() {
+            let dir = tempfile::tempdir().unwrap();
+            let pair = |key: &str| (key.as_bytes().to_vec(), format!("{key}!").into_bytes());
+            let peer = name.open(dir.path(), SETUP).unwrap();
+            peer.put(b"b", b"first").unwrap();
+            peer.put(b"b", b"b!").unwrap();
+            peer.put_all(&["d", "a", "e", "c"].map(pair)).unwrap();
+            peer.delete(b"d").unwrap();
+            for settled in [false, true] {
+                assert_eq!(value(&*peer, "b"), Some(b"b!".to_vec()), "{name:?}");
+                assert_eq!(value(&*peer, "d"), None, "{name:?}");
+                assert_eq!(keys(&*peer, "b", Order::Forwards), ["b", "c", "e"], "{name:?}");
+                assert_eq!(keys(&*peer, "d", Order::Forwards), ["e"], "{name:?}");
+                assert_eq!(keys(&*peer, "d", Order::Backwards), ["c", "b", "a"], "{name:?}");
+                if !settled {
+                    peer.settle().unwrap();
+                }
+            }
+            drop(peer);
+            let peer = name.open(dir.path(), Setup { synced: true, ..SETUP }).unwrap();
+            peer.put(b"f", b"f!").unwrap();
+            assert_eq!(keys(&*peer, "c", Order::Forwards), ["c", "e", "f"], "{name:?}");
+        }
+    }
+}
