@@ -1,6 +1,7 @@
 //! [`Campaign`]: rounds of measurements, each in a child process.
 
 use crate::child::Measured;
+use crate::named::Named as _;
 use crate::peer::{PeerName, Result};
 use crate::workload::{Start, Workload};
 use crate::{Size, Task};
@@ -24,16 +25,24 @@ pub(crate) struct Campaign {
     pub(crate) workloads: Vec<Workload>,
 }
 
+/// What came of a campaign.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) measured: Vec<Measured>,
+    /// Measurements that there are none of.
+    pub(crate) failed: usize,
+}
+
 impl Campaign {
     /// Measures. Each measurement is written to `out` when it is there, so that a campaign that is cut short leaves what it has.
     ///
-    /// A workload that fails on a peer is told and left out: what others do on it is of interest still.
+    /// A workload that fails on a peer is told, counted and left out: what others do on it is of interest still.
     ///
     /// # Errors
-    /// If there is no directory, no file to write to, or no process.
-    pub(crate) fn run(&self, rounds: u32, out: Option<&Path>) -> Result<Vec<Measured>> {
+    /// If there is no file to write to.
+    pub(crate) fn run(&self, rounds: u32, out: Option<&Path>) -> Result<Outcome> {
         let mut out = out.map(File::create).transpose()?;
-        let mut all = Vec::new();
+        let mut outcome = Outcome::default();
         let mut choice = Random::new(1);
         let loaded = self.load();
         for round in 0..rounds as usize {
@@ -42,6 +51,7 @@ impl Campaign {
                 while !peers.is_empty() {
                     let peer = peers.swap_remove(choice.below(peers.len() as u64) as usize);
                     if needs_loaded(*workload) && !loaded.contains(&peer) {
+                        outcome.failed += 1;
                         continue;
                     }
                     let begun =
@@ -52,14 +62,17 @@ impl Campaign {
                             if let Some(out) = &mut out {
                                 writeln!(out, "{}", serde_json::to_string(&measured)?)?;
                             }
-                            all.push(measured);
+                            outcome.measured.push(measured);
                         }
-                        Err(error) => eprintln!("{begun}: {error}"),
+                        Err(error) => {
+                            eprintln!("{begun}: {error}");
+                            outcome.failed += 1;
+                        }
                     }
                 }
             }
         }
-        Ok(all)
+        Ok(outcome)
     }
 
     /// The store of a peer that has every record.

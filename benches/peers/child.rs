@@ -1,7 +1,7 @@
 //! One workload on one store, in a process of its own: what is measured there, and printed as one line of JSON.
 
-use crate::peer::{PeerName, Result, Setup};
-use crate::work::{Scale, work};
+use crate::peer::{Peer, PeerName, Result, Setup};
+use crate::work::{Done, Scale, latencies, work};
 use crate::workload::{Start, Workload};
 use esker_server::bench::process::{self, MemoryWatch};
 use esker_server::bench::record::{KEY_LEN, is_value_of, key};
@@ -59,13 +59,13 @@ pub(crate) fn measure(
     if workload.start() != Start::Empty {
         warm(dir)?;
     }
-    if workload == Workload::Reopen {
-        return reopen(peer, dir, setup, scale);
-    }
-    let store = peer.open(dir, setup)?;
+    let (store, opened) = open(peer, dir, setup)?;
     let (cpu_before, written_before) = (process::cpu(), device_bytes());
     let watch = MemoryWatch::start();
-    let done = work(&*store, workload, scale)?;
+    let done = match workload {
+        Workload::Reopen => opened,
+        _ => work(&*store, workload, scale)?,
+    };
     let settling = Instant::now();
     if workload.settles() {
         store.settle()?;
@@ -91,7 +91,7 @@ pub(crate) fn measure(
         p9999_us: micros(0.9999),
         max_us: done.latencies.max() as f64 / 1000.0,
         cut_short: workload.writes_all().is_some_and(|times| done.operations < times * scale.keys),
-        kept: None,
+        kept: (workload == Workload::Reopen).then(|| kept(&*store, killed_keys(scale))).transpose()?,
         settle_s,
         beside_ops_per_s: done.beside,
         peak_anon_bytes: peak.map(|peak| peak.anon),
@@ -121,40 +121,26 @@ fn killed_keys(scale: Scale) -> u64 {
     KILLED_BYTES / (scale.value_bytes as u64 + KEY_LEN as u64)
 }
 
-fn reopen(peer: PeerName, dir: &Path, setup: Setup, scale: Scale) -> Result<Measured> {
+/// Opens a store, and says how long it took until something could be read.
+fn open(peer: PeerName, dir: &Path, setup: Setup) -> Result<(Box<dyn Peer>, Done)> {
     let began = Instant::now();
     let store = peer.open(dir, setup)?;
     store.get(b"any", &mut |_| ())?;
-    let seconds = began.elapsed().as_secs_f64();
-    let micros = seconds * 1e6;
-    let (mut kept, records) = (0, killed_keys(scale));
+    let elapsed = began.elapsed();
+    let mut latencies = latencies()?;
+    latencies.saturating_record(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+    Ok((store, Done { operations: 1, elapsed, latencies, user_bytes: 0, beside: None }))
+}
+
+/// What a store has of the records below `records`, from 0 to 1.
+fn kept(store: &dyn Peer, records: u64) -> Result<f64> {
+    let mut kept = 0;
     for number in 0..records {
         let mut is_right = false;
         store.get(&key(number), &mut |value| is_right = is_value_of(number, value))?;
         kept += u64::from(is_right);
     }
-    Ok(Measured {
-        peer,
-        workload: Workload::Reopen,
-        keys: scale.keys,
-        value_bytes: scale.value_bytes,
-        operations: 1,
-        seconds,
-        ops_per_s: 1.0 / seconds.max(1e-9),
-        p50_us: micros,
-        p99_us: micros,
-        p999_us: micros,
-        p9999_us: micros,
-        max_us: micros,
-        cut_short: false,
-        kept: Some(kept as f64 / records as f64),
-        settle_s: None,
-        beside_ops_per_s: None,
-        peak_anon_bytes: None,
-        disk_bytes: disk_bytes(dir)?,
-        write_amp: None,
-        cpu_s: None,
-    })
+    Ok(kept as f64 / records as f64)
 }
 
 /// Reads the files of a directory, so that none of a measurement is what the system had forgotten meanwhile. Of a sparse file as

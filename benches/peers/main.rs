@@ -11,17 +11,20 @@
 //! | [`child`] | the process that does one, and what it measures |
 //! | [`campaign`] | rounds, directories, child processes |
 //! | [`table`] | medians as Markdown |
+//! | [`named`] | the names of what can be chosen |
 
 mod campaign;
 mod child;
+mod named;
 mod peer;
 mod table;
 mod work;
 mod workload;
 
-use campaign::Campaign;
+use campaign::{Campaign, Outcome};
 use child::{be_killed, load, measure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use named::or_all;
 use peer::{PeerName, Result, Setup};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -101,12 +104,6 @@ enum Task {
     Measure,
 }
 
-impl Task {
-    fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-}
-
 #[derive(Args, Debug)]
 struct Child {
     task: Task,
@@ -141,16 +138,12 @@ impl Child {
 fn main() -> ExitCode {
     let result = match Command::parse().action {
         Action::Run(run) => {
-            let all = |given: Vec<PeerName>| match given.is_empty() {
-                true => PeerName::value_variants().to_vec(),
-                false => given,
-            };
-            let workloads = match run.workloads.is_empty() {
-                true => Workload::value_variants().to_vec(),
-                false => run.workloads,
-            };
-            let campaign = Campaign { size: run.size, dir: run.dir, peers: all(run.peers), workloads };
-            campaign.run(run.rounds, run.out.as_deref()).map(|measured| print!("{}", table::of(&measured)))
+            let (peers, workloads) = (or_all(run.peers), or_all(run.workloads));
+            let campaign = Campaign { size: run.size, dir: run.dir, peers, workloads };
+            campaign.run(run.rounds, run.out.as_deref()).and_then(|Outcome { measured, failed }| {
+                print!("{}", table::of(&measured));
+                if failed == 0 { Ok(()) } else { Err(format!("{failed} measurements failed").into()) }
+            })
         }
         Action::Child(child) => child.run(),
     };

@@ -1,6 +1,7 @@
 //! Medians as Markdown.
 
 use crate::child::Measured;
+use crate::named::Named as _;
 use crate::peer::PeerName;
 use crate::workload::Workload;
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::fmt::Write as _;
 /// The measurements of one workload on one peer.
 type Cells<'a> = BTreeMap<(Workload, PeerName), Vec<&'a Measured>>;
 
-/// Tables of everything that was measured: operations a second with their ratio to the best of the others, latencies, memory and
+/// Tables of everything that was measured: operations a second with their ratio to each of the others, latencies, memory and
 /// space.
 pub(crate) fn of(measured: &[Measured]) -> String {
     let mut cells = Cells::new();

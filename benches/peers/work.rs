@@ -3,7 +3,7 @@
 use crate::peer::{Order, Peer, Result};
 use crate::workload::Workload;
 use esker_server::bench::choice::{Permutation, Random, Zipfian, mix};
-use esker_server::bench::record::{fill_value, is_value_of, key, missing_key, number_of};
+use esker_server::bench::record::{KEY_LEN, fill_value, is_value_of, key, missing_key, number_of};
 use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -111,7 +111,7 @@ fn walk(peer: &dyn Peer, workload: Workload, scale: Scale) -> Result<Done> {
     }
 }
 
-fn latencies() -> Result<Histogram<u64>> {
+pub(crate) fn latencies() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, LONGEST_NANOS, 3)?)
 }
 
@@ -134,6 +134,7 @@ struct Worker<'a> {
     zipfian: Zipfian,
     stamp: u64,
     value: Vec<u8>,
+    /// Memory for a batch.
     batch: Vec<(Vec<u8>, Vec<u8>)>,
     user_bytes: u64,
 }
@@ -150,24 +151,11 @@ impl<'a> Worker<'a> {
         if scale.keys < BATCH {
             return Err(format!("there must be {BATCH} records at least").into());
         }
-        let operations = match workload {
-            Workload::Overwrite3 => 3 * scale.keys,
-            _ => scale.keys,
-        };
         // What chooses at random goes on while there is time.
-        let endless = !matches!(
-            workload,
-            Workload::Fillseq
-                | Workload::Fillrandom
-                | Workload::Fillrandom2
-                | Workload::Fillbatch100
-                | Workload::Overwrite3
-                | Workload::Deleterandom
-        );
-        let (first, end) = match endless {
-            true => (0, u64::MAX),
-            false => (operations * thread / of, operations * (thread + 1) / of),
-        };
+        let (first, end) = workload.writes_all().map_or((0, u64::MAX), |times| {
+            let operations = times * scale.keys;
+            (operations * thread / of, operations * (thread + 1) / of)
+        });
         let seed = mix(SEED ^ mix(thread + 1000 * workload as u64));
         Ok(Worker {
             peer,
@@ -207,7 +195,6 @@ impl<'a> Worker<'a> {
                 break;
             }
         }
-        self.put_batch()?;
         let (elapsed, user_bytes) = (began.elapsed(), self.user_bytes);
         Ok(Done { operations, elapsed, latencies, user_bytes, beside: None })
     }
@@ -219,15 +206,14 @@ impl<'a> Worker<'a> {
         match self.workload {
             Workload::Fillseq => self.put(at)?,
             Workload::Fillrandom | Workload::Fillrandom2 => self.put(self.order.at(at))?,
-            Workload::Fillbatch100 | Workload::Overwrite3 => return self.gather(at),
+            Workload::Fillbatch100 | Workload::Overwrite3 => return self.put_batch(at),
             Workload::Overwrite | Workload::Syncedputs | Workload::Syncedputs8 => {
                 let number = self.random.below(keys);
                 self.put(number)?;
             }
             Workload::Deleterandom => {
-                let number = self.order.at(at);
-                self.peer.delete(&key(number))?;
-                self.user_bytes += key(number).len() as u64;
+                self.peer.delete(&key(self.order.at(at)))?;
+                self.user_bytes += KEY_LEN as u64;
             }
             Workload::Readrandom | Workload::Readrandom2 | Workload::Readwhilewriting => {
                 let number = self.random.below(keys);
@@ -280,26 +266,19 @@ impl<'a> Worker<'a> {
         self.peer.put(&key, &self.value)
     }
 
-    /// Gathers a batch of the records from place `at` on, and writes it.
-    fn gather(&mut self, at: u64) -> Result<u64> {
+    /// Writes the records from place `at` on as one batch.
+    fn put_batch(&mut self, at: u64) -> Result<u64> {
         let count = BATCH.min(self.end - at);
-        for at in at..at + count {
+        self.batch.resize_with(count as usize, Default::default);
+        for (at, (record, value)) in (at..).zip(&mut self.batch) {
             let number = self.order.at(at % self.scale.keys);
-            let mut value = Vec::with_capacity(self.scale.value_bytes);
-            fill_value(number, self.stamp, self.scale.value_bytes, &mut value);
-            self.user_bytes += (key(number).len() + value.len()) as u64;
-            self.batch.push((key(number).to_vec(), value));
+            fill_value(number, self.stamp, self.scale.value_bytes, value);
+            record.clear();
+            record.extend_from_slice(&key(number));
+            self.user_bytes += (record.len() + value.len()) as u64;
         }
-        self.put_batch()?;
+        self.peer.put_all(&self.batch)?;
         Ok(count)
-    }
-
-    fn put_batch(&mut self) -> Result<()> {
-        if !self.batch.is_empty() {
-            self.peer.put_all(&self.batch)?;
-            self.batch.clear();
-        }
-        Ok(())
     }
 
     fn get(&self, number: u64) -> Result<()> {

@@ -71,11 +71,6 @@ pub(crate) enum Start {
 }
 
 impl Workload {
-    /// The name on the command line and in tables.
-    pub(crate) fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-
     pub(crate) fn start(self) -> Start {
         use Workload as W;
         match self {
@@ -124,6 +119,7 @@ impl Workload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::named::Named as _;
 
     #[test]
     fn what_only_reads_needs_no_copy_and_what_writes_has_its_own() {

@@ -14,6 +14,7 @@ mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 
+use crate::named::Named as _;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -85,11 +86,6 @@ impl PeerName {
     /// Whether it is a log-structured merge tree, as Esker is.
     pub(crate) fn is_lsm(self) -> bool {
         !matches!(self.name().as_str(), "lmdb" | "redb")
-    }
-
-    /// The name on the command line and in tables.
-    pub(crate) fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// Opens the store in this directory, or creates it there.

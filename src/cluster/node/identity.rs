@@ -132,7 +132,9 @@ impl Node {
             // Under its name another may have taken writes before.
             self.generations.clear();
         }
-        self.generations.push(self.identity.generation);
+        if !self.is_this_life(self.identity.generation) {
+            self.generations.push(self.identity.generation);
+        }
         // No number is given again that an earlier life of this node gave.
         self.last_number = self.last_number.max(self.identity.generation << GENERATION_BITS);
         self.replica.ready = self.identity.ready || !protected!(self.config, Incarnations);
