@@ -3,8 +3,8 @@
 use crate::block::Block;
 use crate::handle::Handle;
 use crate::index::IndexWalk;
-use crate::readahead::{Foresight, Readahead};
 use crate::reader::BlockTable;
+use esker_table::layout::readahead::{Foresight, Readahead};
 use esker_table::{ReadOptions, Result, Run, Slice, TableCursor, Trailer, Verify};
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl BlockCursor {
 
     fn load(&mut self, handle: Handle, way: Way) -> Result<()> {
         if self.ahead.is_none() {
-            self.foresight.loads(&self.table.source, handle, self.table.data_end());
+            self.foresight.loads(&self.table.source, &handle.range(), self.table.data_end());
         }
         let ahead = self.ahead.as_mut().filter(|_| way == Way::Forwards);
         self.body = self.table.block(handle, &self.options, ahead)?;

@@ -47,4 +47,9 @@ impl Handle {
     pub(crate) fn end(&self) -> u64 {
         self.offset.saturating_add(u64::from(self.len))
     }
+
+    /// Where the block lies.
+    pub(crate) fn range(&self) -> std::ops::Range<u64> {
+        self.offset..self.end()
+    }
 }

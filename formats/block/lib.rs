@@ -7,15 +7,11 @@ mod cursor;
 mod filter;
 mod handle;
 mod index;
-mod readahead;
 mod reader;
 mod salvage;
 mod sections;
-mod stored;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod tombstones;
-mod verified;
 mod verify;
 mod writer;
 
@@ -23,6 +19,7 @@ pub use reader::BlockTable;
 
 use block::Block;
 use esker_table::footer::Features;
+use esker_table::layout::tail::Expected;
 use esker_table::{
     BlockSource, Capabilities, EachEntry, FormatId, Result, TableError, TableFormat, TableReader,
     TableWriter, WriteOptions,
@@ -38,10 +35,12 @@ pub const VERSION: u32 = 1;
 /// when it is opened and not in the middle of a scan.
 pub const FEATURE_ZSTD: u32 = 1;
 
-/// The features that this build knows.
-fn known_features() -> Features {
+/// What this build opens.
+fn expected() -> Expected {
     let zstd = esker_table::codec::Compression::Zstd(1).is_available();
-    Features { incompatible: if zstd { FEATURE_ZSTD } else { 0 }, ..Features::default() }
+    let incompatible = if zstd { FEATURE_ZSTD } else { 0 };
+    let features = Features { incompatible, ..Features::default() };
+    Expected { format: FormatId::BLOCK, name: "block", version: VERSION, features }
 }
 
 /// The format `block`.

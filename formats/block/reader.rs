@@ -10,21 +10,23 @@ use crate::block::{Block, Bucket, Layout};
 use crate::filter::Filter;
 use crate::handle::Handle;
 use crate::index::{IndexWalk, handle_at};
-use crate::readahead::Readahead;
-use crate::sections::{self, Section, Sections};
-use crate::verified::Verified;
-use crate::{VERSION, cursor::BlockCursor, known_features, stored, tombstones};
+use crate::sections;
+use crate::{cursor::BlockCursor, expected};
 use esker_table::codec::compression::{MAX_PLAIN_LEN, TAG_NONE};
-use esker_table::footer::{FOOTER_LEN, Footer};
+use esker_table::footer::Footer;
 use esker_table::key::filter_hash;
+use esker_table::layout::cuts::Cuts;
+use esker_table::layout::readahead::Readahead;
+use esker_table::layout::sections::{Section, Sections};
+use esker_table::layout::stored;
+use esker_table::layout::tail::Tail;
+use esker_table::layout::tombstones::Loaded;
+use esker_table::layout::verified::Verified;
 use esker_table::{
-    BlockSource, FormatId, Found, Fragments, LookupKey, Properties, RawBlock, ReadOptions, Result, Slice,
-    TableCursor, TableError, TableReader, Trailer, Verify,
+    BlockSource, Found, Fragments, LookupKey, Properties, RawBlock, ReadOptions, Result, Slice, TableCursor,
+    TableError, TableReader, Trailer, Verify,
 };
-use std::sync::{Arc, OnceLock};
-
-/// How much of the end of a file that is not mapped is read at once when it is opened.
-const TAIL: u64 = 16 << 10;
+use std::sync::Arc;
 
 /// No stored block is smaller than this: a compressed one has a length and the frame.
 const MIN_BLOCK: u64 = 9;
@@ -44,7 +46,7 @@ pub struct BlockTable {
     data_end: u64,
     /// Whether a block's body may lie in the cache.
     may_be_cached: bool,
-    tombstones: OnceLock<Arc<Fragments>>,
+    tombstones: Loaded,
 }
 
 /// The index block that every search begins with.
@@ -70,32 +72,9 @@ impl BlockTable {
     /// # Errors
     /// See [`esker_table::TableFormat::open`].
     pub(crate) fn open(source: BlockSource) -> Result<BlockTable> {
-        let tail = Tail::read(&source)?;
-        let end = source.len().saturating_sub(FOOTER_LEN as u64);
-        let footer = Footer::decode(&tail.bytes, source.len())?;
-        if footer.format != FormatId::BLOCK {
-            return Err(TableError::unsupported(format!(
-                "the table's format is number {}, not `block`",
-                footer.format
-            )));
-        }
-        if footer.version == 0 || footer.version > VERSION {
-            return Err(TableError::unsupported(format!(
-                "version {} of format `block`; this Esker reads up to {VERSION}; open it with a newer Esker",
-                footer.version
-            )));
-        }
-        let read_only = footer.features.check(&known_features())?;
-        let (at, len) = sections::from_footer(&footer.body, end)?;
-        let sections = Sections::decode(&tail.block(&source, at, len as u64)?, at)?;
-
-        let Some(section) = sections.get(sections::PROPERTIES) else {
-            return Err(TableError::corruption(at, "the table has no properties"));
-        };
-        let body = tail.block(&source, section.offset, section.len)?;
-        let mut properties = Properties::decode(&body, section.offset)?;
-        properties.read_only = read_only;
-
+        let tail = Tail::read(&source, &expected())?;
+        let properties = tail.properties(&source, sections::PROPERTIES)?;
+        let (at, sections) = (tail.sections.at, &tail.sections);
         let data = sections.get(sections::DATA);
         let partitions = sections.get(sections::PARTITIONS);
         let root_section = sections.get(sections::ROOT);
@@ -120,15 +99,15 @@ impl BlockTable {
             may_be_cached: !source.is_mapped()
                 || data.is_some_and(|data| data.extra & sections::SOME_COMPRESSED != 0),
             source,
-            footer,
+            footer: tail.footer,
             properties,
             filter,
             verified: Verified::new(verified),
             root,
             levels,
             data_end: data.map_or(0, |data| data.end()),
-            tombstones: OnceLock::new(),
-            sections,
+            tombstones: Loaded::default(),
+            sections: tail.sections,
         })
     }
 
@@ -195,7 +174,7 @@ impl BlockTable {
             return self.read_block(handle, options, ahead);
         }
         if let Some(ahead) = ahead {
-            ahead.populate(&self.source, handle)?;
+            ahead.populate(&self.source, &handle.range())?;
             if always || !self.verified.get(handle.ordinal) {
                 self.verify_mapped(handle)?;
             }
@@ -226,7 +205,7 @@ impl BlockTable {
     ) -> Result<Slice> {
         let sequential = ahead.is_some();
         let stored = match ahead {
-            Some(ahead) => ahead.read(&self.source, handle)?,
+            Some(ahead) => ahead.read(&self.source, &handle.range())?,
             None => self.source.read(handle.offset, handle.len as usize)?,
         };
         stored::check(&stored, handle.offset)?;
@@ -292,11 +271,6 @@ impl BlockTable {
         }
     }
 
-    /// The section's block, read past every cache and verified.
-    pub(crate) fn section_block(&self, section: &Section) -> Result<Slice> {
-        read_section(&self.source, section.offset, section.len)
-    }
-
     fn offset_of(&self, user_key: &[u8]) -> Result<u64> {
         let handle = self.locate(user_key, Trailer::FIRST, &ReadOptions::default())?;
         Ok(handle.map_or(0, |handle| handle.offset.min(self.data_end)))
@@ -318,50 +292,6 @@ fn block_count(section: Option<Section>, at: u64) -> Result<u32> {
     match u32::try_from(count) {
         Ok(number) if number > 0 && number <= u32::MAX / 4 && count <= section.len / MIN_BLOCK => Ok(number),
         _ => Err(TableError::corruption(at, format!("{count} blocks in {} bytes", section.len))),
-    }
-}
-
-/// Reads, checks and unpacks a block that is a section of its own.
-fn read_section(source: &BlockSource, offset: u64, len: u64) -> Result<Slice> {
-    let size = usize::try_from(len).ok().filter(|&len| len <= MAX_PLAIN_LEN + stored::FRAME);
-    let Some(size) = size else {
-        return Err(TableError::corruption(offset, format!("a section claims {len} bytes")));
-    };
-    source.populate(offset, size)?;
-    let stored = source.read(offset, size)?;
-    stored::check(&stored, offset)?;
-    stored::body(stored, offset)
-}
-
-/// The end of the file, read at once.
-struct Tail {
-    start: u64,
-    bytes: Slice,
-}
-
-impl Tail {
-    fn read(source: &BlockSource) -> Result<Tail> {
-        let want = if source.is_mapped() { FOOTER_LEN as u64 } else { TAIL };
-        let len = source.len().min(want);
-        let start = source.len() - len;
-        source.populate(start, len as usize)?;
-        Ok(Tail { start, bytes: source.read(start, len as usize)? })
-    }
-
-    /// The body of a block, out of the tail if it lies there.
-    fn block(&self, source: &BlockSource, offset: u64, len: u64) -> Result<Slice> {
-        let from = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
-        let part = from
-            .zip(usize::try_from(len).ok())
-            .and_then(|(from, len)| self.bytes.get(from..from.checked_add(len)?));
-        match part {
-            // A copy, so that what is kept does not keep the whole tail.
-            Some(stored) => {
-                stored::check(stored, offset)?;
-                stored::body(Slice::copy_from(stored), offset)
-            }
-            None => read_section(source, offset, len),
-        }
     }
 }
 
@@ -396,14 +326,7 @@ impl TableReader for BlockTable {
     }
 
     fn range_tombstones(&self) -> Result<Arc<Fragments>> {
-        if let Some(fragments) = self.tombstones.get() {
-            return Ok(fragments.clone());
-        }
-        let fragments = match self.sections.get(sections::TOMBSTONES) {
-            Some(section) => Arc::new(tombstones::decode(&self.section_block(&section)?, section.offset)?),
-            None => Arc::new(Fragments::default()),
-        };
-        Ok(self.tombstones.get_or_init(|| fragments).clone())
+        self.tombstones.get(&self.source, self.sections.get(sections::TOMBSTONES))
     }
 
     fn estimated_offset(&self, user_key: &[u8]) -> u64 {
@@ -420,7 +343,7 @@ impl TableReader for BlockTable {
     fn split_points(&self, parts: usize) -> Result<Vec<Vec<u8>>> {
         let Some(root) = self.root()? else { return Ok(Vec::new()) };
         let options = ReadOptions::default();
-        let mut points = Points::new(parts, self.data_end);
+        let mut points = Cuts::new(parts, self.data_end);
         if self.levels == 2 && root.len() / 4 >= parts {
             // The partitions are about equal and many: the root alone cuts finely enough.
             for i in 1..root.len() {
@@ -437,8 +360,7 @@ impl TableReader for BlockTable {
         // The separator of the first block is its first user key; one that is cut where versions of that key span two
         // blocks separates nothing.
         let first = root.key_vec(0)?;
-        points.keys.retain(|key| *key > first);
-        Ok(points.keys)
+        Ok(points.above(&first))
     }
 
     fn raw_block_at(&self, user_key: &[u8], trailer: Trailer) -> Result<Option<RawBlock>> {
@@ -488,50 +410,14 @@ impl TableReader for BlockTable {
     fn heap_bytes(&self) -> usize {
         let root =
             self.root.as_ref().map_or(0, |root| if self.source.is_mapped() { 0 } else { root.body.len() });
-        let properties = &self.properties;
-        let collected: usize =
-            properties.collected.iter().map(|(name, bytes)| name.len() + bytes.len() + 48).sum();
-        let tombstones = self.tombstones.get().map_or(0, |fragments| {
-            fragments.as_slice().iter().map(|f| f.start.len() + f.end.len() + f.seqnos.len() * 8 + 72).sum()
-        });
         size_of::<BlockTable>()
             + root
             + self.verified.heap_bytes()
-            + properties.smallest.len()
-            + properties.largest.len()
-            + collected
-            + tombstones
+            + self.properties.heap_bytes()
+            + self.tombstones.heap_bytes()
     }
 
     fn describe(&self, line: &mut dyn FnMut(String)) -> Result<()> {
         crate::verify::describe(self, line)
-    }
-}
-
-/// Chooses split points among candidates that come in ascending order.
-struct Points {
-    parts: usize,
-    total: u64,
-    keys: Vec<Vec<u8>>,
-}
-
-impl Points {
-    fn new(parts: usize, total: u64) -> Points {
-        Points { parts, total, keys: Vec::new() }
-    }
-
-    /// Takes the key of a block that begins at `offset` if the part before it is large enough.
-    fn offer(&mut self, offset: u64, key: impl FnOnce() -> Result<Vec<u8>>) -> Result<()> {
-        let cut = self.keys.len() + 1;
-        if cut >= self.parts
-            || u128::from(offset) * (self.parts as u128) < u128::from(self.total) * cut as u128
-        {
-            return Ok(());
-        }
-        let key = key()?;
-        if self.keys.last().is_none_or(|last| *last < key) {
-            self.keys.push(key);
-        }
-        Ok(())
     }
 }

@@ -6,8 +6,8 @@
 
 use crate::block::Block;
 use crate::handle::HANDLE_LEN;
-use crate::stored::{self, FRAME};
 use esker_table::codec::compression::{TAG_LZ4, TAG_NONE, TAG_ZSTD};
+use esker_table::layout::stored::{self, FRAME};
 use esker_table::{BlockSource, EachEntry, Kind, Result, Slice, Trailer};
 
 /// How far a block is followed where one is expected: none is longer.

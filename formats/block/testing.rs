@@ -4,8 +4,8 @@
 //! other; damage that is told as damage is right.
 
 use crate::block::Block;
-use crate::sections::Sections;
-use crate::{stored, tombstones};
+use esker_table::layout::sections::Sections;
+use esker_table::layout::{stored, tombstones};
 use esker_table::{Result, Run, Slice, Trailer};
 
 /// Decodes a block's body and asks it for every entry, and for `probe`. Returns the number of entries.

@@ -4,15 +4,20 @@ use crate::block::{Block, Bucket};
 use crate::filter::LoadedFilter;
 use crate::index::IndexWalk;
 use crate::reader::BlockTable;
-use crate::sections::{self, Section};
-use crate::tombstones;
+use crate::sections;
 use esker_table::footer::FOOTER_LEN;
 use esker_table::key::{self, MAX_KEY_LEN, filter_hash};
+use esker_table::layout::sections::Section;
+use esker_table::layout::tail::{check_tiling, read_section};
+use esker_table::layout::tombstones;
 use esker_table::{Properties, ReadOptions, Result, TableError, TableReader, Trailer, Verify};
 
 /// Checks every byte that has a meaning. See [`TableReader::verify`].
 pub(crate) fn verify(table: &BlockTable) -> Result<()> {
-    check_tiling(table)?;
+    check_tiling(&table.source, &table.sections, |kind| kind == sections::FILTER)?;
+    for kind in [sections::ROOT, sections::PROPERTIES, sections::TOMBSTONES] {
+        table.sections.get(kind).map(|section| read_section(&table.source, &section)).transpose()?;
+    }
     let filter = table.filter.map(|filter| filter.load(&table.source)).transpose()?;
     let mut found = Found::default();
     let data = table.sections.get(sections::DATA).unwrap_or_default();
@@ -29,7 +34,7 @@ pub(crate) fn verify(table: &BlockTable) -> Result<()> {
     }
     whole.count_part(&found.entries);
     if let Some(section) = table.sections.get(sections::TOMBSTONES) {
-        let fragments = tombstones::decode(&table.section_block(&section)?, section.offset)?;
+        let fragments = tombstones::decode(&read_section(&table.source, &section)?, section.offset)?;
         fragments.iter().for_each(|tombstone| whole.count_range_tombstone(&tombstone));
     }
     (whole.data_bytes, whole.data_blocks) = (data.len, found.blocks);
@@ -52,32 +57,6 @@ struct Found {
     last_trailer: Trailer,
     blocks: u64,
     end: u64,
-}
-
-/// Checks that the sections lie one behind the other with nothing but the filter's zero padding between them, and that
-/// those that are blocks are intact.
-fn check_tiling(table: &BlockTable) -> Result<()> {
-    let mut sections = table.sections.records.clone();
-    sections.sort_by_key(|section| section.offset);
-    let mut end = 0;
-    for section in sections {
-        let gap = section.offset.checked_sub(end);
-        let allowed = if section.kind == sections::FILTER { 4096 } else { 1 };
-        let Some(gap) = gap.filter(|&gap| gap < allowed) else {
-            return Err(TableError::corruption(section.offset, "two sections overlap or leave a hole"));
-        };
-        if table.source.read(end, gap as usize)?.iter().any(|&byte| byte != 0) {
-            return Err(TableError::corruption(end, "padding is not zero"));
-        }
-        if matches!(section.kind, sections::ROOT | sections::PROPERTIES | sections::TOMBSTONES) {
-            table.section_block(&section)?;
-        }
-        end = section.end();
-    }
-    if end != table.sections.at {
-        return Err(TableError::corruption(end, "bytes lie before the section table that no section owns"));
-    }
-    Ok(())
 }
 
 /// Checks that the index partitions fill their section; the walk over the data blocks has checked their content.
@@ -181,15 +160,7 @@ pub(crate) fn describe(table: &BlockTable, line: &mut dyn FnMut(String)) -> Resu
             sections::TOMBSTONES => format!("{} range tombstones", table.properties().range_tombstones),
             sections::ROOT => format!("index root, {extra} level{}", if extra == 1 { "" } else { "s" }),
             sections::PROPERTIES => {
-                let properties = table.properties();
-                format!(
-                    "properties: {} entries of {} user keys, {} of them deletes, sequence numbers {} to {}",
-                    properties.entries,
-                    properties.user_keys,
-                    properties.deletes,
-                    properties.min_seqno,
-                    properties.max_seqno
-                )
+                format!("properties: {}", table.properties().summary())
             }
             _ => format!("a section of kind {kind}, which this version does not know"),
         };

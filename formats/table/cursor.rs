@@ -59,7 +59,7 @@ pub trait TableCursor: Send + Sync {
     fn prev(&mut self, run: &mut Run, want: usize) -> Result<()>;
 }
 
-/// Entries that lie next to each other in one block: keys joined together, values borrowed from the block.
+/// Entries that lie next to each other in one block: values borrowed from the block, keys joined together or borrowed too.
 ///
 /// Owned by the caller and filled by the format; its memory is reused from run to run, so that iterating allocates
 /// nothing once the buffers have grown.
@@ -68,6 +68,8 @@ pub struct Run {
     keys: Vec<u8>,
     entries: Vec<RunEntry>,
     block: Slice,
+    /// Whether keys lie in the block as they are, and not in `keys`.
+    borrowed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,10 +103,11 @@ impl Run {
     #[inline]
     pub fn key(&self, i: usize) -> &[u8] {
         let e = &self.entries[i];
-        &self.keys[e.key_start as usize..][..e.key_len as usize]
+        let bytes: &[u8] = if self.borrowed { &self.block } else { &self.keys };
+        &bytes[e.key_start as usize..][..e.key_len as usize]
     }
 
-    /// The length of all keys together. A format ends a run early when this grows large.
+    /// The length of all joined keys together. A format ends a run early when this grows large.
     #[inline]
     pub fn key_bytes(&self) -> usize {
         self.keys.len()
@@ -142,6 +145,31 @@ impl Run {
         self.keys.clear();
         self.entries.clear();
         self.block = block;
+        self.borrowed = false;
+    }
+
+    /// For formats whose blocks hold keys as they are: starts a run over `block`, which every key and every value of the run lies
+    /// in, right behind each other; entries are added by [`push_borrowed`](Run::push_borrowed) alone.
+    pub fn begin_borrowed(&mut self, block: Slice) {
+        self.begin(block);
+        self.borrowed = true;
+    }
+
+    /// For formats: adds an entry whose key begins at `key_start` of the block and is followed by its value.
+    ///
+    /// # Panics
+    /// If they do not lie within the block.
+    #[inline]
+    pub fn push_borrowed(&mut self, key_start: usize, key_len: usize, value_len: usize, trailer: Trailer) {
+        let value_start = key_start + key_len;
+        assert!(self.borrowed && value_start + value_len <= self.block.len());
+        self.entries.push(RunEntry {
+            trailer,
+            key_start: key_start as u32,
+            key_len: key_len as u32,
+            value_start: value_start as u32,
+            value_len: value_len as u32,
+        });
     }
 
     /// For formats: adds an entry after those that are there. Its key is the concatenation of `key_parts`, its value

@@ -15,6 +15,7 @@
 //! | [`BlockSource`] | where a reader's bytes come from: map, positioned reads or memory, with cache and verification |
 //! | [`range_tombstone`] | range deletions, cut into fragments that can be searched |
 //! | [`codec`], [`filter`] | varints, checksums, compression; Bloom filters |
+//! | [`layout`] | parts that tables of several formats are laid from |
 //!
 //! A new format is tested by the conformance suite (crate `esker-table-conformance`) in about twenty lines. The package
 //! `examples/third-party-format` in Esker's repository is a whole format, written to be read first.
@@ -26,6 +27,7 @@ pub mod filter;
 pub mod footer;
 pub mod format;
 pub mod key;
+pub mod layout;
 pub mod properties;
 pub mod range_tombstone;
 pub mod reader;

@@ -56,6 +56,20 @@ const TAG_LARGEST_EXCLUSIVE: u64 = 13;
 const TAG_COLLECTED: u64 = 20;
 
 impl Properties {
+    /// Says what they count in one line, for tools.
+    pub fn summary(&self) -> String {
+        format!(
+            "{} entries of {} user keys, {} of them deletes, sequence numbers {} to {}",
+            self.entries, self.user_keys, self.deletes, self.min_seqno, self.max_seqno
+        )
+    }
+
+    /// Memory on the heap, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        let collected: usize = self.collected.iter().map(|(name, bytes)| name.len() + bytes.len() + 48).sum();
+        self.smallest.len() + self.largest.len() + collected
+    }
+
     /// The collected bytes of this name.
     pub fn collected(&self, name: &str) -> Option<&[u8]> {
         self.collected.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.as_slice())

@@ -40,6 +40,12 @@ pub trait ByteSource: Send + Sync {
     /// Whether [`read`](ByteSource::read) hands out the file's own memory, so that uncompressed blocks need no cache.
     fn is_mapped(&self) -> bool;
 
+    /// All of the file, if it is mapped and lends itself whole. Nothing of it may be looked at before
+    /// [`populate`](ByteSource::populate) has brought that in.
+    fn whole(&self) -> Option<Slice> {
+        None
+    }
+
     /// Brings a range into memory and reports a device failure as an error. A mapped source must do so before
     /// the range is first touched; others need not do anything.
     ///
@@ -69,6 +75,8 @@ pub trait BlockCache: Send + Sync {
 #[derive(Clone)]
 pub struct BlockSource {
     bytes: Arc<dyn ByteSource>,
+    /// The file itself, so that looking into it needs neither a dynamic call nor a reference count.
+    whole: Option<Slice>,
     cache: Option<Arc<dyn BlockCache>>,
     table: u64,
 }
@@ -76,13 +84,13 @@ pub struct BlockSource {
 impl BlockSource {
     /// Reads from `bytes` without a cache.
     pub fn new(bytes: Arc<dyn ByteSource>) -> BlockSource {
-        BlockSource { bytes, cache: None, table: 0 }
+        BlockSource { whole: bytes.whole(), bytes, cache: None, table: 0 }
     }
 
     /// Reads from `bytes`, and keeps decoded blocks in `cache` under the number `table`, which no other table
     /// may use for as long as the cache exists.
     pub fn with_cache(bytes: Arc<dyn ByteSource>, cache: Arc<dyn BlockCache>, table: u64) -> BlockSource {
-        BlockSource { bytes, cache: Some(cache), table }
+        BlockSource { whole: bytes.whole(), bytes, cache: Some(cache), table }
     }
 
     /// Reads from a copy in memory.
@@ -115,9 +123,31 @@ impl BlockSource {
     /// # Errors
     /// `Corruption` if the range does not lie within the file (a handle that points outside is damage, not a failing
     /// device); `Io` if the device failed.
+    #[inline]
     pub fn read(&self, offset: u64, len: usize) -> Result<Slice> {
+        if let Some(whole) = &self.whole
+            && let Some((start, end)) = range_of(whole, offset, len)
+        {
+            return Ok(whole.slice(start..end));
+        }
         self.check(offset, len)?;
         self.bytes.read(offset, len).map_err(TableError::Io)
+    }
+
+    /// The `len` bytes at `offset`, borrowed: a file that is mapped may lend them. What was not brought in by
+    /// [`populate`](BlockSource::populate) must not be looked at. `None` too if the range does not lie within the file.
+    #[inline]
+    pub fn view(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let whole = self.whole.as_ref()?;
+        let (start, end) = range_of(whole, offset, len)?;
+        Some(&whole[start..end])
+    }
+
+    /// [`view`](BlockSource::view), sharing the file.
+    pub fn lent(&self, offset: u64, len: usize) -> Option<Slice> {
+        let whole = self.whole.as_ref()?;
+        let (start, end) = range_of(whole, offset, len)?;
+        Some(whole.slice(start..end))
     }
 
     fn check(&self, offset: u64, len: usize) -> Result<()> {
@@ -169,6 +199,13 @@ impl std::fmt::Debug for BlockSource {
     }
 }
 
+#[inline]
+fn range_of(whole: &[u8], offset: u64, len: usize) -> Option<(usize, usize)> {
+    let start = usize::try_from(offset).ok()?;
+    let end = start.checked_add(len).filter(|&end| end <= whole.len())?;
+    Some((start, end))
+}
+
 /// A file in memory. It counts as mapped: reading copies nothing.
 struct Memory(Slice);
 
@@ -184,6 +221,10 @@ impl ByteSource for Memory {
             Some(start) => Ok(self.0.slice(start..start + len)),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
+    }
+
+    fn whole(&self) -> Option<Slice> {
+        Some(self.0.clone())
     }
 
     fn is_mapped(&self) -> bool {

@@ -178,8 +178,9 @@ type Floors = &'static [(&'static str, &'static [&'static str])];
 const CRATES: &[(&str, &[&str])] = &[
     ("formats/table", &[]),
     ("formats/block", &["esker-table"]),
+    ("formats/plain", &["esker-table"]),
     ("formats/conformance", &["esker-table"]),
-    ("src/engine", &["esker-table", "esker-format-block"]),
+    ("src/engine", &["esker-table", "esker-format-block", "esker-format-plain"]),
     ("src/cluster", &["esker"]),
     ("src/server", &["esker", "esker-cluster"]),
     // It plays an outsider: what is published, and no more.

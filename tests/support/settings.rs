@@ -55,7 +55,7 @@ impl StoreChoice {
 }
 
 /// The table formats that there are.
-const FORMATS: [&str; 4] = ["block", "block", "block", bare::NAME];
+const FORMATS: [&str; 4] = ["block", "plain", "block", bare::NAME];
 
 /// What hangs in a keyspace's compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,7 @@
 //! One line instead of k scattered bits costs one cache miss a lookup instead of k, for about a third of a bit more a key
 //! at the same rate of false positives (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom Filters, 2007).
 
-/// The length of a line in bytes.
-pub const LINE: usize = 64;
+pub use crate::layout::lines::LINE;
 
 const MULTIPLIER: u32 = 0x9e37_79b9;
 const MAX_PROBES: u32 = 16;

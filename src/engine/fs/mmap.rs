@@ -91,6 +91,10 @@ impl ByteSource for Mapped {
         true
     }
 
+    fn whole(&self) -> Option<Slice> {
+        self.read(0, self.len).ok()
+    }
+
     #[cfg(target_os = "linux")]
     fn populate(&self, offset: u64, len: usize) -> io::Result<()> {
         let (Some((start, len)), Some(map)) = (self.range(offset, len), &self.owner) else {

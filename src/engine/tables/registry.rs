@@ -19,7 +19,12 @@ impl FormatRegistry {
 
     /// With the formats that Esker brings.
     pub(crate) fn builtin() -> FormatRegistry {
-        FormatRegistry { formats: vec![Arc::new(esker_format_block::BlockFormat::new())] }
+        FormatRegistry {
+            formats: vec![
+                Arc::new(esker_format_block::BlockFormat::new()),
+                Arc::new(esker_format_plain::PlainFormat::new()),
+            ],
+        }
     }
 
     /// Adds a format.

@@ -8,31 +8,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One bit for each block.
 #[derive(Debug)]
-pub(crate) struct Verified {
+pub struct Verified {
     words: Box<[AtomicU64]>,
 }
 
 impl Verified {
     /// No block of `blocks` is verified.
-    pub(crate) fn new(blocks: usize) -> Verified {
+    pub fn new(blocks: usize) -> Verified {
         Verified { words: (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
     }
 
     /// Whether the block is known to be intact. A number beyond the table's blocks never is.
     #[inline]
-    pub(crate) fn get(&self, ordinal: u32) -> bool {
+    pub fn get(&self, ordinal: u32) -> bool {
         let word = self.words.get(ordinal as usize / 64);
         word.is_some_and(|word| word.load(Ordering::Relaxed) >> (ordinal % 64) & 1 == 1)
     }
 
     /// Remembers that the block is intact.
-    pub(crate) fn set(&self, ordinal: u32) {
+    pub fn set(&self, ordinal: u32) {
         if let Some(word) = self.words.get(ordinal as usize / 64) {
             word.fetch_or(1 << (ordinal % 64), Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn heap_bytes(&self) -> usize {
+    /// The memory that the bits take, in bytes.
+    pub fn heap_bytes(&self) -> usize {
         self.words.len() * size_of::<AtomicU64>()
     }
 }

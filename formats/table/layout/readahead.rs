@@ -8,8 +8,8 @@
 //! cursor that has gone through a few neighbouring blocks, either way, asks for more and more of what comes next. These
 //! are hints: nothing waits for them, and what lies in memory already costs a system call for a window.
 
-use crate::handle::Handle;
-use esker_table::{Advice, BlockSource, Result, Slice};
+use crate::{Advice, BlockSource, Result, Slice};
+use std::ops::Range;
 
 /// How much is read at once.
 const WINDOW: u64 = 256 << 10;
@@ -18,11 +18,12 @@ const WINDOW: u64 = 256 << 10;
 const BEHIND: u64 = 1 << 20;
 
 /// The state of one cursor.
-pub(crate) struct Readahead {
+#[derive(Debug)]
+pub struct Readahead {
     /// The end of the data blocks; nothing is read ahead beyond it.
     limit: u64,
     /// The window that was brought in last.
-    window: std::ops::Range<u64>,
+    window: Range<u64>,
     /// Its bytes, if the source is not mapped.
     bytes: Slice,
     /// Everything before this has been given back.
@@ -31,33 +32,33 @@ pub(crate) struct Readahead {
 
 impl Readahead {
     /// Reads ahead up to `limit`.
-    pub(crate) fn new(limit: u64) -> Readahead {
+    pub fn new(limit: u64) -> Readahead {
         Readahead { limit, window: 0..0, bytes: Slice::new(), released: None }
     }
 
-    fn covers(&self, handle: Handle) -> bool {
-        self.window.start <= handle.offset && handle.end() <= self.window.end
+    fn covers(&self, block: &Range<u64>) -> bool {
+        self.window.start <= block.start && block.end <= self.window.end
     }
 
-    /// The window that begins with `handle`'s block.
-    fn advance(&mut self, handle: Handle) {
-        self.window = handle.offset..handle.end().max(self.limit.min(handle.offset.saturating_add(WINDOW)));
+    /// The window that begins with `block`.
+    fn advance(&mut self, block: &Range<u64>) {
+        self.window = block.start..block.end.max(self.limit.min(block.start.saturating_add(WINDOW)));
     }
 
-    /// For a mapped source: brings in the window that `handle`'s block lies in.
+    /// For a mapped source: brings in the window that `block` lies in.
     ///
     /// # Errors
     /// `Io` if the device failed.
-    pub(crate) fn populate(&mut self, source: &BlockSource, handle: Handle) -> Result<()> {
-        if self.covers(handle) {
+    pub fn populate(&mut self, source: &BlockSource, block: &Range<u64>) -> Result<()> {
+        if self.covers(block) {
             return Ok(());
         }
-        let released = *self.released.get_or_insert(handle.offset);
-        if handle.offset.saturating_sub(released) >= BEHIND {
-            source.advise(Advice::DontNeed, released, handle.offset - released);
-            self.released = Some(handle.offset);
+        let released = *self.released.get_or_insert(block.start);
+        if block.start.saturating_sub(released) >= BEHIND {
+            source.advise(Advice::DontNeed, released, block.start - released);
+            self.released = Some(block.start);
         }
-        self.advance(handle);
+        self.advance(block);
         let len = self.window.end.min(source.len()).saturating_sub(self.window.start);
         if let Err(error) = source.populate(self.window.start, len as usize) {
             // What was not brought in must not be touched: the next attempt asks again.
@@ -74,10 +75,10 @@ impl Readahead {
     /// For a source that is not mapped: the stored block.
     ///
     /// # Errors
-    /// `Corruption` if the handle points outside, `Io` if the device failed.
-    pub(crate) fn read(&mut self, source: &BlockSource, handle: Handle) -> Result<Slice> {
-        if !self.covers(handle) {
-            self.advance(handle);
+    /// `Corruption` if the block lies outside, `Io` if the device failed.
+    pub fn read(&mut self, source: &BlockSource, block: &Range<u64>) -> Result<Slice> {
+        if !self.covers(block) {
+            self.advance(block);
             self.bytes = Slice::new();
             let read = source.read(self.window.start, (self.window.end - self.window.start) as usize);
             match read {
@@ -88,8 +89,8 @@ impl Readahead {
                 }
             }
         }
-        let start = (handle.offset - self.window.start) as usize;
-        Ok(self.bytes.slice(start..start + handle.len as usize))
+        let start = (block.start - self.window.start) as usize;
+        Ok(self.bytes.slice(start..start + (block.end - block.start) as usize))
     }
 }
 
@@ -100,10 +101,10 @@ const STREAK: u32 = 3;
 const FIRST: u64 = 16 << 10;
 
 /// Watches which blocks a cursor loads.
-#[derive(Default)]
-pub(crate) struct Foresight {
+#[derive(Debug, Default)]
+pub struct Foresight {
     /// Where the block that was loaded last lies.
-    last: std::ops::Range<u64>,
+    last: Range<u64>,
     forwards: bool,
     streak: u32,
     /// How far the device has been asked, in the direction of the scan.
@@ -114,16 +115,16 @@ pub(crate) struct Foresight {
 impl Foresight {
     /// A block between 0 and `limit` is about to be loaded.
     #[inline]
-    pub(crate) fn loads(&mut self, source: &BlockSource, handle: Handle, limit: u64) {
-        let last = std::mem::replace(&mut self.last, handle.offset..handle.end());
-        let forwards = handle.offset == last.end;
-        if !(forwards || handle.end() == last.start) {
+    pub fn loads(&mut self, source: &BlockSource, block: &Range<u64>, limit: u64) {
+        let last = std::mem::replace(&mut self.last, block.clone());
+        let forwards = block.start == last.end;
+        if !(forwards || block.end == last.start) {
             self.streak = 0;
             return;
         }
         if self.streak == 0 || forwards != self.forwards {
             (self.streak, self.forwards, self.step) = (0, forwards, FIRST);
-            self.asked = if forwards { handle.end() } else { handle.offset };
+            self.asked = if forwards { block.end } else { block.start };
         }
         self.streak += 1;
         if self.streak >= STREAK {
@@ -158,7 +159,7 @@ impl Foresight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use esker_table::ByteSource;
+    use crate::ByteSource;
     use std::io;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -211,11 +212,11 @@ mod tests {
         let source = BlockSource::new(bytes.clone());
         let mut ahead = Readahead::new(3 << 20);
         for block in 0..768u64 {
-            let handle = Handle { offset: block * 4096, len: 4096, ordinal: 0 };
+            let block = block * 4096..(block + 1) * 4096;
             if mapped {
-                ahead.populate(&source, handle).unwrap();
+                ahead.populate(&source, &block).unwrap();
             } else {
-                assert_eq!(ahead.read(&source, handle).unwrap().len(), 4096);
+                assert_eq!(ahead.read(&source, &block).unwrap().len(), 4096);
             }
         }
         let calls = bytes.calls.lock().unwrap();
@@ -242,10 +243,10 @@ mod tests {
             let bytes = Recorded::new(mapped);
             let source = BlockSource::new(bytes.clone());
             let mut ahead = Readahead::new(3 << 20);
-            let handle = Handle { offset: 8192, len: 4096, ordinal: 2 };
+            let block = 8192..12288;
             let mut bring_in = || match mapped {
-                true => ahead.populate(&source, handle),
-                false => ahead.read(&source, handle).map(drop),
+                true => ahead.populate(&source, &block),
+                false => ahead.read(&source, &block).map(drop),
             };
             bytes.failing.store(true, Ordering::Relaxed);
             bring_in().unwrap_err();
@@ -257,12 +258,12 @@ mod tests {
     }
 
     /// The ranges that a cursor asks for which loads these blocks of 4 KiB.
-    fn asked_for(blocks: impl Iterator<Item = u64>) -> Vec<std::ops::Range<u64>> {
+    fn asked_for(blocks: impl Iterator<Item = u64>) -> Vec<Range<u64>> {
         let bytes = Recorded::new(true);
         let source = BlockSource::new(bytes.clone());
         let mut foresight = Foresight::default();
         for block in blocks {
-            foresight.loads(&source, Handle { offset: block * 4096, len: 4096, ordinal: 0 }, 4 << 20);
+            foresight.loads(&source, &(block * 4096..(block + 1) * 4096), 4 << 20);
         }
         let calls = bytes.calls.lock().unwrap();
         let numbers = |call: &String| -> Vec<u64> {

@@ -7,16 +7,16 @@
 //!   the checksum covers the payload and the compression byte
 //! ```
 
-use esker_table::codec::Compression;
-use esker_table::codec::checksum::crc32c;
-use esker_table::codec::compression::{DecompressError, TAG_NONE, decompress};
-use esker_table::{Result, Slice, TableError};
+use crate::codec::Compression;
+use crate::codec::checksum::crc32c;
+use crate::codec::compression::{DecompressError, TAG_NONE, decompress};
+use crate::{Result, Slice, TableError};
 
 /// The length of compression byte and checksum.
-pub(crate) const FRAME: usize = 5;
+pub const FRAME: usize = 5;
 
 /// Frames `body`, compressed if that pays, into `out` (cleared first). Returns the compression byte.
-pub(crate) fn seal(body: &[u8], compression: Compression, out: &mut Vec<u8>) -> u8 {
+pub fn seal(body: &[u8], compression: Compression, out: &mut Vec<u8>) -> u8 {
     let tag = compression.compress(body, out);
     if tag == TAG_NONE {
         out.clear();
@@ -32,7 +32,7 @@ pub(crate) fn seal(body: &[u8], compression: Compression, out: &mut Vec<u8>) -> 
 ///
 /// # Errors
 /// `Corruption` if it is wrong, or if the block is shorter than its frame.
-pub(crate) fn check(stored: &[u8], at: u64) -> Result<()> {
+pub fn check(stored: &[u8], at: u64) -> Result<()> {
     let Some((framed, crc)) = stored.split_last_chunk::<4>().filter(|(framed, _)| !framed.is_empty()) else {
         return Err(TableError::corruption(at, format!("{} bytes are too few for a block", stored.len())));
     };
@@ -51,7 +51,7 @@ pub(crate) fn check(stored: &[u8], at: u64) -> Result<()> {
 
 /// The compression byte of a stored block.
 #[inline]
-pub(crate) fn tag(stored: &[u8]) -> Option<u8> {
+pub fn tag(stored: &[u8]) -> Option<u8> {
     stored.len().checked_sub(FRAME).map(|i| stored[i])
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn tag(stored: &[u8]) -> Option<u8> {
 ///
 /// # Errors
 /// `Corruption` if it is malformed, `Unsupported` if this build cannot undo the compression.
-pub(crate) fn body(stored: Slice, at: u64) -> Result<Slice> {
+pub fn body(stored: Slice, at: u64) -> Result<Slice> {
     let Some(payload_len) = stored.len().checked_sub(FRAME) else {
         return Err(TableError::corruption(at, format!("{} bytes are too few for a block", stored.len())));
     };
@@ -69,7 +69,6 @@ pub(crate) fn body(stored: Slice, at: u64) -> Result<Slice> {
             Ok(plain) => Ok(Slice::from(plain)),
             Err(DecompressError::Damaged(what)) => Err(TableError::corruption(at, what)),
             Err(DecompressError::Unavailable(what)) => Err(TableError::unsupported(what)),
-            Err(_) => Err(TableError::unsupported("a block cannot be decompressed")),
         },
     }
 }
