@@ -3,7 +3,7 @@
 use crate::block::Block;
 use crate::handle::Handle;
 use crate::index::IndexWalk;
-use crate::reader::BlockTable;
+use crate::reader::{BlockTable, Bring};
 use esker_table::layout::readahead::{Foresight, Readahead};
 use esker_table::{ReadOptions, Result, Run, Slice, TableCursor, Trailer, Verify};
 use std::sync::Arc;
@@ -64,11 +64,14 @@ impl BlockCursor {
     }
 
     fn load(&mut self, handle: Handle, way: Way) -> Result<()> {
-        if self.ahead.is_none() {
-            self.foresight.loads(&self.table.source, &handle.range(), self.table.data_end());
-        }
-        let ahead = self.ahead.as_mut().filter(|_| way == Way::Forwards);
-        self.body = self.table.block(handle, &self.options, ahead)?;
+        let is_there = self.ahead.is_none()
+            && self.foresight.loads(&self.table.source, &handle.range(), self.table.data_end());
+        let bring = match self.ahead.as_mut().filter(|_| way == Way::Forwards) {
+            Some(ahead) => Bring::Ahead(ahead),
+            None if is_there => Bring::Nothing,
+            None => Bring::Block,
+        };
+        self.body = self.table.block(handle, &self.options, bring)?;
         self.at = handle.offset;
         Ok(())
     }

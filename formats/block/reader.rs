@@ -49,6 +49,16 @@ pub struct BlockTable {
     tombstones: Loaded,
 }
 
+/// What is brought into memory before a block is read from a map.
+pub(crate) enum Bring<'a> {
+    /// The block, unless it was read before.
+    Block,
+    /// Nothing: the block is there.
+    Nothing,
+    /// What a reader from front to back asks for.
+    Ahead(&'a mut Readahead),
+}
+
 /// The index block that every search begins with.
 struct Root {
     body: Slice,
@@ -147,20 +157,28 @@ impl BlockTable {
     /// The body of the index partition at `handle`.
     #[inline]
     fn load_partition(&self, handle: Handle, options: &ReadOptions) -> Result<Slice> {
-        // Index partitions are small and used again, so they are cached whatever the reader wants.
-        self.block(handle, &options.with_fill_cache(true), None)
+        // Partitions are never compressed: a map has them as they are. Otherwise they are small and used again, so they are
+        // cached whatever the reader wants.
+        let may_be_cached = !self.source.is_mapped();
+        self.fetch(handle, &options.with_fill_cache(true), Bring::Block, may_be_cached)
     }
 
-    /// The body of a data block or an index partition. `ahead` is there if the caller reads from front to back.
+    /// The body of a data block.
     #[inline]
-    pub(crate) fn block(
+    pub(crate) fn block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
+        self.fetch(handle, options, bring, self.may_be_cached)
+    }
+
+    #[inline]
+    fn fetch(
         &self,
         handle: Handle,
         options: &ReadOptions,
-        ahead: Option<&mut Readahead>,
+        bring: Bring<'_>,
+        may_be_cached: bool,
     ) -> Result<Slice> {
         let always = options.verify == Verify::Always;
-        let cacheable = self.may_be_cached && !always && ahead.is_none();
+        let cacheable = may_be_cached && !always && !matches!(bring, Bring::Ahead(_));
         if let Some(body) = cacheable.then(|| self.source.cached(handle.offset)).flatten() {
             return Ok(body);
         }
@@ -171,15 +189,16 @@ impl BlockTable {
             ));
         }
         if !self.source.is_mapped() {
+            let ahead = if let Bring::Ahead(ahead) = bring { Some(ahead) } else { None };
             return self.read_block(handle, options, ahead);
         }
-        if let Some(ahead) = ahead {
-            ahead.populate(&self.source, &handle.range())?;
-            if always || !self.verified.get(handle.ordinal) {
-                self.verify_mapped(handle)?;
-            }
-        } else if always || !self.verified.get(handle.ordinal) {
-            self.source.populate(handle.offset, handle.len as usize)?;
+        let unverified = always || !self.verified.get(handle.ordinal);
+        match bring {
+            Bring::Ahead(ahead) => ahead.populate(&self.source, &handle.range())?,
+            Bring::Block if unverified => self.source.populate(handle.offset, handle.len as usize)?,
+            Bring::Block | Bring::Nothing => {}
+        }
+        if unverified {
             self.verify_mapped(handle)?;
         }
         let stored = self.source.read(handle.offset, handle.len as usize)?;
@@ -240,7 +259,7 @@ impl BlockTable {
     /// Looks `key` up in the data block at `handle`.
     #[inline]
     fn get_in(&self, handle: Handle, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Lookup> {
-        let body = self.block(handle, options, None)?;
+        let body = self.block(handle, options, Bring::Block)?;
         let block = Block::parse(&body, handle.offset)?;
         let i = match block.bucket(key.hash) {
             Bucket::Absent => return Ok(Lookup::Absent),
@@ -367,7 +386,7 @@ impl TableReader for BlockTable {
         let options = ReadOptions::default().with_fill_cache(false);
         let mut walk = IndexWalk::new();
         let Some(mut handle) = walk.seek(self, user_key, trailer, &options)? else { return Ok(None) };
-        let mut body = self.block(handle, &options, None)?;
+        let mut body = self.block(handle, &options, Bring::Block)?;
         let block = Block::parse(&body, handle.offset)?;
         let position = block.ok(block.lower_bound(user_key, trailer))?;
         if position > 0 {
@@ -378,7 +397,7 @@ impl TableReader for BlockTable {
                 Some(next) => handle = next,
                 None => return Ok(None),
             }
-            body = self.block(handle, &options, None)?;
+            body = self.block(handle, &options, Bring::Block)?;
         }
         let stored = self.source.read(handle.offset, handle.len as usize)?;
         stored::check(&stored, handle.offset)?;

@@ -3,7 +3,7 @@
 use crate::block::{Block, Bucket};
 use crate::filter::LoadedFilter;
 use crate::index::IndexWalk;
-use crate::reader::BlockTable;
+use crate::reader::{BlockTable, Bring};
 use crate::sections;
 use esker_table::footer::FOOTER_LEN;
 use esker_table::key::{self, MAX_KEY_LEN, filter_hash};
@@ -89,7 +89,7 @@ fn walk_blocks(table: &BlockTable, filter: Option<&LoadedFilter>, found: &mut Fo
         let (separator, separator_trailer) = walk.separator()?;
         let above_last = found.blocks == 0
             || key::compare(&found.largest, found.last_trailer, &separator, separator_trailer).is_lt();
-        let body = table.block(handle, &options, None)?;
+        let body = table.block(handle, &options, Bring::Block)?;
         let block = Block::parse(&body, handle.offset)?;
         block.check()?;
         let at_or_below_first =

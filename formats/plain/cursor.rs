@@ -161,6 +161,9 @@ impl Walk<'_> {
     fn gather(&mut self, from: u64, to: u64) -> Result<()> {
         let data = &self.body.data;
         self.starts.clear();
+        if from >= to {
+            return Err(TableError::corruption(from, "the index does not lead to the entries"));
+        }
         self.window.bring_in(data, from..to, &self.reads)?;
         let mut at = from;
         while at < to {
@@ -168,7 +171,7 @@ impl Walk<'_> {
             let entry = self.window.entry(data, at, &self.reads)?;
             at = self.window.end_of(&entry);
         }
-        if self.starts.is_empty() || at != to {
+        if at != to {
             return Err(TableError::corruption(from, "the index does not lead to the entries"));
         }
         Ok(())

@@ -89,7 +89,11 @@ impl PlainTable {
         let line = body.levels.leaves() + leaf;
         let (head, location) =
             body.index.with(line, &self.source, &self.verified, |line| index::group_in(line, place))?;
-        Ok((head, u64::from(location) * UNIT as u64))
+        let at = u64::from(location) * UNIT as u64;
+        if at >= body.data.len() {
+            return Err(crate::data::no_entry(at));
+        }
+        Ok((head, at))
     }
 
     /// The last group that begins at or before `(user_key, trailer)`; the first if none does.

@@ -1,7 +1,7 @@
 //! [`PlainWriter`]: lays a table down from the front to the back.
 //!
 //! ```text
-//!   data │ checksums │ hash index │ ordered index │ range tombstones │ prefix │ properties │ section table │ footer
+//!   data │ checksums │ hash index │ ordered index │ prefix │ range tombstones │ properties │ section table │ footer
 //! ```
 //!
 //! What is held until the end: sixteen bytes for each user key, sixteen for each group, four for each page.

@@ -159,7 +159,7 @@ impl<T> ByLevel<T> {
 pub struct KeyspaceOptions {
     /// The name of the table format, by level. Default `block`. Not recorded; readers take what each file says.
     pub format: ByLevel<String>,
-    /// Compression of data blocks, by level. Default: none on levels 0 and 1, lz4 below.
+    /// Compression of data blocks, by level. Default: lz4 at every level.
     pub compression: ByLevel<Compression>,
     /// Filter bits per key, by level; 0 for none. Default 10.
     pub filter_bits: ByLevel<u32>,
@@ -199,7 +199,7 @@ impl Default for KeyspaceOptions {
     fn default() -> KeyspaceOptions {
         KeyspaceOptions {
             format: ByLevel::all("block".to_owned()),
-            compression: ByLevel::levels([Compression::None, Compression::None, Compression::Lz4]),
+            compression: ByLevel::all(Compression::Lz4),
             filter_bits: ByLevel::all(10),
             block_bytes: 4096,
             compaction: CompactionStrategy::default(),

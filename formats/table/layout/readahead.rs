@@ -110,26 +110,45 @@ pub struct Foresight {
     /// How far the device has been asked, in the direction of the scan.
     asked: u64,
     step: u64,
+    /// What was brought into memory last, of a mapped source.
+    populated: Range<u64>,
 }
 
 impl Foresight {
-    /// A block between 0 and `limit` is about to be loaded.
+    /// A block between 0 and `limit` is about to be loaded. Returns whether it has been brought into memory, so that the caller need
+    /// not: of a map, a scan forwards brings in what it will come to with one call for many blocks.
     #[inline]
-    pub fn loads(&mut self, source: &BlockSource, block: &Range<u64>, limit: u64) {
+    pub fn loads(&mut self, source: &BlockSource, block: &Range<u64>, limit: u64) -> bool {
         let last = std::mem::replace(&mut self.last, block.clone());
         let forwards = block.start == last.end;
         if !(forwards || block.end == last.start) {
             self.streak = 0;
-            return;
+            return false;
         }
         if self.streak == 0 || forwards != self.forwards {
             (self.streak, self.forwards, self.step) = (0, forwards, FIRST);
             self.asked = if forwards { block.end } else { block.start };
         }
         self.streak += 1;
-        if self.streak >= STREAK {
-            self.ask(source, limit);
+        if self.streak < STREAK {
+            return false;
         }
+        self.ask(source, limit);
+        forwards && source.is_mapped() && self.bring_in(source, limit)
+    }
+
+    /// Whether the block that is about to be loaded is in memory; if need be, it and what follows are brought there.
+    fn bring_in(&mut self, source: &BlockSource, limit: u64) -> bool {
+        let block = &self.last;
+        if self.populated.start <= block.start && block.end <= self.populated.end {
+            return true;
+        }
+        let end = block.end.max(limit.min(block.start.saturating_add(self.step)));
+        let window = block.start..end;
+        // A device that fails is told by the read that needs the block.
+        let is_there = source.populate(window.start, (window.end - window.start) as usize).is_ok();
+        self.populated = if is_there { window } else { 0..0 };
+        is_there
     }
 
     /// Asks for the next step when less than half a step is left of what was asked for.

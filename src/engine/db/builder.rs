@@ -102,7 +102,8 @@ impl Builder {
         self
     }
 
-    /// Memory for memtables (a half), the block cache (a quarter), and compaction and open tables (the rest), in bytes.
+    /// Memory for memtables (a half at most), decoded blocks (a quarter, and what memtables do not take of that half), and
+    /// compaction and open tables (the rest), in bytes.
     /// Mapped files are the operating system's and do not count. A batch may take up to a quarter of it. Default 256 MiB, at
     /// least [`MIN_MEMORY_BUDGET`].
     pub fn memory_budget(mut self, bytes: usize) -> Self {

@@ -1,6 +1,6 @@
 //! [`Core`]: what an open store consists of, and the work that is not tied to one keyspace.
 
-use super::open::RecoveryReport;
+use super::open::{RecoveryReport, cache_bytes};
 use crate::compaction;
 use crate::compaction::limiter::{self, Pace, Pressure};
 use crate::error::{Error, Result};
@@ -37,6 +37,7 @@ pub(crate) struct Core {
     pub(crate) registry: Arc<FormatRegistry>,
     pub(crate) tables: TableCache,
     pub(crate) blocks: Arc<DecodedBlocks>,
+    pub(crate) memory_budget: usize,
     pub(crate) set: Arc<VersionSet>,
     pub(crate) committer: Arc<Committer>,
     /// By name.
@@ -231,6 +232,7 @@ impl Core {
         }
         self.health.check_writable()?;
         self.note_ages();
+        self.share_memory();
         if self.flush_pending()? {
             return Ok(true);
         }
@@ -243,6 +245,11 @@ impl Core {
         }
         self.remove_obsolete();
         Ok(false)
+    }
+
+    /// Gives decoded blocks the memory that memtables do not take.
+    fn share_memory(&self) {
+        self.blocks.resize(cache_bytes(self.memory_budget, self.committer.stall.sealed_bytes()));
     }
 
     /// Flushes the sealed memtables of one keyspace. Returns whether there were any.
@@ -295,6 +302,7 @@ impl Core {
         self.guard(installed)?;
         self.metrics.write.fsyncs.add(1);
         self.committer.stall.remove_sealed(sealed.iter().map(|s| s.bytes).sum());
+        self.share_memory();
         self.remove_old_segments();
         self.committer.stall.progress();
         let took = self.env.monotonic().saturating_sub(began);

@@ -241,6 +241,13 @@ fn limits(builder: &Builder) -> WriteLimits {
     }
 }
 
+/// What decoded blocks may take while sealed memtables take `sealed` bytes: three quarters of the budget are theirs and the
+/// memtables' together, of which a sixth is always the active ones' and a quarter always the blocks'.
+pub(super) fn cache_bytes(budget: usize, sealed: usize) -> u64 {
+    let memtables = (budget / 6).saturating_add(sealed);
+    (budget / 4 * 3).saturating_sub(memtables).max(budget / 4) as u64
+}
+
 static NEXT_STORE_ID: AtomicU64 = AtomicU64::new(1);
 
 /// When more segments than this were replayed, what they hold is flushed: a store that is opened often and written little
@@ -295,6 +302,7 @@ fn assemble(
         registry,
         tables,
         blocks,
+        memory_budget: builder.memory_budget,
         set,
         committer,
         trees: RwLock::new(trees),
@@ -335,7 +343,7 @@ fn caches(
     registry: &Arc<FormatRegistry>,
     metrics: &Arc<Metrics>,
 ) -> (TableCache, Arc<DecodedBlocks>) {
-    let bytes = builder.memory_budget as u64 / 4;
+    let bytes = cache_bytes(builder.memory_budget, 0);
     let block_bytes = builder.keyspace_defaults.block_bytes;
     let blocks = Arc::new(DecodedBlocks::new(bytes, block_bytes, metrics.clone()));
     let (env, registry) = (builder.env.clone(), registry.clone());

@@ -81,6 +81,13 @@ impl DecodedBlocks {
         DecodedBlocks { cache, metrics }
     }
 
+    /// Gives the blocks so many bytes from now on; what is too much goes at once.
+    pub(crate) fn resize(&self, bytes: u64) {
+        if bytes != self.cache.capacity() {
+            self.cache.set_capacity(bytes);
+        }
+    }
+
     /// The bytes that the cached blocks take.
     pub(crate) fn bytes_used(&self) -> u64 {
         self.cache.weight()

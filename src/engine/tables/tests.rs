@@ -165,7 +165,7 @@ fn formats_are_found_by_number_and_name() {
     assert!(registry.register(Arc::new(TinyFormat)).is_err());
     assert_eq!(registry.by_id(super::testing::TINY).unwrap().name(), "tiny");
     let error = registry.by_name("blok").unwrap_err();
-    assert!(error.to_string().contains("block, tiny"), "{error}");
+    assert!(error.to_string().contains("block, plain, tiny"), "{error}");
 }
 
 #[test]

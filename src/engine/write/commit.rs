@@ -113,6 +113,9 @@ const RANGE_DELETE_BYTES: usize = 128;
 /// A range delete that covers more entries of the active memtable than this goes to a memtable of its own.
 const COVERED_ENTRIES: u64 = 16 << 10;
 
+/// A segment shorter than this is not closed before it is full.
+const WORTH_REMOVING: u64 = 1 << 20;
+
 /// About how much memory an operation takes in a memtable.
 fn memory_of(op: &Op<'_>) -> usize {
     let order = if op.kind == Kind::RangeDelete { RANGE_DELETE_BYTES } else { 0 };
@@ -462,6 +465,11 @@ impl Committer {
         active.bytes = 0;
         self.stall.add_sealed(sealed.bytes);
         active.tree.seal(sealed, fresh);
+        // Once this memtable is a table nothing of the segment is needed. Its room is given back then, and not only when it is full.
+        let none_holds = state.active.values().all(|active| active.first_segment.is_none());
+        if none_holds && state.tail.offset > WORTH_REMOVING {
+            state.tail.rotate(self.set.new_file_number());
+        }
         self.stall.wake_background();
     }
 

@@ -49,7 +49,7 @@ pub(crate) struct Layout {
     /// The format that tables are written in. [default: block]
     #[arg(long, value_name = "NAME")]
     table_format: Option<String>,
-    /// How blocks are compressed. [default: none on levels 0 and 1, lz4 below]
+    /// How blocks are compressed. [default: lz4]
     #[arg(long, value_enum)]
     compression: Option<CompressionChoice>,
 }

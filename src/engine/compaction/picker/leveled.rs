@@ -5,11 +5,11 @@
 //! first whose target is worth having; levels between L0 and it are empty.
 //!
 //! ```text
-//!   small store              large store (ratio 10, base 128 MiB)
+//!   small store              large store (ratio 10, 4 tables of 32 MiB)
 //!   L0  ▪▪▪                  L0  ▪▪▪
 //!   L1                       L1
-//!   ..                       L4  ▪▪▪▪         base level,  70 MiB
-//!   L5                       L5  ▪▪▪▪▪▪▪▪                 700 MiB
+//!   ..                       ..
+//!   L5                       L5  ▪▪▪▪▪▪▪▪     base level, 700 MiB
 //!   L6  ▪▪▪▪  base level     L6  ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪  7 GiB
 //! ```
 
@@ -40,9 +40,11 @@ impl Parameters {
         Parameters { l0_trigger: l0_trigger.max(1), ratio: ratio.max(2), table_bytes: table_bytes.max(1) }
     }
 
-    /// The most that the base level is meant to hold.
+    /// The most that the base level is meant to hold: `ratio` times what L0 brings at once. A level that holds less than that would be
+    /// written anew by each merge and take nothing off the level below; while the last level is not larger than this, L0 goes
+    /// there directly, for fewer written bytes and fewer places to look.
     fn base_bytes(&self) -> u64 {
-        self.table_bytes.saturating_mul(self.l0_trigger as u64)
+        self.table_bytes.saturating_mul(self.l0_trigger as u64).saturating_mul(self.ratio)
     }
 
     /// The bytes of grandparents that one output table may meet.
@@ -409,11 +411,15 @@ mod tests {
         assert_eq!(shape(&sketch.version, &p).base, LAST);
         sketch.put(6, 0, table(1, "a", "z").bytes(1000));
         let small = shape(&sketch.version, &p);
-        assert_eq!((small.base, small.targets[5], small.targets[6]), (5, 100, 1000));
+        assert_eq!((small.base, small.targets[6]), (6, 1000));
+        let mut sketch = Sketch::new();
+        sketch.put(6, 0, table(1, "a", "z").bytes(2000));
+        let middling = shape(&sketch.version, &p);
+        assert_eq!((middling.base, middling.targets[5], middling.targets[6]), (5, 200, 2000));
         let mut sketch = Sketch::new();
         sketch.put(6, 0, table(1, "a", "z").bytes(1_000_000));
         let large = shape(&sketch.version, &p);
-        assert_eq!((large.base, large.targets[2], large.targets[5]), (2, 100, 100_000));
+        assert_eq!((large.base, large.targets[3], large.targets[5]), (3, 1000, 100_000));
     }
 
     #[test]
