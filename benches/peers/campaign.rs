@@ -1,14 +1,15 @@
 //! [`Campaign`]: rounds of measurements, each in a child process.
 
-use crate::child::Measured;
+use crate::command::{Size, Task};
+use crate::confinement::Confinement;
+use crate::lines::Out;
+use crate::measured::Measured;
 use crate::named::Named as _;
 use crate::peer::{PeerName, Result};
 use crate::workload::{Start, Workload};
-use crate::{Size, Task};
 use esker_server::bench::choice::Random;
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,12 +21,13 @@ const SIGABRT: i32 = 6;
 #[derive(Debug)]
 pub(crate) struct Campaign {
     pub(crate) size: Size,
+    pub(crate) value_size: usize,
     pub(crate) dir: PathBuf,
     pub(crate) peers: Vec<PeerName>,
     pub(crate) workloads: Vec<Workload>,
 }
 
-/// What came of a campaign.
+/// What came of campaigns.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) measured: Vec<Measured>,
@@ -34,15 +36,13 @@ pub(crate) struct Outcome {
 }
 
 impl Campaign {
-    /// Measures. Each measurement is written to `out` when it is there, so that a campaign that is cut short leaves what it has.
+    /// Measures. Each measurement is written when it is there, so that a campaign that is cut short leaves what it has.
     ///
     /// A workload that fails on a peer is told, counted and left out: what others do on it is of interest still.
     ///
     /// # Errors
-    /// If there is no file to write to.
-    pub(crate) fn run(&self, rounds: u32, out: Option<&Path>) -> Result<Outcome> {
-        let mut out = out.map(File::create).transpose()?;
-        let mut outcome = Outcome::default();
+    /// If it cannot be written.
+    pub(crate) fn run(&self, rounds: u32, out: &mut Out, outcome: &mut Outcome) -> Result<()> {
         let mut choice = Random::new(1);
         let loaded = self.load();
         for round in 0..rounds as usize {
@@ -59,9 +59,7 @@ impl Campaign {
                     match self.measure(peer, *workload) {
                         Ok(measured) => {
                             eprintln!("{begun}: {:.0} a second", measured.ops_per_s);
-                            if let Some(out) = &mut out {
-                                writeln!(out, "{}", serde_json::to_string(&measured)?)?;
-                            }
+                            out.write(&measured)?;
                             outcome.measured.push(measured);
                         }
                         Err(error) => {
@@ -72,7 +70,7 @@ impl Campaign {
                 }
             }
         }
-        Ok(outcome)
+        Ok(())
     }
 
     /// The store of a peer that has every record.
@@ -117,15 +115,25 @@ impl Campaign {
 
     /// Runs a child, and gives what it printed.
     fn child(&self, task: Task, peer: PeerName, workload: Workload, dir: &Path) -> Result<String> {
-        let Size { keys, value_size, seconds, cache, write_buffer } = &self.size;
-        let output = Command::new(std::env::current_exe()?)
+        let Size { keys, seconds, cache, write_buffer, memory_limit } = &self.size;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
             .args(["child", &task.name(), &peer.name(), &workload.name()])
             .arg(dir)
-            .args(["--keys", &keys.to_string(), "--value-size", &value_size.to_string()])
+            .args(["--keys", &keys.to_string(), "--value-size", &self.value_size.to_string()])
             .args(["--seconds", &seconds.to_string(), "--cache", &cache.to_string()])
             .args(["--write-buffer", &write_buffer.to_string()])
-            .stderr(Stdio::inherit())
-            .output()?;
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        if let Some(limit) = memory_limit {
+            command.args(["--memory-limit", &limit.to_string()]);
+        }
+        let child = command.spawn()?;
+        let process = child.id();
+        let output = child.wait_with_output()?;
+        if memory_limit.is_some() && Confinement::clear_after(process) {
+            return Err("the child was killed since it needed more memory than its limit".into());
+        }
         let ended_well = match task {
             Task::Die => output.status.signal() == Some(SIGABRT),
             _ => output.status.success(),

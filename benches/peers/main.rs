@@ -5,147 +5,142 @@
 //!
 //! | part | what it is |
 //! |---|---|
+//! | [`command`] | the command line |
+//! | [`named`] | the names of what can be chosen |
 //! | [`peer`] | the stores, behind one trait |
 //! | [`workload`] | the workloads by name, and what each begins with |
 //! | [`work`] | doing one |
-//! | [`child`] | the process that does one, and what it measures |
+//! | [`worker`] | one thread of one, and the check of what it reads |
+//! | [`pace`] | the workload that goes on at a pace |
+//! | [`series`] | what a thread did second by second |
+//! | [`latency`] | quantiles |
+//! | [`child`] | the process that does a workload and measures it |
+//! | [`confinement`] | its limit of memory |
+//! | [`files`] | the files of its store |
+//! | [`spent`] | the processor time that it takes |
+//! | [`device`] | and what it reads and writes |
 //! | [`campaign`] | rounds, directories, child processes |
-//! | [`table`] | medians as Markdown |
-//! | [`named`] | the names of what can be chosen |
+//! | [`header`] | when, with which settings and versions |
+//! | [`machine`] | and on what |
+//! | [`date`] | the time in UTC |
+//! | [`measured`] | what is found |
+//! | [`lines`] | both as lines of JSON |
+//! | [`cells`] | what belongs together in a table or a plot, and medians |
+//! | [`table`] | tables in Markdown |
+//! | [`plot`] | plots in SVG |
 
 mod campaign;
+mod cells;
 mod child;
+mod command;
+mod confinement;
+mod date;
+mod device;
+#[cfg(test)]
+mod example;
+mod files;
+mod header;
+mod latency;
+mod lines;
+mod machine;
+mod measured;
 mod named;
+mod pace;
 mod peer;
+mod plot;
+mod series;
+mod spent;
 mod table;
 mod work;
+mod worker;
 mod workload;
 
 use campaign::{Campaign, Outcome};
-use child::{be_killed, load, measure};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use named::or_all;
-use peer::{PeerName, Result, Setup};
-use std::path::PathBuf;
+use clap::Parser as _;
+use command::{Action, Child, Command, Plot, Run, Table, Task};
+use confinement::Confinement;
+use header::Header;
+use lines::{Lines, Out};
+use peer::{Result, Setup};
 use std::process::ExitCode;
-use std::time::Duration;
-use work::Scale;
-use workload::Workload;
 
-/// Run the same workloads on Esker and on what people would pick instead.
-#[derive(Parser, Debug)]
-struct Command {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Subcommand, Debug)]
-enum Action {
-    /// Run a campaign and print a table of medians.
-    Run(Run),
-    /// Do one thing with one store and end: what a campaign starts for each measurement.
-    Child(Child),
-}
-
-#[derive(Args, Clone, Debug)]
-struct Size {
-    /// Records.
-    #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(100..1_000_000_000_000))]
-    keys: u64,
-    /// Bytes of a value, half of them compressible.
-    #[arg(long, value_name = "B", default_value_t = 100)]
-    value_size: usize,
-    /// The longest that a workload goes on, in seconds, if it has no end of its own.
-    #[arg(long, value_name = "S", default_value_t = 20)]
-    seconds: u64,
-    /// MiB for blocks that were read.
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
-    cache: usize,
-    /// MiB for what was written and is in no table yet.
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
-    write_buffer: usize,
-}
-
-impl Size {
-    fn scale(&self) -> Scale {
-        Scale { keys: self.keys, value_bytes: self.value_size, time: Duration::from_secs(self.seconds) }
+/// One campaign after the other, one for each size of values, and the tables of all.
+fn run(run: &Run) -> Result<()> {
+    let (peers, workloads) = (run.peers()?, run.workloads());
+    if let Some(limit) = run.size.memory_limit {
+        Confinement::try_out(limit << 20)?;
+    }
+    std::fs::create_dir_all(&run.dir)?;
+    let header = Header::now(&run.dir, &peers, run.settings());
+    let mut out = Out::create(run.out.as_deref())?;
+    out.write(&header)?;
+    let mut outcome = Outcome::default();
+    for value_size in &run.value_size {
+        let first = run.value_size.first().unwrap_or(value_size);
+        let campaign = Campaign {
+            size: run.size.with_values(*first, *value_size),
+            value_size: *value_size,
+            dir: run.dir.clone(),
+            peers: peers.clone(),
+            workloads: workloads.clone(),
+        };
+        if run.value_size.len() > 1 {
+            eprintln!("values of {value_size} bytes, {} records", campaign.size.keys);
+        }
+        campaign.run(run.rounds, &mut out, &mut outcome)?;
+    }
+    print!("{}", table::of(&[header], &outcome.measured));
+    match outcome.failed {
+        0 => Ok(()),
+        failed => Err(format!("{failed} measurements failed").into()),
     }
 }
 
-#[derive(Args, Debug)]
-struct Run {
-    #[command(flatten)]
-    size: Size,
-    /// Where the stores are. What is there is overwritten.
-    #[arg(long, value_name = "DIR")]
-    dir: PathBuf,
-    /// Rounds; the table shows medians.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
-    rounds: u32,
-    /// Which stores. [default: all that were built in]
-    #[arg(long, value_enum, value_delimiter = ',')]
-    peers: Vec<PeerName>,
-    /// Which workloads. [default: all]
-    #[arg(long, value_enum, value_delimiter = ',')]
-    workloads: Vec<Workload>,
-    /// Where every measurement goes, a line of JSON each.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+fn table(table: &Table) -> Result<()> {
+    let lines = Lines::read(&table.files)?;
+    print!("{}", table::of(&lines.headers, &lines.measured));
+    Ok(())
 }
 
-/// What a child does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Task {
-    /// Fills a store with every record.
-    Load,
-    /// Writes to a store and ends without a word.
-    Die,
-    /// Does a workload, and prints what was measured.
-    Measure,
+fn plot(plot: &Plot) -> Result<()> {
+    let lines = Lines::read(&plot.files)?;
+    std::fs::create_dir_all(&plot.out)?;
+    for (name, svg) in plot::of(&lines.measured) {
+        let file = plot.out.join(name);
+        std::fs::write(&file, svg)?;
+        println!("{}", file.display());
+    }
+    Ok(())
 }
 
-#[derive(Args, Debug)]
-struct Child {
-    task: Task,
-    peer: PeerName,
-    workload: Workload,
-    dir: PathBuf,
-    #[command(flatten)]
-    size: Size,
-}
-
-impl Child {
-    fn run(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.dir)?;
-        let setup = Setup {
-            cache: self.size.cache << 20,
-            write_buffer: self.size.write_buffer << 20,
-            synced: self.workload.is_synced() && self.task == Task::Measure,
-        };
-        let scale = self.size.scale();
-        match self.task {
-            Task::Load => load(self.peer, &self.dir, setup, scale),
-            Task::Die => be_killed(self.peer, &self.dir, setup, scale),
-            Task::Measure => {
-                let measured = measure(self.peer, self.workload, &self.dir, setup, scale)?;
-                println!("{}", serde_json::to_string(&measured)?);
-                Ok(())
-            }
+fn child(child: &Child) -> Result<()> {
+    let Child { task, peer, workload, dir, size, value_size } = child;
+    let _confinement = size.memory_limit.map(|limit| Confinement::enter(limit << 20)).transpose()?;
+    std::fs::create_dir_all(dir)?;
+    let setup = Setup {
+        cache: size.cache << 20,
+        write_buffer: size.write_buffer << 20,
+        synced: workload.is_synced() && *task == Task::Measure,
+        limited: size.memory_limit.is_some(),
+    };
+    let scale = size.scale(*value_size);
+    match task {
+        Task::Load => child::load(*peer, dir, setup, scale),
+        Task::Die => child::be_killed(*peer, dir, setup, scale),
+        Task::Measure => {
+            let measured = child::measure(*peer, *workload, dir, setup, scale, size.memory_limit)?;
+            println!("{}", serde_json::to_string(&measured)?);
+            Ok(())
         }
     }
 }
 
 fn main() -> ExitCode {
     let result = match Command::parse().action {
-        Action::Run(run) => {
-            let (peers, workloads) = (or_all(run.peers), or_all(run.workloads));
-            let campaign = Campaign { size: run.size, dir: run.dir, peers, workloads };
-            campaign.run(run.rounds, run.out.as_deref()).and_then(|Outcome { measured, failed }| {
-                print!("{}", table::of(&measured));
-                if failed == 0 { Ok(()) } else { Err(format!("{failed} measurements failed").into()) }
-            })
-        }
-        Action::Child(child) => child.run(),
+        Action::Run(arguments) => run(&arguments),
+        Action::Table(arguments) => table(&arguments),
+        Action::Plot(arguments) => plot(&arguments),
+        Action::Child(arguments) => child(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

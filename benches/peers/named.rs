@@ -11,8 +11,3 @@ pub(crate) trait Named: ValueEnum {
 }
 
 impl<T: ValueEnum> Named for T {}
-
-/// What was chosen, or everything if nothing was.
-pub(crate) fn or_all<T: ValueEnum + Clone>(chosen: Vec<T>) -> Vec<T> {
-    if chosen.is_empty() { T::value_variants().to_vec() } else { chosen }
-}

@@ -1,11 +1,13 @@
-//! Doing a workload on a store: threads, operations, and the check of everything that is read.
+//! Doing a workload on a store: its threads, and what comes of them.
 
+use crate::latency::histogram;
+use crate::pace::{Long, longfill};
 use crate::peer::{Order, Peer, Result};
+use crate::worker::{Shared, Worker};
 use crate::workload::Workload;
-use esker_server::bench::choice::{Permutation, Random, Zipfian, mix};
-use esker_server::bench::record::{KEY_LEN, fill_value, is_value_of, key, missing_key, number_of};
+use esker_server::bench::record::{is_value_of, key, number_of};
 use hdrhistogram::Histogram;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,23 +32,25 @@ pub(crate) struct Done {
     pub(crate) user_bytes: u64,
     /// What a second thread wrote meanwhile, operations a second.
     pub(crate) beside: Option<f64>,
+    /// What was done when it was no longer done as fast as it could be.
+    pub(crate) long: Option<Long>,
 }
 
-/// Pairs of a batch.
-const BATCH: u64 = 100;
-/// Operations between two looks at the clock for the time that is left.
-const LOOK: u64 = 64;
-/// Longer operations count as this long: ten minutes.
-const LONGEST_NANOS: u64 = 600_000_000_000;
-/// What the choices follow from.
-const SEED: u64 = 42;
+impl Done {
+    /// So many operations, none of which wrote.
+    pub(crate) fn new(operations: u64, elapsed: Duration, latencies: Histogram<u64>) -> Done {
+        Done { operations, elapsed, latencies, user_bytes: 0, beside: None, long: None }
+    }
+}
 
 /// Does a workload.
 pub(crate) fn work(peer: &dyn Peer, workload: Workload, scale: Scale) -> Result<Done> {
-    if let Workload::Readseq | Workload::Readreverse = workload {
-        return walk(peer, workload, scale);
+    match workload {
+        Workload::Readseq | Workload::Readreverse => return walk(peer, workload, scale),
+        Workload::Longfill => return longfill(peer, scale),
+        _ => {}
     }
-    let shared = Shared { stop: AtomicBool::new(false), next: AtomicU64::new(scale.keys) };
+    let shared = Shared::new(scale);
     let began = Instant::now();
     let until = if workload.is_whole() { None } else { Some(began + scale.time) };
     let threads = workload.threads();
@@ -65,13 +69,7 @@ pub(crate) fn work(peer: &dyn Peer, workload: Workload, scale: Scale) -> Result<
         shared.stop.store(true, Ordering::Release);
         (parts, writer.map(join))
     });
-    let mut whole = Done {
-        operations: 0,
-        elapsed: began.elapsed(),
-        latencies: latencies()?,
-        user_bytes: 0,
-        beside: None,
-    };
+    let mut whole = Done::new(0, began.elapsed(), histogram()?);
     for part in parts {
         let part = part?;
         whole.operations += part.operations;
@@ -104,214 +102,7 @@ fn walk(peer: &dyn Peer, workload: Workload, scale: Scale) -> Result<Done> {
     })?;
     let elapsed = began.elapsed();
     match wrong {
-        None if visited == scale.keys => {
-            Ok(Done { operations: visited, elapsed, latencies: latencies()?, user_bytes: 0, beside: None })
-        }
+        None if visited == scale.keys => Ok(Done::new(visited, elapsed, histogram()?)),
         wrong => Err(wrong.unwrap_or_else(|| format!("only {visited} records are there")).into()),
-    }
-}
-
-pub(crate) fn latencies() -> Result<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(1, LONGEST_NANOS, 3)?)
-}
-
-struct Shared {
-    stop: AtomicBool,
-    /// The number of the next record that is inserted.
-    next: AtomicU64,
-}
-
-struct Worker<'a> {
-    peer: &'a dyn Peer,
-    workload: Workload,
-    scale: Scale,
-    shared: &'a Shared,
-    /// The operations of this thread, of those of all.
-    first: u64,
-    end: u64,
-    random: Random,
-    order: Permutation,
-    zipfian: Zipfian,
-    stamp: u64,
-    value: Vec<u8>,
-    /// Memory for a batch.
-    batch: Vec<(Vec<u8>, Vec<u8>)>,
-    user_bytes: u64,
-}
-
-impl<'a> Worker<'a> {
-    fn new(
-        peer: &'a dyn Peer,
-        workload: Workload,
-        scale: Scale,
-        shared: &'a Shared,
-        thread: u64,
-        of: u64,
-    ) -> Result<Worker<'a>> {
-        if scale.keys < BATCH {
-            return Err(format!("there must be {BATCH} records at least").into());
-        }
-        // What chooses at random goes on while there is time.
-        let (first, end) = workload.writes_all().map_or((0, u64::MAX), |times| {
-            let operations = times * scale.keys;
-            (operations * thread / of, operations * (thread + 1) / of)
-        });
-        let seed = mix(SEED ^ mix(thread + 1000 * workload as u64));
-        Ok(Worker {
-            peer,
-            workload,
-            scale,
-            shared,
-            first,
-            end,
-            random: Random::new(seed),
-            order: Permutation::new(scale.keys, SEED),
-            zipfian: Zipfian::new(scale.keys),
-            stamp: seed,
-            value: Vec::new(),
-            batch: Vec::new(),
-            user_bytes: 0,
-        })
-    }
-
-    fn run(mut self, until: Option<Instant>) -> Result<Done> {
-        let began = Instant::now();
-        let (mut latencies, mut operations, mut last) = (latencies()?, 0, began);
-        let mut at = self.first;
-        while at < self.end && !self.shared.stop.load(Ordering::Relaxed) {
-            let done = match self.step(at) {
-                Ok(done) => done,
-                Err(error) => {
-                    self.shared.stop.store(true, Ordering::Release);
-                    return Err(error);
-                }
-            };
-            at += done;
-            operations += done;
-            let now = Instant::now();
-            latencies.saturating_record(u64::try_from((now - last).as_nanos()).unwrap_or(u64::MAX));
-            last = now;
-            if at.is_multiple_of(LOOK) && until.is_some_and(|until| now >= until) {
-                break;
-            }
-        }
-        let (elapsed, user_bytes) = (began.elapsed(), self.user_bytes);
-        Ok(Done { operations, elapsed, latencies, user_bytes, beside: None })
-    }
-
-    /// Does operation `at`. Returns how many were done.
-    fn step(&mut self, at: u64) -> Result<u64> {
-        let keys = self.scale.keys;
-        self.stamp = self.stamp.wrapping_add(1);
-        match self.workload {
-            Workload::Fillseq => self.put(at)?,
-            Workload::Fillrandom | Workload::Fillrandom2 => self.put(self.order.at(at))?,
-            Workload::Fillbatch100 | Workload::Overwrite3 => return self.put_batch(at),
-            Workload::Overwrite | Workload::Syncedputs | Workload::Syncedputs8 => {
-                let number = self.random.below(keys);
-                self.put(number)?;
-            }
-            Workload::Deleterandom => {
-                self.peer.delete(&key(self.order.at(at)))?;
-                self.user_bytes += KEY_LEN as u64;
-            }
-            Workload::Readrandom | Workload::Readrandom2 | Workload::Readwhilewriting => {
-                let number = self.random.below(keys);
-                self.get(number)?;
-            }
-            Workload::Readmissing => {
-                let number = self.random.below(keys);
-                if self.peer.get(&missing_key(number), &mut |_| ())? {
-                    return Err(
-                        format!("a key behind record {number} was never written, and is there").into()
-                    );
-                }
-            }
-            Workload::Seekrandom10 => self.scan_from_anywhere(10)?,
-            Workload::Seekrandom100 => self.scan_from_anywhere(100)?,
-            _ => self.ycsb()?,
-        }
-        Ok(1)
-    }
-
-    fn ycsb(&mut self) -> Result<()> {
-        let number = self.zipfian.scrambled(&mut self.random);
-        match (self.workload, self.random.below(100)) {
-            (Workload::YcsbD, 5..) => {
-                let inserted = self.shared.next.load(Ordering::Acquire);
-                let latest = self.zipfian.latest(&mut self.random, inserted);
-                self.get(latest)
-            }
-            (Workload::YcsbE, 5..) => {
-                let count = 1 + self.random.below(100);
-                self.scan(number, count)
-            }
-            (Workload::YcsbD | Workload::YcsbE, _) => {
-                let number = self.shared.next.fetch_add(1, Ordering::AcqRel);
-                self.put(number)
-            }
-            (Workload::YcsbA, 50..) | (Workload::YcsbB, 95..) => self.put(number),
-            (Workload::YcsbF, 50..) => {
-                self.get(number)?;
-                self.put(number)
-            }
-            _ => self.get(number),
-        }
-    }
-
-    fn put(&mut self, number: u64) -> Result<()> {
-        fill_value(number, self.stamp, self.scale.value_bytes, &mut self.value);
-        let key = key(number);
-        self.user_bytes += (key.len() + self.value.len()) as u64;
-        self.peer.put(&key, &self.value)
-    }
-
-    /// Writes the records from place `at` on as one batch.
-    fn put_batch(&mut self, at: u64) -> Result<u64> {
-        let count = BATCH.min(self.end - at);
-        self.batch.resize_with(count as usize, Default::default);
-        for (at, (record, value)) in (at..).zip(&mut self.batch) {
-            let number = self.order.at(at % self.scale.keys);
-            fill_value(number, self.stamp, self.scale.value_bytes, value);
-            record.clear();
-            record.extend_from_slice(&key(number));
-            self.user_bytes += (record.len() + value.len()) as u64;
-        }
-        self.peer.put_all(&self.batch)?;
-        Ok(count)
-    }
-
-    fn get(&self, number: u64) -> Result<()> {
-        let mut is_right = false;
-        let found = self.peer.get(&key(number), &mut |value| is_right = is_value_of(number, value))?;
-        match (found, is_right) {
-            (true, true) => Ok(()),
-            (true, false) => Err(format!("record {number} has a value that was never written to it").into()),
-            (false, _) => Err(format!("record {number} was written, and is not there").into()),
-        }
-    }
-
-    fn scan_from_anywhere(&mut self, count: u64) -> Result<()> {
-        let number = self.random.below(self.scale.keys);
-        self.scan(number, count)
-    }
-
-    /// Visits so many records from this one on. None may be missing.
-    fn scan(&self, number: u64, count: u64) -> Result<()> {
-        let (mut next, mut wrong) = (number, None);
-        self.peer.scan(&key(number), Order::Forwards, &mut |key, value| {
-            if number_of(key) != Some(next) || !is_value_of(next, value) {
-                wrong = Some(next);
-                return false;
-            }
-            next += 1;
-            next < number + count
-        })?;
-        if wrong.is_none() && next < (number + count).min(self.scale.keys) {
-            wrong = Some(next);
-        }
-        wrong.map_or(Ok(()), |number| {
-            Err(format!("a scan missed record {number}, or found what was never written to it").into())
-        })
     }
 }

@@ -55,6 +55,8 @@ pub(crate) enum Workload {
     YcsbF,
     /// Opens a store that was killed with 40 MiB written that may be in its log only.
     Reopen,
+    /// Writes as fast as it can, then at 70 % of that rate beside reads, second by second. Only if it is named.
+    Longfill,
 }
 
 /// What a workload begins with.
@@ -71,11 +73,20 @@ pub(crate) enum Start {
 }
 
 impl Workload {
+    /// Those that are done if none is named.
+    pub(crate) fn defaults() -> Vec<Workload> {
+        Workload::value_variants()
+            .iter()
+            .copied()
+            .filter(|workload| *workload != Workload::Longfill)
+            .collect()
+    }
+
     pub(crate) fn start(self) -> Start {
         use Workload as W;
         match self {
             W::Fillseq | W::Fillrandom | W::Fillrandom2 | W::Fillbatch100 | W::Overwrite3 => Start::Empty,
-            W::Syncedputs | W::Syncedputs8 => Start::Empty,
+            W::Syncedputs | W::Syncedputs8 | W::Longfill => Start::Empty,
             W::Readrandom | W::Readrandom2 | W::Readmissing | W::Readseq | W::Readreverse => Start::Loaded,
             W::Seekrandom10 | W::Seekrandom100 | W::YcsbC => Start::Loaded,
             W::Reopen => Start::Killed,
@@ -97,7 +108,7 @@ impl Workload {
 
     /// Whether it ends when the store has settled: then what it takes on disk, and what was written there, is known.
     pub(crate) fn settles(self) -> bool {
-        matches!(self, Workload::Fillrandom | Workload::Overwrite3)
+        matches!(self, Workload::Fillrandom | Workload::Overwrite3 | Workload::Longfill)
     }
 
     /// How many times it writes or deletes every record, if it does.

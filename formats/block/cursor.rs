@@ -64,14 +64,14 @@ impl BlockCursor {
     }
 
     fn load(&mut self, handle: Handle, way: Way) -> Result<()> {
-        let is_there = self.ahead.is_none()
-            && self.foresight.loads(&self.table.source, &handle.range(), self.table.data_end());
+        self.foresight.loads(&handle.range());
+        let keep = self.options.fill_cache && self.foresight.shall_keep();
+        let options = self.options.with_fill_cache(keep);
         let bring = match self.ahead.as_mut().filter(|_| way == Way::Forwards) {
             Some(ahead) => Bring::Ahead(ahead),
-            None if is_there => Bring::Nothing,
-            None => Bring::Block,
+            None => Bring::Foreseen(&mut self.foresight),
         };
-        self.body = self.table.block(handle, &self.options, bring)?;
+        self.body = self.table.block(handle, &options, bring)?;
         self.at = handle.offset;
         Ok(())
     }

@@ -16,7 +16,7 @@ use esker_table::codec::compression::{MAX_PLAIN_LEN, TAG_NONE};
 use esker_table::footer::Footer;
 use esker_table::key::filter_hash;
 use esker_table::layout::cuts::Cuts;
-use esker_table::layout::readahead::Readahead;
+use esker_table::layout::readahead::{Foresight, Readahead};
 use esker_table::layout::sections::{Section, Sections};
 use esker_table::layout::stored;
 use esker_table::layout::tail::Tail;
@@ -53,8 +53,8 @@ pub struct BlockTable {
 pub(crate) enum Bring<'a> {
     /// The block, unless it was read before.
     Block,
-    /// Nothing: the block is there.
-    Nothing,
+    /// What a cursor that turns out to scan will come to, if it does.
+    Foreseen(&'a mut Foresight),
     /// What a reader from front to back asks for.
     Ahead(&'a mut Readahead),
 }
@@ -189,14 +189,26 @@ impl BlockTable {
             ));
         }
         if !self.source.is_mapped() {
-            let ahead = if let Bring::Ahead(ahead) = bring { Some(ahead) } else { None };
+            let ahead = match bring {
+                Bring::Ahead(ahead) => Some(ahead),
+                Bring::Foreseen(foresight) => {
+                    foresight.bring_in(&self.source, self.data_end);
+                    None
+                }
+                Bring::Block => None,
+            };
             return self.read_block(handle, options, ahead);
         }
         let unverified = always || !self.verified.get(handle.ordinal);
         match bring {
             Bring::Ahead(ahead) => ahead.populate(&self.source, &handle.range())?,
             Bring::Block if unverified => self.source.populate(handle.offset, handle.len as usize)?,
-            Bring::Block | Bring::Nothing => {}
+            Bring::Foreseen(foresight) => {
+                if !foresight.bring_in(&self.source, self.data_end) && unverified {
+                    self.source.populate(handle.offset, handle.len as usize)?;
+                }
+            }
+            Bring::Block => {}
         }
         if unverified {
             self.verify_mapped(handle)?;

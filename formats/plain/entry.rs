@@ -43,7 +43,8 @@ impl Entry {
         };
         let trailer = Trailer(u64::from_le_bytes(*rest.get(header..)?.first_chunk()?));
         let key_start = at + header + 8;
-        let end = key_start.checked_add(key_len)?.checked_add(value_len)?.checked_next_multiple_of(UNIT)?;
+        let end =
+            key_start.checked_add(key_len)?.checked_add(value_len)?.checked_add(UNIT - 1)? & !(UNIT - 1);
         Some(Entry { trailer, key_start, key_len, value_len, end })
     }
 

@@ -142,7 +142,8 @@ impl Window {
             Some(ahead) if reads.source.is_mapped() => ahead.populate(reads.source, &range)?,
             Some(_) => {}
             None => {
-                self.foresight.loads(reads.source, &range, data.len());
+                self.foresight.loads(&range);
+                self.foresight.bring_in(reads.source, data.len());
                 self.step = (self.step * 2).min(MOST.0);
             }
         }

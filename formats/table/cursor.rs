@@ -104,7 +104,7 @@ impl Run {
     pub fn key(&self, i: usize) -> &[u8] {
         let e = &self.entries[i];
         let bytes: &[u8] = if self.borrowed { &self.block } else { &self.keys };
-        &bytes[e.key_start as usize..][..e.key_len as usize]
+        &bytes[e.key_start as usize..e.key_start as usize + e.key_len as usize]
     }
 
     /// The length of all joined keys together. A format ends a run early when this grows large.
@@ -123,7 +123,7 @@ impl Run {
     #[inline]
     pub fn value(&self, i: usize) -> &[u8] {
         let e = &self.entries[i];
-        &self.block[e.value_start as usize..][..e.value_len as usize]
+        &self.block[e.value_start as usize..e.value_start as usize + e.value_len as usize]
     }
 
     /// The value of entry `i`, sharing the block.

@@ -27,6 +27,14 @@ use std::sync::Arc;
 /// Whatever keeps a slice's bytes alive.
 pub type Owner = Arc<dyn Send + Sync>;
 
+/// An owner, or bytes on the heap, whose count of references lies right in front of them: whoever looks at their beginning has
+/// the count at hand too.
+#[derive(Clone)]
+enum Holder {
+    Owner(#[allow(dead_code, reason = "it is held and not looked at")] Owner),
+    Bytes(#[allow(dead_code, reason = "it is held and not looked at")] Arc<[u8]>),
+}
+
 /// Immutable bytes that are shared by counting references. Cloning and sub-slicing copy nothing.
 ///
 /// A slice keeps its whole owner alive: a small value out of a mapped table keeps that table's file mapped (and, once
@@ -43,7 +51,7 @@ pub type Owner = Arc<dyn Send + Sync>;
 pub struct Slice {
     data: NonNull<u8>,
     len: usize,
-    owner: Option<Owner>,
+    owner: Option<Holder>,
 }
 
 // SAFETY: a slice is a shared view of bytes that never change, and its owner is Send and Sync.
@@ -69,18 +77,17 @@ impl Slice {
         if bytes.is_empty() {
             return Slice::new();
         }
-        Slice::from_owner(Arc::<[u8]>::from(bytes))
+        Slice::from(Arc::<[u8]>::from(bytes))
     }
 
     /// All the bytes of `owner`, kept alive by it.
     pub fn from_owner<T>(owner: Arc<T>) -> Slice
     where
-        T: AsRef<[u8]> + Send + Sync + ?Sized + 'static,
-        Arc<T>: IntoOwner,
+        T: AsRef<[u8]> + Send + Sync + 'static,
     {
         let bytes: &[u8] = (*owner).as_ref();
         let (data, len) = (NonNull::from(bytes).cast::<u8>(), bytes.len());
-        Slice { data, len, owner: Some(owner.into_owner()) }
+        Slice { data, len, owner: Some(Holder::Owner(owner)) }
     }
 
     /// The `len` bytes at `data`, kept alive by `owner`.
@@ -89,7 +96,7 @@ impl Slice {
     /// The bytes must be initialised, and valid and unchanged for as long as any clone of `owner` exists.
     #[inline]
     pub unsafe fn from_raw(data: NonNull<u8>, len: usize, owner: Owner) -> Slice {
-        Slice { data, len, owner: Some(owner) }
+        Slice { data, len, owner: Some(Holder::Owner(owner)) }
     }
 
     /// The bytes.
@@ -141,25 +148,6 @@ impl Slice {
     }
 }
 
-/// An `Arc` that can be stored behind a [`Slice`]; implemented for every `Arc<T>` and for `Arc<[u8]>`.
-pub trait IntoOwner {
-    /// Forgets the type, keeps the reference.
-    fn into_owner(self) -> Owner;
-}
-
-impl<T: Send + Sync + 'static> IntoOwner for Arc<T> {
-    fn into_owner(self) -> Owner {
-        self
-    }
-}
-
-impl IntoOwner for Arc<[u8]> {
-    fn into_owner(self) -> Owner {
-        // An unsized `Arc<[u8]>` cannot become a trait object in place, so it is held in another.
-        Arc::new(self)
-    }
-}
-
 impl Default for Slice {
     fn default() -> Slice {
         Slice::new()
@@ -190,6 +178,13 @@ impl Borrow<[u8]> for Slice {
 impl From<Vec<u8>> for Slice {
     fn from(bytes: Vec<u8>) -> Slice {
         if bytes.is_empty() { Slice::new() } else { Slice::from_owner(Arc::new(bytes)) }
+    }
+}
+
+impl From<Arc<[u8]>> for Slice {
+    fn from(bytes: Arc<[u8]>) -> Slice {
+        let (data, len) = (NonNull::from(&*bytes).cast::<u8>(), bytes.len());
+        Slice { data, len, owner: Some(Holder::Bytes(bytes)) }
     }
 }
 

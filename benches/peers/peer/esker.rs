@@ -1,7 +1,7 @@
 //! Esker, with one budget of memory as large as the others' cache and write buffer together.
 
 use super::{LOOK, Order, Peer, QUIET_LOOKS, Result, Setup, Visit};
-use esker::{Db, Durability, Event, Keyspace, WriteBatch};
+use esker::{ByLevel, Db, Durability, Event, Keyspace, KeyspaceOptions, WriteBatch};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,7 +15,8 @@ pub(super) struct Esker {
 }
 
 impl Esker {
-    pub(super) fn open(dir: &Path, setup: Setup) -> Result<Esker> {
+    /// Opens the store with all its tables in this format.
+    pub(super) fn open(dir: &Path, setup: Setup, format: &str) -> Result<Esker> {
         let durability = if setup.synced { Durability::Synced } else { Durability::Buffered };
         let compactions = Arc::new(AtomicI64::new(0));
         let running = compactions.clone();
@@ -25,9 +26,10 @@ impl Esker {
             _ => {}
         };
         let db = Db::builder()
-            .memory_budget(setup.cache + setup.write_buffer)
+            .memory_budget(setup.cache + 2 * setup.write_buffer)
             .background_threads(2)
             .durability(durability)
+            .keyspace_defaults(KeyspaceOptions::new().format(ByLevel::all(format.to_owned())))
             .listener(Arc::new(count))
             .open(dir)?;
         let keyspace = db.keyspace("default")?;
@@ -81,5 +83,9 @@ impl Peer for Esker {
             quiet = if self.compactions.load(Ordering::Acquire) == 0 { quiet + 1 } else { 0 };
         }
         Ok(())
+    }
+
+    fn syncs(&self) -> Option<u64> {
+        Some(self.db.stats().fsyncs)
     }
 }

@@ -24,7 +24,10 @@ impl Lmdb {
     pub(super) fn open(dir: &Path, setup: Setup) -> Result<Lmdb> {
         let mut options = EnvOpenOptions::new();
         options.map_size(MAP_BYTES).max_readers(64);
-        let flags = if setup.synced { EnvFlags::WRITE_MAP } else { EnvFlags::WRITE_MAP | EnvFlags::NO_SYNC };
+        let mut flags = EnvFlags::WRITE_MAP;
+        flags.set(EnvFlags::NO_SYNC, !setup.synced);
+        // What is read ahead around a page would push out others that are wanted sooner.
+        flags.set(EnvFlags::NO_READ_AHEAD, setup.limited);
         // SAFETY: one environment a process, in a directory that nobody else touches; a crash ends the measurement, and its files
         // are thrown away.
         let env = unsafe { options.flags(flags).open(dir)? };

@@ -2,8 +2,9 @@
 //!
 //! All are set up alike, as far as they can be: the same memory for cache and write buffer, blocks of 4 KiB, 10 filter bits a key,
 //! two background threads, and a log that is handed to the operating system with every write. RocksDB and fjall compress every
-//! level with LZ4, Esker what its default compresses, which is all but the two uppermost levels; LMDB and redb compress nothing.
+//! level with LZ4, as Esker does by default; `esker-plain`, LMDB and redb compress nothing.
 
+mod array;
 mod esker;
 #[cfg(feature = "fjall")]
 mod fjall;
@@ -13,6 +14,7 @@ mod lmdb;
 mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+mod version;
 
 use crate::named::Named as _;
 use clap::ValueEnum;
@@ -54,6 +56,11 @@ pub(crate) trait Peer: Sync {
 
     /// Returns when everything is in its files, and nothing more is done in the background.
     fn settle(&self) -> Result<()>;
+
+    /// How many times it has synced a file since it was opened. `None` if it does not say.
+    fn syncs(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// How a store is opened.
@@ -65,33 +72,64 @@ pub(crate) struct Setup {
     pub(crate) write_buffer: usize,
     /// Whether writes are on the device when they return.
     pub(crate) synced: bool,
+    /// Whether memory is limited, so that files may not fit in what is left of it.
+    pub(crate) limited: bool,
 }
 
-/// The stores there are.
+/// The stores there are. All have a name, so that what was measured elsewhere can be shown; not all need be built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum PeerName {
     Esker,
-    #[cfg(feature = "rocksdb")]
+    /// Esker with every table in the format `plain`.
+    EskerPlain,
+    /// No store: an array in memory that a record's number leads into. What workload and checks take by themselves.
+    Array,
     Rocksdb,
-    #[cfg(feature = "fjall")]
     Fjall,
-    #[cfg(feature = "lmdb")]
     Lmdb,
-    #[cfg(feature = "redb")]
     Redb,
 }
 
 impl PeerName {
+    /// Those that were built in.
+    pub(crate) fn built() -> Vec<PeerName> {
+        PeerName::value_variants().iter().copied().filter(|peer| peer.is_built()).collect()
+    }
+
+    /// Whether it was built in.
+    pub(crate) fn is_built(self) -> bool {
+        match self {
+            PeerName::Esker | PeerName::EskerPlain | PeerName::Array => true,
+            PeerName::Rocksdb => cfg!(feature = "rocksdb"),
+            PeerName::Fjall => cfg!(feature = "fjall"),
+            PeerName::Lmdb => cfg!(feature = "lmdb"),
+            PeerName::Redb => cfg!(feature = "redb"),
+        }
+    }
+
+    /// Whether it is Esker, set up one way or another.
+    pub(crate) fn is_own(self) -> bool {
+        matches!(self, PeerName::Esker | PeerName::EskerPlain)
+    }
+
     /// Whether it is a log-structured merge tree, as Esker is.
     pub(crate) fn is_lsm(self) -> bool {
-        !matches!(self.name().as_str(), "lmdb" | "redb")
+        !matches!(self, PeerName::Lmdb | PeerName::Redb | PeerName::Array)
+    }
+
+    /// What is wrong if it was chosen and is not built in.
+    pub(crate) fn not_built(self) -> Box<dyn Error + Send + Sync> {
+        let name = self.name();
+        format!("{name} was not built in; build with `--features {name}`").into()
     }
 
     /// Opens the store in this directory, or creates it there.
     pub(crate) fn open(self, dir: &Path, setup: Setup) -> Result<Box<dyn Peer>> {
         Ok(match self {
-            PeerName::Esker => Box::new(esker::Esker::open(dir, setup)?),
+            PeerName::Esker => Box::new(esker::Esker::open(dir, setup, "block")?),
+            PeerName::EskerPlain => Box::new(esker::Esker::open(dir, setup, "plain")?),
+            PeerName::Array => Box::new(array::Array::open(dir)?),
             #[cfg(feature = "rocksdb")]
             PeerName::Rocksdb => Box::new(rocksdb::Rocks::open(dir, setup)?),
             #[cfg(feature = "fjall")]
@@ -100,6 +138,8 @@ impl PeerName {
             PeerName::Lmdb => Box::new(lmdb::Lmdb::open(dir, setup)?),
             #[cfg(feature = "redb")]
             PeerName::Redb => Box::new(redb::Redb::open(dir, setup)?),
+            #[cfg(not(all(feature = "rocksdb", feature = "fjall", feature = "lmdb", feature = "redb")))]
+            _ => return Err(self.not_built()),
         })
     }
 }
@@ -108,7 +148,7 @@ impl PeerName {
 mod tests {
     use super::*;
 
-    const SETUP: Setup = Setup { cache: 8 << 20, write_buffer: 4 << 20, synced: false };
+    const SETUP: Setup = Setup { cache: 8 << 20, write_buffer: 4 << 20, synced: false, limited: false };
 
     fn keys(peer: &dyn Peer, from: &str, order: Order) -> Vec<String> {
         let mut keys = Vec::new();
@@ -130,7 +170,8 @@ mod tests {
 
     #[test]
     fn every_peer_keeps_pairs_in_order() {
-        for name in PeerName::value_variants() {
+        // The array knows the keys of records only.
+        for name in PeerName::built().into_iter().filter(|name| *name != PeerName::Array) {
             let dir = tempfile::tempdir().unwrap();
             let pair = |key: &str| (key.as_bytes().to_vec(), format!("{key}!").into_bytes());
             let peer = name.open(dir.path(), SETUP).unwrap();

@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// How blocks are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -97,7 +98,7 @@ pub enum DecompressError {
 ///
 /// # Errors
 /// If the bytes are damaged or the tag is not one this program can undo.
-pub fn decompress(tag: u8, stored: &[u8]) -> Result<Vec<u8>, DecompressError> {
+pub fn decompress(tag: u8, stored: &[u8]) -> Result<Arc<[u8]>, DecompressError> {
     let damaged = |what: String| DecompressError::Damaged(what);
     let Some((len, body)) = stored.split_first_chunk::<LEN_BYTES>() else {
         return Err(damaged("a compressed block is too short".into()));
@@ -106,12 +107,12 @@ pub fn decompress(tag: u8, stored: &[u8]) -> Result<Vec<u8>, DecompressError> {
     if plain_len > MAX_PLAIN_LEN {
         return Err(damaged(format!("a block claims {plain_len} bytes before compression")));
     }
-    let mut plain = vec![0; plain_len];
+    // Where the blocks of a cache lie next to their counts of references, a lookup waits for memory once less.
+    let mut plain: Arc<[u8]> = std::iter::repeat_n(0, plain_len).collect();
+    let Some(out) = Arc::get_mut(&mut plain) else { return Err(damaged("memory that is shared".into())) };
     let written = match tag {
-        TAG_LZ4 => {
-            lz4_flex::block::decompress_into(body, &mut plain).map_err(|e| damaged(format!("lz4: {e}")))?
-        }
-        TAG_ZSTD => decompress_zstd(body, &mut plain)?,
+        TAG_LZ4 => lz4_flex::block::decompress_into(body, out).map_err(|e| damaged(format!("lz4: {e}")))?,
+        TAG_ZSTD => decompress_zstd(body, out)?,
         _ => return Err(DecompressError::Unavailable(format!("compression {tag} is not known"))),
     };
     if written != plain_len {
@@ -121,12 +122,12 @@ pub fn decompress(tag: u8, stored: &[u8]) -> Result<Vec<u8>, DecompressError> {
 }
 
 #[cfg(feature = "zstd")]
-fn decompress_zstd(body: &[u8], plain: &mut [u8]) -> Result<usize, DecompressError> {
-    zstd::bulk::decompress_to_buffer(body, plain).map_err(|e| DecompressError::Damaged(format!("zstd: {e}")))
+fn decompress_zstd(body: &[u8], out: &mut [u8]) -> Result<usize, DecompressError> {
+    zstd::bulk::decompress_to_buffer(body, out).map_err(|e| DecompressError::Damaged(format!("zstd: {e}")))
 }
 
 #[cfg(not(feature = "zstd"))]
-fn decompress_zstd(_body: &[u8], _plain: &mut [u8]) -> Result<usize, DecompressError> {
+fn decompress_zstd(_body: &[u8], _out: &mut [u8]) -> Result<usize, DecompressError> {
     Err(DecompressError::Unavailable("zstd was left out of this build (feature `zstd`)".into()))
 }
 
@@ -171,7 +172,7 @@ mod tests {
             let tag = compression.compress(&plain, &mut stored);
             assert_ne!(tag, TAG_NONE);
             assert!(stored.len() < plain.len());
-            assert_eq!(decompress(tag, &stored).unwrap(), plain);
+            assert_eq!(decompress(tag, &stored).unwrap()[..], plain);
             for cut in 0..stored.len() {
                 assert!(decompress(tag, &stored[..cut]).is_err());
             }

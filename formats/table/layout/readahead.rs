@@ -97,6 +97,9 @@ impl Readahead {
 /// Neighbouring blocks after which a cursor is taken to scan.
 const STREAK: u32 = 3;
 
+/// Neighbouring blocks after which a scan leaves the cache to others.
+const FAR: u32 = 32;
+
 /// How much a scan asks for at first; then twice as much each time, up to a whole window.
 const FIRST: u64 = 16 << 10;
 
@@ -115,37 +118,47 @@ pub struct Foresight {
 }
 
 impl Foresight {
-    /// A block between 0 and `limit` is about to be loaded. Returns whether it has been brought into memory, so that the caller need
-    /// not: of a map, a scan forwards brings in what it will come to with one call for many blocks.
+    /// A block is about to be loaded, from wherever it is.
     #[inline]
-    pub fn loads(&mut self, source: &BlockSource, block: &Range<u64>, limit: u64) -> bool {
+    pub fn loads(&mut self, block: &Range<u64>) {
         let last = std::mem::replace(&mut self.last, block.clone());
         let forwards = block.start == last.end;
         if !(forwards || block.end == last.start) {
             self.streak = 0;
-            return false;
+            return;
         }
         if self.streak == 0 || forwards != self.forwards {
             (self.streak, self.forwards, self.step) = (0, forwards, FIRST);
             self.asked = if forwards { block.end } else { block.start };
         }
         self.streak += 1;
+    }
+
+    /// Whether the cache shall keep what is loaded. A cursor that has come far in one way leaves the cache to others: what it loads
+    /// would push out what is asked for again and again, and to decode a block into memory that was just used takes less time
+    /// than to bring in fresh memory for it.
+    pub fn shall_keep(&self) -> bool {
+        self.streak < FAR
+    }
+
+    /// The block that is loaded is none that the cache has. In a scan, asks for what comes next, of what lies between 0 and `limit`.
+    /// Returns whether the block has been brought into memory, so that the caller need not: of a map, a scan forwards brings in what
+    /// it will come to with one call for many blocks.
+    /// A device that fails is told by the read that needs the block.
+    pub fn bring_in(&mut self, source: &BlockSource, limit: u64) -> bool {
         if self.streak < STREAK {
             return false;
         }
         self.ask(source, limit);
-        forwards && source.is_mapped() && self.bring_in(source, limit)
-    }
-
-    /// Whether the block that is about to be loaded is in memory; if need be, it and what follows are brought there.
-    fn bring_in(&mut self, source: &BlockSource, limit: u64) -> bool {
+        if !self.forwards || !source.is_mapped() {
+            return false;
+        }
         let block = &self.last;
         if self.populated.start <= block.start && block.end <= self.populated.end {
             return true;
         }
         let end = block.end.max(limit.min(block.start.saturating_add(self.step)));
         let window = block.start..end;
-        // A device that fails is told by the read that needs the block.
         let is_there = source.populate(window.start, (window.end - window.start) as usize).is_ok();
         self.populated = if is_there { window } else { 0..0 };
         is_there
@@ -282,14 +295,14 @@ mod tests {
         let source = BlockSource::new(bytes.clone());
         let mut foresight = Foresight::default();
         for block in blocks {
-            foresight.loads(&source, &(block * 4096..(block + 1) * 4096), 4 << 20);
+            foresight.loads(&(block * 4096..(block + 1) * 4096));
+            foresight.bring_in(&source, 4 << 20);
         }
         let calls = bytes.calls.lock().unwrap();
-        let numbers = |call: &String| -> Vec<u64> {
-            let words = call.strip_prefix("WillNeed ").unwrap().split(' ');
-            words.map(|n| n.parse().unwrap()).collect()
-        };
-        calls.iter().map(numbers).map(|n| n[0]..n[0] + n[1]).collect()
+        let numbers =
+            |call: &String| -> Vec<u64> { call.split(' ').skip(1).map(|n| n.parse().unwrap()).collect() };
+        let hints = calls.iter().filter(|call| call.starts_with("WillNeed "));
+        hints.map(numbers).map(|n| n[0]..n[0] + n[1]).collect()
     }
 
     #[test]
@@ -303,6 +316,26 @@ mod tests {
         assert!(downwards.windows(2).all(|w| w[1].end == w[0].start), "{downwards:?}");
         assert_eq!(downwards.last().unwrap().start, 0);
         assert!(downwards.len().abs_diff(upwards.len()) <= 1);
+    }
+
+    #[test]
+    fn a_scan_forwards_brings_in_many_blocks_at_once() {
+        let bytes = Recorded::new(true);
+        let source = BlockSource::new(bytes.clone());
+        let mut foresight = Foresight::default();
+        let mut covers = |block: u64| {
+            foresight.loads(&(block * 4096..(block + 1) * 4096));
+            foresight.bring_in(&source, 8 << 20)
+        };
+        let covered = (0..1024).filter(|block| covers(*block)).count();
+        assert_eq!(covered, 1024 - (STREAK as usize - 1));
+        let calls = bytes.calls.lock().unwrap();
+        let populated = calls.iter().filter(|call| call.starts_with("populate")).count();
+        assert!(populated < 40, "{populated} calls");
+        drop(calls);
+        bytes.failing.store(true, Ordering::Relaxed);
+        let there = (1024..1100).filter(|block| covers(*block)).count();
+        assert!(there < 64, "{there} blocks are there though the device fails");
     }
 
     #[test]

@@ -279,6 +279,7 @@ impl Core {
         // A table makes its entries durable. Everything that was committed before them must be so too, or a power loss
         // could keep a later write and lose an earlier one.
         self.guard(self.committer.sync_under_locks(last.lsn))?;
+        self.guard(self.committer.leave_idle_segment())?;
         let (tables, bytes) = (added.len(), added.iter().map(|f| f.meta.size).sum());
         // The segment that records are appended to may not be on disk yet, and what the MANIFEST names has to be.
         let oldest = self.committer.oldest_needed_segment(tree.id, sealed.len()).min(self.set.newest_wal());

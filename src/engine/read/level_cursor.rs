@@ -52,6 +52,18 @@ impl LevelCursor {
         self.run.key(self.at)
     }
 
+    /// The entry before, if the run has it.
+    #[inline]
+    pub(crate) fn key_before(&self) -> Option<&[u8]> {
+        self.at.checked_sub(1).filter(|_| self.valid()).map(|before| self.run.key(before))
+    }
+
+    /// Whether the run has the next entry.
+    #[inline]
+    pub(crate) fn has_next(&self) -> bool {
+        self.at + 1 < self.run.len()
+    }
+
     #[inline]
     pub(crate) fn trailer(&self) -> Trailer {
         self.run.trailer(self.at)

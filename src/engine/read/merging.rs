@@ -67,6 +67,18 @@ impl MergeCursor {
         self.sources[self.top].key()
     }
 
+    /// After a step forwards from an entry of source `rank`: that entry's key, as long as it is at hand.
+    #[inline]
+    pub(crate) fn key_before(&self, rank: usize) -> Option<&[u8]> {
+        self.sources[rank].key_before()
+    }
+
+    /// Whether [`key_before`](MergeCursor::key_before) will have the current key after a step forwards.
+    #[inline]
+    pub(crate) fn will_have_key(&self) -> bool {
+        self.forward && self.sources[self.top].will_have_key()
+    }
+
     /// The sequence number and kind.
     #[inline]
     pub(crate) fn trailer(&self) -> Trailer {
@@ -193,9 +205,13 @@ impl MergeCursor {
         if let Err(error) = moved {
             return self.fail(error);
         }
+        if self.sources.len() == 1 {
+            // Its head is never asked for.
+            self.lanes[0].live = self.sources[0].valid();
+            return Ok(());
+        }
         self.look(self.top);
         match self.sources.len() {
-            1 => {}
             2 => self.top = usize::from(self.before(1, 0)),
             _ => self.replay(),
         }

@@ -58,6 +58,18 @@ impl Source {
         either!(self, m => m.cursor.key(), l => l.key())
     }
 
+    /// Going forwards, the key that the source stood on before, as long as it has that at hand.
+    #[inline]
+    pub(crate) fn key_before(&self) -> Option<&[u8]> {
+        either!(self, _m => None, l => l.key_before())
+    }
+
+    /// Whether the key that it stands on will be at hand after a step forwards.
+    #[inline]
+    pub(crate) fn will_have_key(&self) -> bool {
+        either!(self, _m => false, l => l.has_next())
+    }
+
     #[inline]
     pub(crate) fn trailer(&self) -> Trailer {
         either!(self, m => m.cursor.trailer(), l => l.trailer())

@@ -99,6 +99,12 @@ impl Tombstones {
         }
     }
 
+    /// Whether there are no tombstones at all.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
     /// The newest visible tombstone that covers `user_key`.
     #[inline]
     pub(crate) fn covering(&mut self, user_key: &[u8]) -> Result<Option<Cover>> {

@@ -184,13 +184,34 @@ impl VisibleCursor {
     #[inline]
     pub(crate) fn next(&mut self) -> Result<bool> {
         match &self.state {
-            State::Forward => put(&mut self.key, self.merge.key()),
+            State::Forward => return self.next_forward(),
             State::Backward => {}
             State::Unplaced | State::BeforeFirst => return self.seek_first(),
             State::AfterLast => return Ok(false),
             State::Failed(error) => return Err(error.clone()),
         }
         self.step(true)?;
+        self.find_forward(true)
+    }
+
+    /// From the merge's entry to the next key. Mostly the source still has the entry that is left, so that its key need not be
+    /// copied to tell older versions of it.
+    #[inline]
+    fn next_forward(&mut self) -> Result<bool> {
+        let rank = self.merge.rank();
+        let is_at_hand = self.merge.will_have_key();
+        if !is_at_hand {
+            put(&mut self.key, self.merge.key());
+        }
+        self.step(true)?;
+        if !is_at_hand || !self.merge.valid() {
+            return self.find_forward(true);
+        }
+        let key = self.merge.key();
+        if self.merge.key_before(rank).is_some_and(|before| !is_same(before, key)) {
+            return self.find_forward(false);
+        }
+        put(&mut self.key, key);
         self.find_forward(true)
     }
 
@@ -254,7 +275,7 @@ impl VisibleCursor {
                 }
                 continue;
             }
-            if skip && self.merge.key() == self.key {
+            if skip && is_same(self.merge.key(), &self.key) {
                 older += 1;
                 if older < PATIENCE {
                     self.step(true)?;
@@ -368,9 +389,13 @@ impl VisibleCursor {
     #[inline]
     fn look(&mut self, forward: bool) -> Result<Seen> {
         let trailer = self.merge.trailer();
-        let cover = match self.tombstones.covering(self.merge.key()) {
-            Ok(cover) => cover,
-            Err(error) => return Err(self.fail(error)),
+        let cover = if self.tombstones.is_empty() {
+            None
+        } else {
+            match self.tombstones.covering(self.merge.key()) {
+                Ok(cover) => cover,
+                Err(error) => return Err(self.fail(error)),
+            }
         };
         if let Some(cover) = cover.filter(|c| c.seqno > trailer.seqno()) {
             // A tombstone of a newer source covers everything that an older one holds there. One of the same source
@@ -410,6 +435,17 @@ impl VisibleCursor {
     fn skip_versions(&mut self, to: Trailer) -> Result<()> {
         put(&mut self.scratch, self.merge.key());
         self.merge.skip_to(&self.scratch, to).map_err(|e| self.fail(e))
+    }
+}
+
+/// Whether two keys are the same. Neighbours mostly differ in their last bytes, and in those first.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(x), Some(y)) => {
+            a.len() == b.len() && u64::from_le_bytes(*x) == u64::from_le_bytes(*y) && a == b
+        }
+        _ => a == b,
     }
 }
 

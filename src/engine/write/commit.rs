@@ -113,7 +113,7 @@ const RANGE_DELETE_BYTES: usize = 128;
 /// A range delete that covers more entries of the active memtable than this goes to a memtable of its own.
 const COVERED_ENTRIES: u64 = 16 << 10;
 
-/// A segment shorter than this is not closed before it is full.
+/// A segment that is shorter than this is left for the sake of its room only when it is full.
 const WORTH_REMOVING: u64 = 1 << 20;
 
 /// About how much memory an operation takes in a memtable.
@@ -465,11 +465,6 @@ impl Committer {
         active.bytes = 0;
         self.stall.add_sealed(sealed.bytes);
         active.tree.seal(sealed, fresh);
-        // Once this memtable is a table nothing of the segment is needed. Its room is given back then, and not only when it is full.
-        let none_holds = state.active.values().all(|active| active.first_segment.is_none());
-        if none_holds && state.tail.offset > WORTH_REMOVING {
-            state.tail.rotate(self.set.new_file_number());
-        }
         self.stall.wake_background();
     }
 
@@ -518,6 +513,20 @@ impl Committer {
             active.first_segment.into_iter().chain(active.tree.oldest_sealed_segment(skip))
         });
         unflushed.min().unwrap_or(u64::MAX).min(state.tail.segment)
+    }
+
+    /// Goes on in another segment of the log if no active memtable holds anything of this one, so that this one can go once the
+    /// sealed ones are tables: what was written last would otherwise keep its room until a segment is full.
+    pub(crate) fn leave_idle_segment(&self) -> Result<()> {
+        {
+            let mut state = lock(&self.state);
+            let is_idle = state.active.values().all(|active| active.first_segment.is_none());
+            if !is_idle || state.tail.offset <= WORTH_REMOVING {
+                return Ok(());
+            }
+            state.tail.rotate(self.set.new_file_number());
+        }
+        self.enter_newest_segment()
     }
 
     /// Makes new writes wait until the guard is dropped, and returns once those under way are visible.

@@ -238,6 +238,13 @@ impl Committer {
         Ok(true)
     }
 
+    /// Begins the segment that the log goes on in, if that waits for the next write.
+    pub(crate) fn enter_newest_segment(&self) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let mut io = lock(log);
+        self.write_out(&mut io, true).inspect_err(|error| self.fail(error)).map(|_| ())
+    }
+
     /// Ends the closed segments, begins those after them, and writes the newest buffer, which is in `io.spare`.
     #[cold]
     fn write_rotation(&self, io: &mut LogIo, closed: VecDeque<(u64, Vec<u8>)>, newest: u64) -> Result<()> {
