@@ -14,7 +14,7 @@
 //! | [`pace`] | the workload that goes on at a pace |
 //! | [`series`] | what a thread did second by second |
 //! | [`latency`] | quantiles |
-//! | [`child`] | the process that does a workload and measures it |
+//! | [`mod@child`] | the process that does a workload and measures it |
 //! | [`confinement`] | its limit of memory |
 //! | [`files`] | the files of its store |
 //! | [`spent`] | the processor time that it takes |
@@ -26,8 +26,8 @@
 //! | [`measured`] | what is found |
 //! | [`lines`] | both as lines of JSON |
 //! | [`cells`] | what belongs together in a table or a plot, and medians |
-//! | [`table`] | tables in Markdown |
-//! | [`plot`] | plots in SVG |
+//! | [`mod@table`] | tables in Markdown |
+//! | [`mod@plot`] | plots in SVG |
 
 mod campaign;
 mod cells;

@@ -250,7 +250,12 @@ mod tests {
         assert!(long.paced.reads.done > 0);
         assert_eq!(long.series.iter().map(|second| second.paced).collect::<Vec<_>>(), [false, true]);
         let samples = |of: fn(&Second) -> u64| long.series.iter().map(of).sum::<u64>();
-        assert_eq!(samples(|second| second.reads.done), long.paced.reads.done);
+        let paced_reads = long.series.iter().filter(|second| second.paced).map(|second| second.reads.done);
+        assert_eq!(paced_reads.sum::<u64>(), long.paced.reads.done);
+        assert!(
+            samples(|second| second.reads.done) > long.paced.reads.done,
+            "nothing was read beside the fill"
+        );
         assert_eq!(
             samples(|second| second.writes.done),
             done.operations + long.paced.writes.done - long.paced.missed

@@ -46,7 +46,7 @@ pub(crate) fn read(source: &BlockSource, place: &Range<u64>) -> Result<Slice> {
     if tag == TAG_NONE {
         return Ok(frame.slice(..stored.len()));
     }
-    decompress(tag, stored).map(Slice::from).map_err(|error| match error {
+    decompress(tag, stored).map_err(|error| match error {
         DecompressError::Unavailable(what) => TableError::unsupported(what),
         DecompressError::Damaged(what) => damaged(what),
         other => damaged(format!("{other:?}")),

@@ -1,6 +1,7 @@
 //! [`PlainCursor`]: ordered iteration, a run at a time. Keys and values are borrowed from the data.
 
 use crate::data::Reads;
+use crate::entry::MAX_HEADER;
 use crate::reader::{Body, PlainTable};
 use crate::window::Window;
 use esker_table::{ReadOptions, Result, Run, TableCursor, TableError, Trailer};
@@ -74,10 +75,9 @@ impl PlainCursor {
             self.place = empty;
             return Ok(());
         };
-        let (reads, place) = (table.reads(&self.options), std::mem::replace(&mut self.place, Place::Nowhere));
+        let reads = table.reads(&self.options);
         let (window, hint, starts) = (&mut self.window, &mut self.hint, &mut self.starts);
         let mut walk = Walk { table, body, reads, window, place: &mut self.place, hint, starts };
-        *walk.place = place;
         let moved = movement(&mut walk, run);
         if moved.is_err() {
             run.clear();
@@ -164,7 +164,9 @@ impl Walk<'_> {
         if from >= to {
             return Err(TableError::corruption(from, "the index does not lead to the entries"));
         }
-        self.window.bring_in(data, from..to, &self.reads)?;
+        // Of the last entry as much is looked at as a header may take, or another piece of the file would be read for it.
+        let end = data.len().min(to.saturating_add(MAX_HEADER as u64));
+        self.window.bring_in(data, from..end, &self.reads)?;
         let mut at = from;
         while at < to {
             self.starts.push(at);

@@ -116,7 +116,8 @@ impl Data {
             self.ensure(range, reads)?;
             return Ok((start, reads.source.read(whole.start, (whole.end - whole.start) as usize)?));
         }
-        if pages.end - pages.start > CACHED_PAGES || reads.always {
+        let is_several = pages.end - pages.start > 1;
+        if pages.end - pages.start > CACHED_PAGES || reads.always || is_several && !reads.fill_cache {
             let bytes = reads.source.read(whole.start, (whole.end - whole.start) as usize)?;
             for page in pages {
                 let at = self.page_range(page);
@@ -211,6 +212,11 @@ impl<'a> Reads<'a> {
     #[inline]
     pub(crate) fn new(source: &'a BlockSource, verified: &'a Verified, options: &ReadOptions) -> Reads<'a> {
         Reads { source, verified, always: options.verify == Verify::Always, fill_cache: options.fill_cache }
+    }
+
+    /// The same, with the cache left alone unless `keep`.
+    pub(crate) fn keeping(self, keep: bool) -> Reads<'a> {
+        Reads { fill_cache: self.fill_cache && keep, ..self }
     }
 
     /// Whether everything is verified at every read.

@@ -10,6 +10,7 @@
 //! Lengths come first and mostly take a byte each, so that walking from entry to entry reads one cache line of each.
 
 use esker_table::codec::varint;
+use esker_table::key::{MAX_KEY_LEN, MAX_VALUE_LEN};
 use esker_table::{Slice, Trailer};
 
 /// Entries begin at multiples of this.
@@ -31,7 +32,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Decodes the lengths and the trailer of the entry at `at`. What they describe may lie beyond `bytes`. `None` if even they do,
-    /// or are too large to be lengths.
+    /// or are beyond the limits of keys and values, so that nothing that is computed from them overflows.
     #[inline]
     pub(crate) fn decode(bytes: &[u8], at: usize) -> Option<Entry> {
         let rest = bytes.get(at..)?;
@@ -41,10 +42,12 @@ impl Entry {
             }
             _ => Entry::long_lengths(rest)?,
         };
+        if key_len > MAX_KEY_LEN || value_len > MAX_VALUE_LEN {
+            return None;
+        }
         let trailer = Trailer(u64::from_le_bytes(*rest.get(header..)?.first_chunk()?));
         let key_start = at + header + 8;
-        let end =
-            key_start.checked_add(key_len)?.checked_add(value_len)?.checked_add(UNIT - 1)? & !(UNIT - 1);
+        let end = (key_start + key_len + value_len + UNIT - 1) & !(UNIT - 1);
         Some(Entry { trailer, key_start, key_len, value_len, end })
     }
 
@@ -127,7 +130,9 @@ mod tests {
         assert_eq!(Entry::decode(&[1, 1, 0, 0, 0, 0, 0, 0, 0], 0), None);
         assert_eq!(Entry::decode(&[0xff; 40], 0), None);
         assert_eq!(Entry::decode(&[1; 40], 41), None);
-        let far = Entry::decode(&[&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[1; 20]].concat(), 0).unwrap();
-        assert_eq!(far.key_len, 0xffff_ffff);
+        // The longest key there is, one that is longer by a byte, and the longest length that can be written.
+        assert_eq!(Entry::decode(&[&[0xff, 0xff, 0x03][..], &[1; 20]].concat(), 0).unwrap().key_len, 65_535);
+        assert_eq!(Entry::decode(&[&[0x80, 0x80, 0x04][..], &[1; 20]].concat(), 0), None);
+        assert_eq!(Entry::decode(&[&[0xff; 9][..], &[1; 20]].concat(), 0), None);
     }
 }

@@ -12,7 +12,7 @@
 //!   levels lie one behind the other, from the root down to the leaves; each has a ninth of the lines of the next, rounded up
 //! ```
 //!
-//! A step down costs one cache line, of which all is used; of half a million small entries five lines are read.
+//! A step down costs one cache line, of which all is used; of half a million small entries six lines are read.
 
 use esker_table::key;
 use esker_table::layout::lines::LINE;

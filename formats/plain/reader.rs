@@ -5,7 +5,7 @@
 //! entries of a group.
 
 use crate::cursor::PlainCursor;
-use crate::data::{Data, LINE_SUMS, Reads, pages_of};
+use crate::data::{Data, LINE_SUMS, Reads, no_entry, pages_of};
 use crate::entry::{Entry, MAX_HEADER, UNIT};
 use crate::hash::{self, Places};
 use crate::index::{self, LEAF_GROUPS, Levels};
@@ -193,6 +193,9 @@ impl PlainTable {
     #[inline]
     fn newest_at(&self, body: &Body, at: u64, key: &LookupKey<'_>, reads: &Reads<'_>) -> Result<At> {
         let mut at = at;
+        if at >= body.data.len() {
+            return Err(no_entry(at));
+        }
         for _ in 0..PATIENCE {
             if at >= body.data.len() {
                 return Ok(At::Nothing);
@@ -409,6 +412,9 @@ impl TableReader for PlainTable {
         let first = key_at(0)?;
         let mut cuts = Cuts::new(parts, body.data.len());
         for group in 1..body.groups {
+            if cuts.is_full() {
+                break;
+            }
             let (_, at) = self.group(body, group)?;
             cuts.offer(at, || key_at(at))?;
         }

@@ -10,7 +10,6 @@ use crate::entry::{Entry, UNIT};
 use crate::index::{self, LEAF_GROUPS};
 use crate::{expected, sections};
 use esker_table::codec::checksum::crc32c;
-use esker_table::key::{MAX_KEY_LEN, MAX_VALUE_LEN};
 use esker_table::layout::lines::{LINE, PAGE as LINES_PAGE, PAGE_LINES, paged_len};
 use esker_table::layout::tail::Tail;
 use esker_table::{BlockSource, EachEntry, Kind, Result, TableError};
@@ -44,7 +43,7 @@ fn whole_entry(data: &[u8], at: usize, intact: &[bool]) -> Option<Entry> {
         return None;
     }
     let entry = Entry::decode(data, at)?;
-    let fits = entry.end <= data.len() && entry.key_len <= MAX_KEY_LEN && entry.value_len <= MAX_VALUE_LEN;
+    let fits = entry.end <= data.len();
     let is_kind = !matches!(entry.trailer.kind(), None | Some(Kind::RangeDelete));
     (fits && is_kind && is_intact(at, entry.value_end())).then_some(entry)
 }

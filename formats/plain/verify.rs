@@ -64,7 +64,7 @@ fn verify_body(body: &Body, source: &BlockSource, entries: &mut Entries) -> Resu
         let location = (at / UNIT as u64) as u32;
         let new_key = entries.is_new_key(user_key);
         index.add(user_key, location);
-        if new_key {
+        if new_key && body.hash.is_some() {
             hash.add(filter_hash(user_key), location);
         }
         entries.add(user_key, entry.trailer, value, new_key);

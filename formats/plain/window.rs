@@ -160,7 +160,7 @@ impl Window {
             return Ok(());
         }
         (self.ready, self.bytes) = (0..0, Slice::new());
-        (self.start, self.bytes) = data.load(range, reads)?;
+        (self.start, self.bytes) = data.load(range, &reads.keeping(self.foresight.shall_keep()))?;
         self.ready = self.start..self.start + self.bytes.len() as u64;
         Ok(())
     }

@@ -11,7 +11,8 @@ pub enum Verify {
     /// At the first touch of each block, and never again while the table is open.
     #[default]
     FirstTouch,
-    /// At every read, from the file and past the cache.
+    /// At every read of entries, from the file and past the cache. Filters and hash indexes, which only lead there, are verified at
+    /// first touch.
     Always,
 }
 

@@ -33,7 +33,11 @@ pub type Owner = Arc<dyn Send + Sync>;
 enum Holder {
     Owner(#[allow(dead_code, reason = "it is held and not looked at")] Owner),
     Bytes(#[allow(dead_code, reason = "it is held and not looked at")] Arc<[u8]>),
+    Lines(#[allow(dead_code, reason = "it is held and not looked at")] Arc<[[u8; LINE]]>),
 }
+
+/// What memory that is to be filled is counted in: to make it zero, bytes would be set one by one.
+const LINE: usize = 64;
 
 /// Immutable bytes that are shared by counting references. Cloning and sub-slicing copy nothing.
 ///
@@ -78,6 +82,20 @@ impl Slice {
             return Slice::new();
         }
         Slice::from(Arc::<[u8]>::from(bytes))
+    }
+
+    /// `len` bytes on the heap that `fill` writes, all of them zero before.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub fn filled<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Slice, E> {
+        let mut lines: Arc<[[u8; LINE]]> = std::iter::repeat_n([0; LINE], len.div_ceil(LINE)).collect();
+        // Nobody else has it yet.
+        if let Some(lines) = Arc::get_mut(&mut lines) {
+            fill(&mut lines.as_flattened_mut()[..len])?;
+        }
+        let data = NonNull::from(lines.as_flattened()).cast();
+        Ok(Slice { data, len, owner: Some(Holder::Lines(lines)) })
     }
 
     /// All the bytes of `owner`, kept alive by it.
@@ -257,6 +275,19 @@ mod tests {
         drop((whole, part));
         assert_eq!(inner, [10u8, 11]);
         assert_eq!(inner.into_part(1..2), [11u8]);
+    }
+
+    #[test]
+    fn memory_is_filled_where_it_stays() {
+        for len in [0, 1, 63, 64, 65, 4096, 5000] {
+            let slice = Slice::filled(len, |out| {
+                assert!(out.len() == len && out.iter().all(|&byte| byte == 0));
+                out.fill(7);
+                Ok::<(), ()>(())
+            });
+            assert_eq!(slice.unwrap(), vec![7u8; len]);
+        }
+        assert_eq!(Slice::filled(5, |_| Err("no")), Err("no"));
     }
 
     #[test]

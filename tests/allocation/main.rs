@@ -131,7 +131,10 @@ fn a_cursor_that_has_its_buffers_allocates_nothing() {
         round();
         let made = allocations(round);
         println!("{made} allocations by a cursor, {compression:?}, {table_io:?}");
-        assert_eq!(made, 0, "{compression:?}, {table_io:?}");
+        // A long scan leaves the cache alone, and brings each block that a map does not lend into memory of its own.
+        let is_lent = (compression, table_io) == (Compression::None, TableIo::Mmap);
+        let most = if is_lent { 0 } else { 2 * PUTS / 25 };
+        assert!(made <= most, "{made} allocations for {PUTS} pairs, {compression:?}, {table_io:?}");
     }
 }
 

@@ -7,7 +7,8 @@ use esker_cluster::causality::{Actor, Context, ContextKey, Dot};
 use esker_cluster::message::encoding::encode;
 use esker_cluster::message::encoding::testing::{KINDS, envelope};
 use esker_format_block::BlockFormat;
-use esker_table::{BlockSource, RawBlock, ReadOptions, Run, TableFormat};
+use esker_format_plain::PlainFormat;
+use esker_table::{BlockSource, Kind, RawBlock, ReadOptions, Run, TableFormat, Trailer, WriteOptions};
 use esker_tests::bytes::Random;
 use esker_tests::fuzz::{CONTEXT_KEY, CONTEXT_KEYSPACE, join};
 use std::path::Path;
@@ -109,6 +110,20 @@ const REQUESTS: [&[u8]; 5] = [
     b"*3\r\n$3\r\nSE",
 ];
 
+/// A small table of the format `plain`.
+fn plain_table() -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = PlainFormat::new().writer(Box::new(&mut out), &WriteOptions::default()).unwrap();
+    for i in 0..60u32 {
+        let value = vec![b'.'; (i as usize * 37) % 300];
+        writer
+            .add(format!("key/{i:03}").as_bytes(), Trailer::new(u64::from(100 - i), Kind::Put), &value)
+            .unwrap();
+    }
+    writer.finish(Vec::new()).unwrap();
+    out
+}
+
 /// The seeds of every target.
 pub(crate) fn all() -> Vec<(&'static str, Seeds)> {
     let env = store();
@@ -116,6 +131,8 @@ pub(crate) fn all() -> Vec<(&'static str, Seeds)> {
     let tables = files(&env, ".sst");
     let mut table_open: Vec<Vec<u8>> = tables.iter().take(3).map(|table| after(&[0], table)).collect();
     table_open.extend((0..3).map(|i| after(&[1], &random(i, 120 + 200 * i as usize))));
+    table_open.push(after(&[2], &plain_table()));
+    table_open.extend((3..6).map(|i| after(&[3], &random(i, 200 * i as usize))));
     let mut block_decode: Vec<Vec<u8>> = Vec::new();
     for block in tables.iter().filter_map(|table| first_block(table)).take(2) {
         block_decode.push(after(&[0], &block.stored[..block.stored.len() - 5]));

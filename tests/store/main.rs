@@ -8,6 +8,7 @@ mod drops;
 mod features;
 mod kinds;
 mod panics;
+mod room;
 
 use esker::{
     ByLevel, Commit, CompactionStrategy, Compression, Cursor, Db, Durability, Error, Event, Keyspace,

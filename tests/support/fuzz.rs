@@ -8,11 +8,12 @@ use esker::{Env, Recovery};
 use esker_cluster::causality::{Context, ContextKey};
 use esker_cluster::message::encoding::testing::fuzz_message;
 use esker_format_block::BlockFormat;
+use esker_format_plain::PlainFormat;
 use esker_table::codec::Compression;
 use esker_table::codec::checksum::crc32c;
 use esker_table::{
-    BlockSource, LookupKey, RangeTombstone, ReadOptions, Run, TableError, TableFormat, TableReader, Trailer,
-    WriteOptions,
+    BlockSource, ByteSource, FormatId, LookupKey, RangeTombstone, ReadOptions, Run, Slice, TableError,
+    TableFormat, TableReader, Trailer, WriteOptions,
 };
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -42,24 +43,39 @@ fn typed(error: &TableError) {
     );
 }
 
-/// Opens a table and asks it everything. The first byte says what the rest is: a file; or a table's entries, which are
-/// written as a table that is then damaged, so that the inside of a table is reached past its checksums.
+/// Opens a table and asks it everything. The first byte says of which format, and what the rest is: a file; or a table's
+/// entries, which are written as a table that is then damaged, so that the inside of a table is reached past its checksums.
 pub fn table_open(data: &[u8]) {
     let Some((&mode, rest)) = data.split_first() else { return };
+    let format: &dyn TableFormat = if mode & 2 == 0 { &BlockFormat::new() } else { &PlainFormat::new() };
     if mode.is_multiple_of(2) {
-        return ask_table(rest, None);
+        let _ = format.salvage(BlockSource::from_memory(rest.to_vec()), &mut |_, _, _| ()).inspect_err(typed);
+        return ask_table(format, rest, None);
     }
     let mut bytes = Bytes::new(rest);
     let flips: Vec<(u16, u8)> = (0..bytes.below(4)).map(|_| (bytes.u16(), bytes.u8())).collect();
-    let (mut file, entries) = written_table(&mut bytes);
+    let (mut file, entries) = written_table(format, &mut bytes);
     if flips.is_empty() {
-        return ask_table(&file, Some(&entries));
+        return ask_table(format, &file, Some(&entries));
     }
     for (at, mask) in flips {
         let at = usize::from(at) % file.len();
         file[at] ^= mask;
     }
-    ask_table(&file, None);
+    salvage_table(format, &file, &entries);
+    ask_table(format, &file, None);
+}
+
+/// What is salvaged of a damaged table was written. Of `block` an index block may be taken for entries whose separators are all between
+/// versions of one key.
+fn salvage_table(format: &dyn TableFormat, file: &[u8], entries: &[Entry]) {
+    let source = BlockSource::from_memory(file.to_vec());
+    let salvaged = format.salvage(source, &mut |key, trailer, value| {
+        let was_written = entries.iter().any(|(k, t, v)| (&k[..], *t, &v[..]) == (key, trailer, value));
+        let may_be_index = format.id() == FormatId::BLOCK && value.len() == 16;
+        assert!(was_written || may_be_index, "{key:?} at {trailer:?} is salvaged and was never written");
+    });
+    let _ = salvaged.inspect_err(typed);
 }
 
 type Entry = (Vec<u8>, Trailer, Vec<u8>);
@@ -80,7 +96,7 @@ impl std::io::Write for Sink {
 }
 
 /// A table of entries that the bytes say, and the entries.
-fn written_table(bytes: &mut Bytes<'_>) -> (Vec<u8>, Vec<Entry>) {
+fn written_table(format: &dyn TableFormat, bytes: &mut Bytes<'_>) -> (Vec<u8>, Vec<Entry>) {
     let compression = bytes.pick(&[Compression::None, Compression::Lz4, Compression::Zstd(1)]);
     let options = WriteOptions::default()
         .with_compression(compression)
@@ -100,8 +116,7 @@ fn written_table(bytes: &mut Bytes<'_>) -> (Vec<u8>, Vec<Entry>) {
     entries.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
     entries.dedup_by(|a, b| a.0 == b.0 && a.1.seqno() == b.1.seqno());
     let sink = Sink::default();
-    let mut writer =
-        BlockFormat::new().writer(Box::new(sink.clone()), &options).expect("the options are good");
+    let mut writer = format.writer(Box::new(sink.clone()), &options).expect("the options are good");
     for (key, trailer, value) in &entries {
         writer.add(key, *trailer, value).expect("entries are in order");
     }
@@ -113,9 +128,34 @@ fn written_table(bytes: &mut Bytes<'_>) -> (Vec<u8>, Vec<Entry>) {
     (std::mem::take(&mut *sink.0.lock().expect("one thread")), entries)
 }
 
-/// Asks a table everything; holds it against its entries, if those are known and it is not damaged.
-fn ask_table(file: &[u8], entries: Option<&[Entry]>) {
-    let reader = match BlockFormat::new().open(BlockSource::from_memory(file.to_vec())) {
+/// A file that is read by position.
+struct Positioned(Vec<u8>);
+
+impl ByteSource for Positioned {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read(&self, offset: u64, len: usize) -> std::io::Result<Slice> {
+        let start = usize::try_from(offset).ok();
+        let part = start.and_then(|start| self.0.get(start..start.checked_add(len)?));
+        part.map(Slice::copy_from).ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn is_mapped(&self) -> bool {
+        false
+    }
+}
+
+/// Asks a table everything, from memory and by positioned reads; holds it against its entries, if those are known and it is not
+/// damaged.
+fn ask_table(format: &dyn TableFormat, file: &[u8], entries: Option<&[Entry]>) {
+    ask_source(format, BlockSource::from_memory(file.to_vec()), entries);
+    ask_source(format, BlockSource::new(Arc::new(Positioned(file.to_vec()))), entries);
+}
+
+fn ask_source(format: &dyn TableFormat, source: BlockSource, entries: Option<&[Entry]>) {
+    let reader = match format.open(source) {
         Ok(reader) => reader,
         Err(error) => {
             assert!(entries.is_none(), "a good table does not open: {error}");

@@ -73,6 +73,7 @@ pub(crate) struct Setup {
     /// Whether writes are on the device when they return.
     pub(crate) synced: bool,
     /// Whether memory is limited, so that files may not fit in what is left of it.
+    #[cfg_attr(not(feature = "lmdb"), expect(dead_code, reason = "LMDB alone is set up otherwise then"))]
     pub(crate) limited: bool,
 }
 

@@ -4,7 +4,7 @@
 use crate::model::{ask_everything, ask_scan};
 use crate::sources::{self, KeepAll, NEVER};
 use crate::subject::Subject;
-use esker_table::{BlockSource, ReadOptions, Verify};
+use esker_table::{BlockSource, LookupKey, ReadOptions, TableReader, Verify};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -52,21 +52,30 @@ fn many_threads(subject: &Subject<'_>) {
     }
 }
 
-/// A scan that shall not fill the cache adds at most what is not data: index and filter.
+/// A scan that shall not fill the cache adds at most what is not data: index and filter. What lookups of everything put there is
+/// both.
 fn unfilled(subject: &Subject<'_>) {
     let content = subject.large();
     let written = subject.write(&content);
-    let scan = |fill_cache| {
+    let cached = |ask: &dyn Fn(&Arc<dyn TableReader>, &ReadOptions)| {
         let cache = Arc::new(KeepAll::default());
         let reader = subject.open(sources::positioned_cached(&written.bytes, cache.clone()));
-        let options = ReadOptions::default().with_fill_cache(fill_cache);
-        ask_scan(&reader, &content.entries, &options, 100).expect("an intact table");
+        ask(&reader, &ReadOptions::default());
         cache.len()
     };
-    let (filled, unfilled) = (scan(true), scan(false));
+    let filled = cached(&|reader, options| {
+        for entry in &content.entries {
+            let key = LookupKey::new(&entry.key, entry.trailer.seqno());
+            reader.get(&key, options).expect("an intact table");
+        }
+    });
+    let unfilled = cached(&|reader, options| {
+        let options = options.with_fill_cache(false);
+        ask_scan(reader, &content.entries, &options, 100).expect("an intact table");
+    });
     assert!(
         unfilled <= filled / 2,
-        "a scan that shall not fill the cache put {unfilled} of {filled} blocks there"
+        "a scan that shall not fill the cache put {unfilled} blocks there, lookups of everything {filled}"
     );
 }
 

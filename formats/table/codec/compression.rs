@@ -8,9 +8,9 @@
 //!   └─────────────────────┴─────────────────────────────────────────┘
 //! ```
 
+use crate::Slice;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 /// How blocks are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -98,7 +98,7 @@ pub enum DecompressError {
 ///
 /// # Errors
 /// If the bytes are damaged or the tag is not one this program can undo.
-pub fn decompress(tag: u8, stored: &[u8]) -> Result<Arc<[u8]>, DecompressError> {
+pub fn decompress(tag: u8, stored: &[u8]) -> Result<Slice, DecompressError> {
     let damaged = |what: String| DecompressError::Damaged(what);
     let Some((len, body)) = stored.split_first_chunk::<LEN_BYTES>() else {
         return Err(damaged("a compressed block is too short".into()));
@@ -107,18 +107,19 @@ pub fn decompress(tag: u8, stored: &[u8]) -> Result<Arc<[u8]>, DecompressError> 
     if plain_len > MAX_PLAIN_LEN {
         return Err(damaged(format!("a block claims {plain_len} bytes before compression")));
     }
-    // Where the blocks of a cache lie next to their counts of references, a lookup waits for memory once less.
-    let mut plain: Arc<[u8]> = std::iter::repeat_n(0, plain_len).collect();
-    let Some(out) = Arc::get_mut(&mut plain) else { return Err(damaged("memory that is shared".into())) };
-    let written = match tag {
-        TAG_LZ4 => lz4_flex::block::decompress_into(body, out).map_err(|e| damaged(format!("lz4: {e}")))?,
-        TAG_ZSTD => decompress_zstd(body, out)?,
-        _ => return Err(DecompressError::Unavailable(format!("compression {tag} is not known"))),
-    };
-    if written != plain_len {
-        return Err(damaged(format!("a block has {written} bytes instead of {plain_len}")));
-    }
-    Ok(plain)
+    Slice::filled(plain_len, |out| {
+        let written = match tag {
+            TAG_LZ4 => {
+                lz4_flex::block::decompress_into(body, out).map_err(|e| damaged(format!("lz4: {e}")))?
+            }
+            TAG_ZSTD => decompress_zstd(body, out)?,
+            _ => return Err(DecompressError::Unavailable(format!("compression {tag} is not known"))),
+        };
+        match written == plain_len {
+            true => Ok(()),
+            false => Err(damaged(format!("a block has {written} bytes instead of {plain_len}"))),
+        }
+    })
 }
 
 #[cfg(feature = "zstd")]

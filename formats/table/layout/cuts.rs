@@ -34,6 +34,11 @@ impl Cuts {
         Ok(())
     }
 
+    /// Whether no more keys will be taken.
+    pub fn is_full(&self) -> bool {
+        self.keys.len() + 1 >= self.parts
+    }
+
     /// The keys that were taken which are above `first`, the table's first user key: what is cut where versions of that key lie
     /// on both sides separates nothing.
     pub fn above(mut self, first: &[u8]) -> Vec<Vec<u8>> {

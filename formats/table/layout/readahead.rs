@@ -124,7 +124,7 @@ impl Foresight {
         let last = std::mem::replace(&mut self.last, block.clone());
         let forwards = block.start == last.end;
         if !(forwards || block.end == last.start) {
-            self.streak = 0;
+            (self.streak, self.populated) = (0, 0..0);
             return;
         }
         if self.streak == 0 || forwards != self.forwards {

@@ -66,7 +66,7 @@ pub fn body(stored: Slice, at: u64) -> Result<Slice> {
     match stored[payload_len] {
         TAG_NONE => Ok(stored.into_part(0..payload_len)),
         tag => match decompress(tag, &stored[..payload_len]) {
-            Ok(plain) => Ok(Slice::from(plain)),
+            Ok(plain) => Ok(plain),
             Err(DecompressError::Damaged(what)) => Err(TableError::corruption(at, what)),
             Err(DecompressError::Unavailable(what)) => Err(TableError::unsupported(what)),
         },

@@ -110,7 +110,7 @@ fn encoded_len(last: Option<&RangeTombstone>, next: &RangeTombstone) -> usize {
     if same_range { seqno } else { next.start.len() + next.end.len() + 4 * seqno }
 }
 
-/// Appends the encoding of tombstones, each of which [`follows`] the one before.
+/// Appends the encoding of tombstones, each of which follows the one before as [`Tombstones::add`] asks.
 pub fn encode(tombstones: &[RangeTombstone], out: &mut Vec<u8>) {
     for fragment in tombstones.chunk_by(|a, b| a.start == b.start) {
         varint::put_bytes(out, &fragment[0].start);

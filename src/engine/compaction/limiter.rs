@@ -61,9 +61,11 @@ impl Limits {
     /// The limits that suit a strategy.
     pub(crate) fn of(strategy: &CompactionStrategy) -> Limits {
         match *strategy {
-            CompactionStrategy::Leveled { l0_trigger, table_bytes, .. } => {
+            CompactionStrategy::Leveled { l0_trigger, table_bytes, ratio } => {
                 let trigger = l0_trigger.max(1);
                 let base = table_bytes.max(1).saturating_mul(trigger as u64);
+                // A merge of L0 into a full base level owes `ratio` times that, and is nothing to slow down for.
+                let base = base.max(base.saturating_mul(ratio) / 16);
                 Limits {
                     l0_runs: (trigger.saturating_mul(3), trigger.saturating_mul(9)),
                     debt: (base.saturating_mul(32).max(2 << 30), base.saturating_mul(256).max(16 << 30)),

@@ -38,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) tables: TableCache,
     pub(crate) blocks: Arc<DecodedBlocks>,
     pub(crate) memory_budget: usize,
+    /// What decoded blocks may take now.
+    pub(crate) cache_share: Mutex<u64>,
     pub(crate) set: Arc<VersionSet>,
     pub(crate) committer: Arc<Committer>,
     /// By name.
@@ -232,7 +234,7 @@ impl Core {
         }
         self.health.check_writable()?;
         self.note_ages();
-        self.share_memory();
+        self.shrink_cache();
         if self.flush_pending()? {
             return Ok(true);
         }
@@ -243,13 +245,30 @@ impl Core {
         if self.compact_once()? {
             return Ok(true);
         }
+        self.grow_cache();
         self.remove_obsolete();
         Ok(false)
     }
 
-    /// Gives decoded blocks the memory that memtables do not take.
-    fn share_memory(&self) {
-        self.blocks.resize(cache_bytes(self.memory_budget, self.committer.stall.sealed_bytes()));
+    /// Takes from decoded blocks the memory that sealed memtables take.
+    fn shrink_cache(&self) {
+        let mut share = std_lock(&self.cache_share);
+        let bytes = cache_bytes(self.memory_budget, self.committer.stall.sealed_bytes());
+        if bytes < *share {
+            *share = bytes;
+            self.blocks.resize(bytes);
+        }
+    }
+
+    /// Gives it back. Only when there is nothing else to do: a cache that grows and shrinks with every flush forgets what it knows of
+    /// blocks that it has given up.
+    fn grow_cache(&self) {
+        let mut share = std_lock(&self.cache_share);
+        let bytes = cache_bytes(self.memory_budget, self.committer.stall.sealed_bytes());
+        if bytes > *share {
+            *share = bytes;
+            self.blocks.resize(bytes);
+        }
     }
 
     /// Flushes the sealed memtables of one keyspace. Returns whether there were any.
@@ -266,6 +285,7 @@ impl Core {
     pub(crate) fn flush_sealed(&self, tree: &Arc<Tree>) -> Result<bool> {
         let _one = std_lock(&tree.flushing);
         self.health.check_open()?;
+        self.shrink_cache();
         let sealed = tree.sealed();
         let Some(last) = sealed.last() else { return Ok(false) };
         if tree.is_dropped() {
@@ -303,7 +323,6 @@ impl Core {
         self.guard(installed)?;
         self.metrics.write.fsyncs.add(1);
         self.committer.stall.remove_sealed(sealed.iter().map(|s| s.bytes).sum());
-        self.share_memory();
         self.remove_old_segments();
         self.committer.stall.progress();
         let took = self.env.monotonic().saturating_sub(began);

@@ -242,9 +242,11 @@ fn limits(builder: &Builder) -> WriteLimits {
 }
 
 /// What decoded blocks may take while sealed memtables take `sealed` bytes: three quarters of the budget are theirs and the
-/// memtables' together, of which a sixth is always the active ones' and a quarter always the blocks'.
+/// memtables' together, of which a sixth is always the active ones' and a quarter always the blocks'. What is
+/// sealed counts to the nearest sixth, which is what a memtable is sealed at, so that there are few sizes.
 pub(super) fn cache_bytes(budget: usize, sealed: usize) -> u64 {
-    let memtables = (budget / 6).saturating_add(sealed);
+    let step = budget / 6;
+    let memtables = step.saturating_add((sealed.saturating_add(step / 2) / step.max(1)).saturating_mul(step));
     (budget / 4 * 3).saturating_sub(memtables).max(budget / 4) as u64
 }
 
@@ -302,6 +304,7 @@ fn assemble(
         registry,
         tables,
         blocks,
+        cache_share: Mutex::new(cache_bytes(builder.memory_budget, 0)),
         memory_budget: builder.memory_budget,
         set,
         committer,

@@ -11,8 +11,12 @@ use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Entries asked for after a seek.
+/// Entries asked for after a seek: of the largest runs, and of runs that have so few entries that one of the next is hardly theirs.
 const WANT_FIRST: usize = 4;
+const WANT_FEW: usize = 1;
+
+/// A run has few entries if the largest has more than so many times as many.
+const FEW: u64 = 8;
 
 /// Entries asked for in a long scan.
 const WANT_MOST: usize = 64;
@@ -33,12 +37,25 @@ pub(crate) struct LevelCursor {
     /// The entry in `run`; the cursor stands in a gap if the run is empty.
     at: usize,
     want: usize,
+    /// What `want` begins with.
+    first: usize,
 }
 
 impl LevelCursor {
-    /// A cursor in the gap before the first table.
-    pub(crate) fn new(view: Arc<LevelView>, bounds: Bounds, options: ReadOptions) -> LevelCursor {
-        LevelCursor { view, bounds, options, index: 0, open: None, run: Run::new(), at: 0, want: WANT_FIRST }
+    /// A cursor in the gap before the first table, of a merge in which the largest run has `largest` entries.
+    pub(crate) fn new(
+        view: Arc<LevelView>,
+        bounds: Bounds,
+        options: ReadOptions,
+        largest: u64,
+    ) -> LevelCursor {
+        let first = match (options.sequential, view.entries() < largest / FEW) {
+            (true, _) => WANT_MOST,
+            (false, false) => WANT_FIRST,
+            (false, true) => WANT_FEW,
+        };
+        let (index, open, run, at) = (0, None, Run::new(), 0);
+        LevelCursor { view, bounds, options, index, open, run, at, want: first, first }
     }
 
     /// Whether the cursor stands on an entry.
@@ -224,7 +241,7 @@ impl LevelCursor {
     fn rewind(&mut self) {
         self.run.clear();
         self.at = 0;
-        self.want = if self.options.sequential { WANT_MOST } else { WANT_FIRST };
+        self.want = self.first;
     }
 
     fn grow(&mut self) {

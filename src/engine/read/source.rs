@@ -43,9 +43,9 @@ impl Source {
         Source::Memtable(MemtableSource { cursor: memtable.cursor(), after_last: false, max_seqno })
     }
 
-    /// The entries of a sorted run, as far as its tables meet `bounds`.
-    pub(crate) fn level(view: Arc<LevelView>, bounds: Bounds, options: &ReadOptions) -> Source {
-        Source::Level(LevelCursor::new(view, bounds, *options))
+    /// The entries of a sorted run, as far as its tables meet `bounds`, in a merge whose largest run has `largest` entries.
+    pub(crate) fn level(view: Arc<LevelView>, bounds: Bounds, options: &ReadOptions, largest: u64) -> Source {
+        Source::Level(LevelCursor::new(view, bounds, *options, largest))
     }
 
     #[inline]

@@ -95,12 +95,13 @@ impl ReadState {
             }
             sources.push(Source::memtable(memtable));
         }
+        let largest = self.runs.iter().map(|view| view.entries()).max().unwrap_or(0);
         for view in &*self.runs {
             if view.min_seqno() > snapshot || !view.overlaps(bounds.lower(), bounds.upper()) {
                 continue;
             }
             tombstones.add_level(sources.len(), view, &bounds);
-            sources.push(Source::level(view.clone(), bounds.clone(), options));
+            sources.push(Source::level(view.clone(), bounds.clone(), options, largest));
         }
         VisibleCursor::new(MergeCursor::new(sources), tombstones, snapshot, bounds)
     }

@@ -6,6 +6,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A table's number and the offset of a block in it.
 type BlockId = (u64, u64);
@@ -58,9 +59,18 @@ impl Hasher for Mix {
     }
 }
 
+/// Of the blocks that are offered to a full cache one in so many is kept. What is asked for again and again comes in soon; what is
+/// asked for once mostly pushes nothing out, and is decoded into memory that was used just before.
+const KEPT_OF: u64 = 4;
+
+/// Offers between two looks whether the cache is full.
+const LOOK: u64 = 64;
+
 /// Decoded blocks, up to a number of bytes.
 pub(crate) struct DecodedBlocks {
     cache: Cache<BlockId, Slice, ByBytes, Mix>,
+    offers: AtomicU64,
+    is_full: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
@@ -78,14 +88,12 @@ impl DecodedBlocks {
                 Cache::with(items as usize, bytes, ByBytes, Mix::default(), DefaultLifecycle::default())
             }
         };
-        DecodedBlocks { cache, metrics }
+        DecodedBlocks { cache, offers: AtomicU64::new(0), is_full: AtomicBool::new(false), metrics }
     }
 
     /// Gives the blocks so many bytes from now on; what is too much goes at once.
     pub(crate) fn resize(&self, bytes: u64) {
-        if bytes != self.cache.capacity() {
-            self.cache.set_capacity(bytes);
-        }
+        self.cache.set_capacity(bytes);
     }
 
     /// The bytes that the cached blocks take.
@@ -108,7 +116,16 @@ impl BlockCache for DecodedBlocks {
     }
 
     fn insert(&self, table: u64, offset: u64, block: Slice) {
-        self.cache.insert((table, offset), block);
+        let offer = self.offers.fetch_add(1, Ordering::Relaxed);
+        if offer.is_multiple_of(LOOK) {
+            let is_full = self.cache.weight() >= self.cache.capacity() / 16 * 15;
+            self.is_full.store(is_full, Ordering::Relaxed);
+        }
+        // Mixed, so that no pattern of lookups offers one sort of blocks at every fourth place.
+        let is_chosen = Mix::default().hash_one(offer).is_multiple_of(KEPT_OF);
+        if is_chosen || !self.is_full.load(Ordering::Relaxed) {
+            self.cache.insert((table, offset), block);
+        }
     }
 }
 
@@ -143,6 +160,20 @@ mod tests {
                 assert!(block.iter().all(|&b| b == offset as u8));
             }
         }
+    }
+
+    #[test]
+    fn a_full_cache_keeps_what_is_asked_for_again() {
+        let cache = DecodedBlocks::new(1 << 20, 4096, Arc::new(Metrics::default()));
+        let insert = |offset: u64| cache.insert(1, offset, Slice::from(vec![0; 4096]));
+        (0..1000).for_each(insert);
+        let kept = |from: u64| (from..from + 100).filter(|offset| cache.get(1, *offset).is_some()).count();
+        (5000..5100).for_each(insert);
+        assert!(kept(5000) < 50, "{} of 100 blocks that were offered once are kept", kept(5000));
+        for _ in 0..2 * KEPT_OF {
+            (6000..6100).filter(|offset| cache.get(1, *offset).is_none()).for_each(insert);
+        }
+        assert!(kept(6000) > 60, "{} of 100 blocks that were offered again and again are kept", kept(6000));
     }
 
     #[test]

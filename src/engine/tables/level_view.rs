@@ -20,6 +20,7 @@ pub(crate) struct LevelView {
     /// The tables that have range tombstones, ascending.
     with_tombstones: Vec<usize>,
     min_seqno: u64,
+    entries: u64,
 }
 
 impl LevelView {
@@ -42,7 +43,8 @@ impl LevelView {
         let heads = slots.iter().map(|s| key::head(&s.meta().largest[prefix.len()..])).collect();
         let with_tombstones = (0..slots.len()).filter(|&i| slots[i].meta().range_tombstones > 0).collect();
         let min_seqno = slots.iter().map(|s| s.meta().min_seqno).min().unwrap_or(0);
-        LevelView { slots, prefix, heads, with_tombstones, min_seqno }
+        let entries = slots.iter().map(|s| s.meta().entries).sum();
+        LevelView { slots, prefix, heads, with_tombstones, min_seqno, entries }
     }
 
     /// The number of tables.
@@ -71,6 +73,11 @@ impl LevelView {
     /// The smallest sequence number in any of the tables.
     pub(crate) fn min_seqno(&self) -> u64 {
         self.min_seqno
+    }
+
+    /// The entries of all the tables together.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries
     }
 
     /// The indexes of the tables that have range tombstones, ascending.

@@ -518,15 +518,13 @@ impl Committer {
     /// Goes on in another segment of the log if no active memtable holds anything of this one, so that this one can go once the
     /// sealed ones are tables: what was written last would otherwise keep its room until a segment is full.
     pub(crate) fn leave_idle_segment(&self) -> Result<()> {
-        {
-            let mut state = lock(&self.state);
-            let is_idle = state.active.values().all(|active| active.first_segment.is_none());
-            if !is_idle || state.tail.offset <= WORTH_REMOVING {
-                return Ok(());
-            }
-            state.tail.rotate(self.set.new_file_number());
-        }
-        self.enter_newest_segment()
+        let least = WORTH_REMOVING.min(self.limits.segment_bytes / 4);
+        let is_idle = |state: &CommitState| {
+            state.tail.offset > least && state.active.values().all(|active| active.first_segment.is_none())
+        };
+        // Mostly it is not, and then writers need not be held up.
+        let seems_idle = is_idle(&lock(&self.state));
+        if seems_idle { self.rotate_if(is_idle) } else { Ok(()) }
     }
 
     /// Makes new writes wait until the guard is dropped, and returns once those under way are visible.

@@ -18,7 +18,7 @@
 //! under commit.
 
 use super::batch::{OpHeaders, Ops, payload_header};
-use super::commit::Committer;
+use super::commit::{CommitState, Committer};
 use crate::error::Result;
 use crate::manifest::VersionEdit;
 use crate::record::{self, HEADER_LEN, RECORD_HEADER_LEN};
@@ -238,10 +238,18 @@ impl Committer {
         Ok(true)
     }
 
-    /// Begins the segment that the log goes on in, if that waits for the next write.
-    pub(crate) fn enter_newest_segment(&self) -> Result<()> {
+    /// Goes on in another segment, whose file is there when this returns, if `shall` says so under both locks.
+    pub(crate) fn rotate_if(&self, shall: impl Fn(&CommitState) -> bool) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let mut io = lock(log);
+        self.health.check_writable()?;
+        {
+            let mut state = lock(&self.state);
+            if !shall(&state) {
+                return Ok(());
+            }
+            state.tail.rotate(self.set.new_file_number());
+        }
         self.write_out(&mut io, true).inspect_err(|error| self.fail(error)).map(|_| ())
     }
 

@@ -131,7 +131,7 @@ fn check(seed: u64) {
 fn merged(random: &mut Random, state: &Arc<ReadState>) {
     let sources = || -> Vec<Source> {
         let options = esker_table::ReadOptions::default();
-        let levels = state.runs().iter().map(|v| Source::level(v.clone(), Bounds::all(), &options));
+        let levels = state.runs().iter().map(|v| Source::level(v.clone(), Bounds::all(), &options, 0));
         state.memtables().map(Source::memtable).chain(levels).collect()
     };
     let mut all = Vec::new();
