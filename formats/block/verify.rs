@@ -5,10 +5,9 @@ use crate::filter::LoadedFilter;
 use crate::index::IndexWalk;
 use crate::reader::{BlockTable, Bring};
 use crate::sections;
-use esker_table::footer::FOOTER_LEN;
 use esker_table::key::{self, MAX_KEY_LEN, filter_hash};
 use esker_table::layout::sections::Section;
-use esker_table::layout::tail::{check_tiling, read_section};
+use esker_table::layout::tail::{self, check_tiling, read_section};
 use esker_table::layout::tombstones;
 use esker_table::{Properties, ReadOptions, Result, TableError, TableReader, Trailer, Verify};
 
@@ -143,11 +142,10 @@ fn check_entries(block: &Block<'_>, filter: Option<&LoadedFilter>, found: &mut F
 }
 
 /// One line for each part of the file.
-pub(crate) fn describe(table: &BlockTable, line: &mut dyn FnMut(String)) -> Result<()> {
-    let mut sections = table.sections.records.clone();
-    sections.sort_by_key(|section| section.offset);
-    for Section { kind, offset, len, extra } in sections {
-        let what = match kind {
+pub(crate) fn describe(table: &BlockTable, line: &mut dyn FnMut(String)) {
+    let what = |section: &Section| {
+        let Section { kind, extra, .. } = *section;
+        Some(match kind {
             sections::DATA => {
                 let compressed =
                     if extra & sections::SOME_COMPRESSED != 0 { ", some compressed" } else { "" };
@@ -159,19 +157,9 @@ pub(crate) fn describe(table: &BlockTable, line: &mut dyn FnMut(String)) -> Resu
             }
             sections::TOMBSTONES => format!("{} range tombstones", table.properties().range_tombstones),
             sections::ROOT => format!("index root, {extra} level{}", if extra == 1 { "" } else { "s" }),
-            sections::PROPERTIES => {
-                format!("properties: {}", table.properties().summary())
-            }
-            _ => format!("a section of kind {kind}, which this version does not know"),
-        };
-        line(format!("{offset:>12} {len:>12}  {what}"));
-    }
-    let footer_at = table.source.len().saturating_sub(FOOTER_LEN as u64);
-    line(format!(
-        "{:>12} {:>12}  section table",
-        table.sections.at,
-        footer_at.saturating_sub(table.sections.at)
-    ));
-    line(format!("{footer_at:>12} {FOOTER_LEN:>12}  footer: format block, version {}", table.footer.version));
-    Ok(())
+            sections::PROPERTIES => format!("properties: {}", table.properties().summary()),
+            _ => return None,
+        })
+    };
+    tail::describe(&table.source, &table.sections, ("block", &table.footer), what, line);
 }

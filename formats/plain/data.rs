@@ -99,7 +99,13 @@ impl Data {
             let (sums, _) = line.as_chunks::<4>();
             u32::from_le_bytes(sums[place])
         })?;
-        check_page(page, bytes, expected)
+        let found = crc32c(bytes);
+        if found == expected {
+            return Ok(());
+        }
+        let what =
+            format!("a page of {} bytes has checksum {found:#010x} instead of {expected:#010x}", bytes.len());
+        Err(TableError::corruption(page * PAGE as u64, what))
     }
 
     /// What lies in `range`, verified: a part of the map, or out of the cache, or read. More may come, before and after; where what
@@ -177,20 +183,6 @@ impl Data {
             _ => Err(no_entry(at)),
         }
     }
-}
-
-/// Checks a page.
-///
-/// # Errors
-/// `Corruption` if its checksum is wrong.
-pub(crate) fn check_page(page: u64, bytes: &[u8], expected: u32) -> Result<()> {
-    let found = crc32c(bytes);
-    if found == expected {
-        return Ok(());
-    }
-    let what =
-        format!("a page of {} bytes has checksum {found:#010x} instead of {expected:#010x}", bytes.len());
-    Err(TableError::corruption(page * PAGE as u64, what))
 }
 
 /// Something points to a place where no entry lies.

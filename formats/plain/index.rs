@@ -70,6 +70,11 @@ impl Levels {
         self.starts.last().copied().unwrap_or(0)
     }
 
+    /// Memory on the heap, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        (self.starts.len() + self.counts.len()) * size_of::<u32>()
+    }
+
     /// The lines of the inner levels, from the root: their first line and how many lines the level below has.
     #[inline]
     pub(crate) fn inner(&self) -> impl Iterator<Item = (u32, u32)> + '_ {

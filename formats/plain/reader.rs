@@ -15,7 +15,7 @@ use esker_table::footer::Footer;
 use esker_table::key;
 use esker_table::layout::cuts::Cuts;
 use esker_table::layout::lines::Lines;
-use esker_table::layout::sections::Sections;
+use esker_table::layout::sections::{Section, Sections};
 use esker_table::layout::tail::Tail;
 use esker_table::layout::tombstones::Loaded;
 use esker_table::layout::verified::Verified;
@@ -91,7 +91,7 @@ impl PlainTable {
             body.index.with(line, &self.source, &self.verified, |line| index::group_in(line, place))?;
         let at = u64::from(location) * UNIT as u64;
         if at >= body.data.len() {
-            return Err(crate::data::no_entry(at));
+            return Err(no_entry(at));
         }
         Ok((head, at))
     }
@@ -312,7 +312,7 @@ impl Body {
             return Err(bad("the data lie where they cannot"));
         }
         let mut ordinal = pages as u32;
-        let mut lines = |section: esker_table::layout::sections::Section, count: u64| -> Result<Lines> {
+        let mut lines = |section: Section, count: u64| -> Result<Lines> {
             let count = u32::try_from(count).ok().filter(|&count| u64::from(count) <= limit);
             let count = count.ok_or_else(|| bad("a section claims too many lines"))?;
             let lines = Lines::open(section.offset, section.len, count, ordinal)?;
@@ -428,12 +428,13 @@ impl TableReader for PlainTable {
     fn heap_bytes(&self) -> usize {
         size_of::<PlainTable>()
             + self.verified.heap_bytes()
-            + self.body.as_ref().map_or(0, |body| body.prefix.len() + 128)
+            + self.body.as_ref().map_or(0, |body| body.prefix.len() + body.levels.heap_bytes())
             + self.properties.heap_bytes()
             + self.tombstones.heap_bytes()
     }
 
     fn describe(&self, line: &mut dyn FnMut(String)) -> Result<()> {
-        crate::verify::describe(self, line)
+        crate::verify::describe(self, line);
+        Ok(())
     }
 }

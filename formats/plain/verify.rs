@@ -6,12 +6,11 @@ use crate::hash::HashBuilder;
 use crate::index::IndexBuilder;
 use crate::reader::{Body, PlainTable};
 use crate::sections;
-use esker_table::footer::FOOTER_LEN;
 use esker_table::key::filter_hash;
 use esker_table::layout::entries::Entries;
 use esker_table::layout::lines::{LINE, Lines};
 use esker_table::layout::sections::Section;
-use esker_table::layout::tail::{check_tiling, read_section};
+use esker_table::layout::tail::{self, check_tiling, read_section};
 use esker_table::layout::tombstones;
 use esker_table::{BlockSource, Result, TableError, TableReader};
 
@@ -145,11 +144,10 @@ impl Walked<'_> {
 }
 
 /// One line for each part of the file.
-pub(crate) fn describe(table: &PlainTable, line: &mut dyn FnMut(String)) -> Result<()> {
-    let mut records = table.sections.records.clone();
-    records.sort_by_key(|section| section.offset);
-    for Section { kind, offset, len, extra } in records {
-        let what = match kind {
+pub(crate) fn describe(table: &PlainTable, line: &mut dyn FnMut(String)) {
+    let what = |section: &Section| {
+        let Section { kind, len, extra, .. } = *section;
+        Some(match kind {
             sections::DATA => format!("entries in {} pages", data::pages_of(len)),
             sections::CHECKSUMS => format!("checksums of pages: {extra} lines of {LINE_SUMS}"),
             sections::HASH => format!("hash index: {extra} lines of {LINE} bytes"),
@@ -159,16 +157,8 @@ pub(crate) fn describe(table: &PlainTable, line: &mut dyn FnMut(String)) -> Resu
             sections::PREFIX => "what the keys share".to_owned(),
             sections::TOMBSTONES => format!("{} range tombstones", table.properties().range_tombstones),
             sections::PROPERTIES => format!("properties: {}", table.properties().summary()),
-            _ => format!("a section of kind {kind}, which this version does not know"),
-        };
-        line(format!("{offset:>12} {len:>12}  {what}"));
-    }
-    let footer_at = table.source.len().saturating_sub(FOOTER_LEN as u64);
-    line(format!(
-        "{:>12} {:>12}  section table",
-        table.sections.at,
-        footer_at.saturating_sub(table.sections.at)
-    ));
-    line(format!("{footer_at:>12} {FOOTER_LEN:>12}  footer: format plain, version {}", table.footer.version));
-    Ok(())
+            _ => return None,
+        })
+    };
+    tail::describe(&table.source, &table.sections, ("plain", &table.footer), what, line);
 }

@@ -158,7 +158,7 @@ impl<T> ByLevel<T> {
 #[non_exhaustive]
 pub struct KeyspaceOptions {
     /// The name of the table format, by level. Default `block`; `plain` is uncompressed and mapped, for a keyspace, or levels of it,
-    /// that are read from memory: lookups and scans of small pairs take a half to a third of the time, for about twice the space.
+    /// that are read from memory: lookups of small pairs take a third of the time, for about twice the space.
     /// Not recorded; readers take what each file says.
     pub format: ByLevel<String>,
     /// Compression of data blocks, by level. Default: lz4 at every level.

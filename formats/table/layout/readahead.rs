@@ -143,8 +143,7 @@ impl Foresight {
 
     /// The block that is loaded is none that the cache has. In a scan, asks for what comes next, of what lies between 0 and `limit`.
     /// Returns whether the block has been brought into memory, so that the caller need not: of a map, a scan forwards brings in what
-    /// it will come to with one call for many blocks.
-    /// A device that fails is told by the read that needs the block.
+    /// it will come to with one call for many blocks. A device that fails is told by the read that needs the block.
     pub fn bring_in(&mut self, source: &BlockSource, limit: u64) -> bool {
         if self.streak < STREAK {
             return false;

@@ -119,6 +119,30 @@ pub fn read_section(source: &BlockSource, section: &Section) -> Result<Slice> {
     stored::body(stored, offset)
 }
 
+/// One line for each part of a table of the format `name`, for tools: where it lies, how long it is, and what `what` says of it.
+pub fn describe(
+    source: &BlockSource,
+    sections: &Sections,
+    (name, footer): (&str, &Footer),
+    what: impl Fn(&Section) -> Option<String>,
+    line: &mut dyn FnMut(String),
+) {
+    let mut records = sections.records.clone();
+    records.sort_by_key(|section| section.offset);
+    for section in records {
+        let unknown = || format!("a section of kind {}, which this version does not know", section.kind);
+        line(format!(
+            "{:>12} {:>12}  {}",
+            section.offset,
+            section.len,
+            what(&section).unwrap_or_else(unknown)
+        ));
+    }
+    let footer_at = source.len().saturating_sub(FOOTER_LEN as u64);
+    line(format!("{:>12} {:>12}  section table", sections.at, footer_at.saturating_sub(sections.at)));
+    line(format!("{footer_at:>12} {FOOTER_LEN:>12}  footer: format {name}, version {}", footer.version));
+}
+
 /// Checks that the sections lie one behind the other, with nothing but zeros between them, and those only before sections whose
 /// kind is aligned.
 ///

@@ -234,7 +234,7 @@ impl Core {
         }
         self.health.check_writable()?;
         self.note_ages();
-        self.shrink_cache();
+        self.share_memory(false);
         if self.flush_pending()? {
             return Ok(true);
         }
@@ -245,27 +245,17 @@ impl Core {
         if self.compact_once()? {
             return Ok(true);
         }
-        self.grow_cache();
+        self.share_memory(true);
         self.remove_obsolete();
         Ok(false)
     }
 
-    /// Takes from decoded blocks the memory that sealed memtables take.
-    fn shrink_cache(&self) {
+    /// Takes from decoded blocks the memory that sealed memtables take, and if `is_idle` gives it back. Only then: a cache that grows and
+    /// shrinks with every flush forgets what it knows of blocks that it has given up.
+    fn share_memory(&self, is_idle: bool) {
         let mut share = std_lock(&self.cache_share);
         let bytes = cache_bytes(self.memory_budget, self.committer.stall.sealed_bytes());
-        if bytes < *share {
-            *share = bytes;
-            self.blocks.resize(bytes);
-        }
-    }
-
-    /// Gives it back. Only when there is nothing else to do: a cache that grows and shrinks with every flush forgets what it knows of
-    /// blocks that it has given up.
-    fn grow_cache(&self) {
-        let mut share = std_lock(&self.cache_share);
-        let bytes = cache_bytes(self.memory_budget, self.committer.stall.sealed_bytes());
-        if bytes > *share {
+        if bytes < *share || (is_idle && bytes > *share) {
             *share = bytes;
             self.blocks.resize(bytes);
         }
@@ -285,7 +275,7 @@ impl Core {
     pub(crate) fn flush_sealed(&self, tree: &Arc<Tree>) -> Result<bool> {
         let _one = std_lock(&tree.flushing);
         self.health.check_open()?;
-        self.shrink_cache();
+        self.share_memory(false);
         let sealed = tree.sealed();
         let Some(last) = sealed.last() else { return Ok(false) };
         if tree.is_dropped() {
