@@ -27,14 +27,15 @@ pub enum Durability {
     Synced,
 }
 
-/// How tables are read.
+/// How tables are read and the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TableIo {
-    /// Memory-mapped: uncompressed blocks are served without a copy.
+    /// Memory-mapped: uncompressed blocks are served without a copy, and a record of the log is laid into memory that is the operating
+    /// system's already.
     #[default]
     Mmap,
-    /// By positioned reads into the block cache: for network file systems, and for those who want no maps.
+    /// By positioned reads into the block cache, and by calls that write: for network file systems, and for those who want no maps.
     Pread,
 }
 

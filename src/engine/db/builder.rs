@@ -117,7 +117,7 @@ impl Builder {
         self
     }
 
-    /// How tables are read. Default [`TableIo::Mmap`].
+    /// How tables are read and the log is written. Default [`TableIo::Mmap`].
     pub fn table_io(mut self, table_io: TableIo) -> Self {
         self.table_io = table_io;
         self

@@ -280,11 +280,12 @@ fn assemble(
     let needed = recovered.first_segment();
     let segment = match builder.read_only {
         true => None,
-        false => Some(make_writable(&env, dir, &set, loaded.as_ref(), &replay, needed, &mut report)?),
+        false => Some(make_writable(&builder, dir, &set, loaded.as_ref(), &replay, needed, &mut report)?),
     };
     let committer = Arc::new(Committer::new(CommitterParts {
         env: env.clone(),
         dir: dir.to_owned(),
+        table_io: builder.table_io,
         set: set.clone(),
         metrics: metrics.clone(),
         events: events.clone(),
@@ -396,7 +397,7 @@ pub(super) fn known_log(state: &StoreState) -> wal::Known {
 
 /// Step 4: from here on the directory changes. The log is needed from the segment `needed` on, if any of it is.
 fn make_writable(
-    env: &Arc<dyn Env>,
+    builder: &Builder,
     dir: &Path,
     set: &VersionSet,
     loaded: Option<&LoadReport>,
@@ -404,7 +405,7 @@ fn make_writable(
     needed: Option<u64>,
     report: &mut RecoveryReport,
 ) -> Result<wal::Segment> {
-    let env = env.as_ref();
+    let env = builder.env.as_ref();
     if let Some(number) = replay.read_only {
         let what = "it uses a feature that this version cannot write beside; open the store read-only, or with a newer Esker";
         return Err(Error::Unsupported { path: FileName::Wal(number).path(dir), what: what.to_owned() });
@@ -413,7 +414,7 @@ fn make_writable(
     set.start_writing()?;
     let number = set.new_file_number();
     let (previous, previous_end) = replay.last.unwrap_or((0, 0));
-    let segment = wal::Segment::create_after(env, dir, number, previous, previous_end)?;
+    let segment = wal::Segment::create_after(env, dir, number, previous, previous_end, builder.table_io)?;
     // From the first segment on that is needed none may be lost: without this, nobody would miss the first of a store that
     // was never flushed. Those before, which hold nothing that is not in tables, may go.
     let oldest = needed.unwrap_or(number);

@@ -1,5 +1,7 @@
 //! [`LocalEnv`]: the operating system's files.
 
+#[cfg(target_os = "linux")]
+use super::mapped_log::MappedLog;
 use super::{DirLock, Env, LockMode, WritableFile, mmap};
 use esker_table::{ByteSource, Slice};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -16,6 +18,13 @@ impl Env for LocalEnv {
     fn create(&self, path: &Path) -> io::Result<Box<dyn WritableFile>> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         Ok(Box::new(LocalFile(file)))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn create_mapped(&self, path: &Path) -> io::Result<Box<dyn WritableFile>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).open(path)?;
+        Ok(Box::new(MappedLog::new(file)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn ByteSource>> {
@@ -119,6 +128,18 @@ fn parent_of(path: &Path) -> &Path {
 #[cfg(unix)]
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
+/// Writes zeros from `from` to `end`.
+#[cfg(unix)]
+pub(super) fn write_zeros(file: &File, from: u64, end: u64) -> io::Result<()> {
+    let mut at = from;
+    while at < end {
+        let zeros = &ZEROS[..ZEROS.len().min(usize::try_from(end - at).unwrap_or(usize::MAX))];
+        std::os::unix::fs::FileExt::write_all_at(file, zeros, at)?;
+        at += zeros.len() as u64;
+    }
+    Ok(())
+}
+
 #[derive(Debug)]
 struct LocalFile(File);
 
@@ -134,13 +155,7 @@ impl WritableFile for LocalFile {
     // Zeros that are written: space that is only allocated has to be marked as written by the sync that follows, in a journal.
     #[cfg(unix)]
     fn reserve(&self, from: u64, end: u64) -> io::Result<()> {
-        let mut at = from;
-        while at < end {
-            let zeros = &ZEROS[..ZEROS.len().min(usize::try_from(end - at).unwrap_or(usize::MAX))];
-            std::os::unix::fs::FileExt::write_all_at(&self.0, zeros, at)?;
-            at += zeros.len() as u64;
-        }
-        Ok(())
+        write_zeros(&self.0, from, end)
     }
 
     #[cfg(unix)]

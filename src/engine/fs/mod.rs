@@ -5,6 +5,8 @@
 
 pub(crate) mod filename;
 mod local;
+#[cfg(target_os = "linux")]
+mod mapped_log;
 mod mmap;
 #[cfg(any(test, feature = "testing"))]
 #[cfg_attr(
@@ -55,7 +57,8 @@ pub trait WritableFile: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Takes back the room behind `end`, where what was appended ends. Nobody may append meanwhile.
+    /// Takes back the room behind `end`, where what was appended ends; from then on there is only what is asked for. Nobody may
+    /// append meanwhile.
     ///
     /// # Errors
     /// What the operating system says.
@@ -104,6 +107,15 @@ pub trait Env: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// What the operating system says, here and below.
     fn create(&self, path: &Path) -> io::Result<Box<dyn WritableFile>>;
+
+    /// As [`create`](Env::create), for a file that takes many short appends and may have room behind them, zeros, from the beginning. An
+    /// environment that has nothing to gain creates one like all others.
+    ///
+    /// # Errors
+    /// See [`create`](Env::create).
+    fn create_mapped(&self, path: &Path) -> io::Result<Box<dyn WritableFile>> {
+        self.create(path)
+    }
 
     /// Opens a file for positioned reads.
     ///

@@ -60,7 +60,7 @@ impl Hasher for Mix {
 }
 
 /// Of the blocks that are offered to a full cache one in so many is kept. What is asked for again and again comes in soon; what is
-/// asked for once mostly pushes nothing out, and is decoded into memory that was used just before.
+/// asked for once mostly pushes nothing out, and is decoded no further than it is read.
 const KEPT_OF: u64 = 4;
 
 /// Offers between two looks whether the cache is full.
@@ -115,7 +115,7 @@ impl BlockCache for DecodedBlocks {
         found
     }
 
-    fn insert(&self, table: u64, offset: u64, block: Slice) {
+    fn wants(&self) -> bool {
         let offer = self.offers.fetch_add(1, Ordering::Relaxed);
         if offer.is_multiple_of(LOOK) {
             let is_full = self.cache.weight() >= self.cache.capacity() / 16 * 15;
@@ -123,9 +123,11 @@ impl BlockCache for DecodedBlocks {
         }
         // Mixed, so that no pattern of lookups offers one sort of blocks at every fourth place.
         let is_chosen = Mix::default().hash_one(offer).is_multiple_of(KEPT_OF);
-        if is_chosen || !self.is_full.load(Ordering::Relaxed) {
-            self.cache.insert((table, offset), block);
-        }
+        is_chosen || !self.is_full.load(Ordering::Relaxed)
+    }
+
+    fn insert(&self, table: u64, offset: u64, block: Slice) {
+        self.cache.insert((table, offset), block);
     }
 }
 
@@ -142,12 +144,18 @@ impl std::fmt::Debug for DecodedBlocks {
 mod tests {
     use super::*;
 
+    fn offer(cache: &DecodedBlocks, offset: u64, block: Slice) {
+        if cache.wants() {
+            cache.insert(1, offset, block);
+        }
+    }
+
     #[test]
     fn blocks_are_kept_within_the_budget() {
         let metrics = Arc::new(Metrics::default());
         let cache = DecodedBlocks::new(1 << 20, 4096, metrics.clone());
         for offset in 0..1000u64 {
-            cache.insert(1, offset * 4096, Slice::from(vec![offset as u8; 4096]));
+            offer(&cache, offset * 4096, Slice::from(vec![offset as u8; 4096]));
             assert!(cache.bytes_used() <= 1 << 20);
         }
         let kept = (0..1000u64).filter(|o| cache.get(1, o * 4096).is_some()).count();
@@ -165,7 +173,7 @@ mod tests {
     #[test]
     fn a_full_cache_keeps_what_is_asked_for_again() {
         let cache = DecodedBlocks::new(1 << 20, 4096, Arc::new(Metrics::default()));
-        let insert = |offset: u64| cache.insert(1, offset, Slice::from(vec![0; 4096]));
+        let insert = |offset: u64| offer(&cache, offset, Slice::from(vec![0; 4096]));
         (0..1000).for_each(insert);
         let kept = |from: u64| (from..from + 100).filter(|offset| cache.get(1, *offset).is_some()).count();
         (5000..5100).for_each(insert);

@@ -2,6 +2,7 @@
 
 use crate::fs::filename::FileName;
 use crate::fs::{Env, WritableFile};
+use crate::options::TableIo;
 use crate::record::{HEADER_LEN, LogHeader, LogKind, encode_header};
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::{Error, Result};
@@ -29,6 +30,8 @@ pub(crate) struct Segment {
     synced: AtomicU64,
     /// Where the file ends, if room was made; `u64::MAX` if none is to be made any more. Changed by those only who may append.
     room_end: AtomicU64,
+    /// Whether the file may make room by itself.
+    is_mapped: bool,
     /// Held while a sync runs; whether one has failed.
     sync_failed: Mutex<bool>,
 }
@@ -40,11 +43,12 @@ impl Segment {
     /// # Errors
     /// `Io`.
     pub(crate) fn create(env: &dyn Env, dir: &Path, number: u64, previous: u64) -> Result<Segment> {
-        Segment::create_after(env, dir, number, previous, 0)
+        Segment::create_after(env, dir, number, previous, 0, TableIo::Pread)
     }
 
     /// Like [`create`](Segment::create), and records that the previous segment ends at `previous_end`: then even a cut
-    /// between two of its records is noticed. The previous segment must be synced up to there.
+    /// between two of its records is noticed. The previous segment must be synced up to there. With [`TableIo::Mmap`] records
+    /// may be laid into a map.
     ///
     /// # Errors
     /// `Io`.
@@ -54,9 +58,14 @@ impl Segment {
         number: u64,
         previous: u64,
         previous_end: u64,
+        io: TableIo,
     ) -> Result<Segment> {
         let path = FileName::Wal(number).path(dir);
-        let file = env.create(&path).map_err(|e| Error::io(&path, "create", e))?;
+        let created = match io {
+            TableIo::Mmap => env.create_mapped(&path),
+            TableIo::Pread => env.create(&path),
+        };
+        let file = created.map_err(|e| Error::io(&path, "create", e))?;
         let header = encode_header(&LogHeader { kind: LogKind::Wal, number, previous, previous_end });
         file.append(&header).map_err(|e| Error::io(&path, "write", e))?;
         file.sync().map_err(|e| Error::io(&path, "sync", e))?;
@@ -64,7 +73,8 @@ impl Segment {
         let len = HEADER_LEN as u64;
         let (len, synced) = (AtomicU64::new(len), AtomicU64::new(len));
         let (room_end, sync_failed) = (AtomicU64::new(0), Mutex::new(false));
-        Ok(Segment { number, path, file, len, synced, room_end, sync_failed })
+        let is_mapped = io == TableIo::Mmap;
+        Ok(Segment { number, path, file, len, synced, room_end, is_mapped, sync_failed })
     }
 
     /// The number in the file's name.
@@ -132,7 +142,7 @@ impl Segment {
     /// # Errors
     /// `Io`.
     pub(crate) fn end_here(&self) -> Result<()> {
-        if self.room_end.swap(u64::MAX, Ordering::Relaxed) > 0 {
+        if self.room_end.swap(u64::MAX, Ordering::Relaxed) > 0 || self.is_mapped {
             self.file.take_back(self.len()).map_err(|e| Error::io(&self.path, "shorten", e))?;
         }
         Ok(())

@@ -23,7 +23,7 @@ use crate::fs::{Background, Env};
 use crate::manifest::{KeyspaceId, VersionSet};
 use crate::memtable::{Memtable, entry_bound};
 use crate::metrics::Metrics;
-use crate::options::Durability;
+use crate::options::{Durability, TableIo};
 use crate::sync::{AtomicU64, Condvar, Mutex, lock, std_lock, wait, yield_now};
 use crate::wal::Segment;
 use esker_table::{Kind, SeqNo};
@@ -180,6 +180,7 @@ impl CommitState {
 pub(crate) struct Committer {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) dir: PathBuf,
+    pub(crate) table_io: TableIo,
     pub(crate) set: Arc<VersionSet>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: Arc<Events>,
@@ -203,6 +204,7 @@ pub(crate) struct Committer {
 pub(crate) struct CommitterParts {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) dir: PathBuf,
+    pub(crate) table_io: TableIo,
     pub(crate) set: Arc<VersionSet>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: Arc<Events>,
@@ -281,6 +283,7 @@ impl Committer {
             stall: Stall::new(stepped),
             env: parts.env,
             dir: parts.dir,
+            table_io: parts.table_io,
             set: parts.set,
             metrics: parts.metrics,
             events: parts.events,

@@ -275,7 +275,8 @@ impl Committer {
         io.segment.sync()?;
         self.metrics.write.fsyncs.add(1);
         let len = io.segment.len();
-        io.segment = Arc::new(Segment::create_after(self.env.as_ref(), &self.dir, number, before, len)?);
+        let next = Segment::create_after(self.env.as_ref(), &self.dir, number, before, len, self.table_io)?;
+        io.segment = Arc::new(next);
         std_lock(&self.segments).insert(before, len);
         self.set.log_and_apply(VersionEdit { newest_wal: Some(number), ..VersionEdit::default() }, |_| ())?;
         self.events.emit(&crate::Event::LogSegmentCreated { number });

@@ -4,6 +4,7 @@ use super::entries::Entry;
 use super::*;
 use crate::fs::simulated::{CrashMode, Fault, SimEnv};
 use crate::manifest::{AddedFile, KeyspaceEdit, KeyspaceRecord};
+use crate::options::TableIo;
 use crate::record::append_record;
 use crate::wal::{self, Segment};
 use crate::write::batch::decode_payload;
@@ -178,7 +179,8 @@ impl Store {
         let number = self.set.new_file_number();
         let old = self.segment.number();
         let end = self.segment.len();
-        self.segment = Segment::create_after(&self.env, Path::new(DIR), number, old, end).unwrap();
+        self.segment =
+            Segment::create_after(&self.env, Path::new(DIR), number, old, end, TableIo::Mmap).unwrap();
         let oldest_wal = drop_old.then_some(number);
         let edit = VersionEdit { newest_wal: Some(number), oldest_wal, ..VersionEdit::default() };
         self.set.log_and_apply(edit, |_| ()).unwrap();

@@ -68,6 +68,13 @@ impl File {
         self.live.resize(len.min(self.end + 2 * SECTOR).max(self.live.len()), 0);
     }
 
+    /// Makes room behind the end if there is none.
+    pub(super) fn make_room(&mut self) {
+        if self.end == self.live.len() {
+            self.reserve(self.end, usize::MAX);
+        }
+    }
+
     /// Cuts the file at `len`, also where something was appended behind it.
     pub(super) fn take_back(&mut self, len: usize) {
         self.live.truncate(len);

@@ -6,6 +6,7 @@ use crate::sync::std_lock;
 use esker_table::{ByteSource, Slice};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// An open file.
@@ -14,12 +15,20 @@ pub(super) struct SimFile {
     env: SimEnv,
     id: u64,
     path: PathBuf,
+    /// Whether appends behind the first leave zeros behind them.
+    makes_room: AtomicBool,
 }
 
 impl SimFile {
     /// Takes over one hold on the file.
     pub(super) fn new(env: SimEnv, id: u64, path: &Path) -> SimFile {
-        SimFile { env, id, path: path.to_owned() }
+        SimFile { env, id, path: path.to_owned(), makes_room: AtomicBool::new(false) }
+    }
+
+    /// Makes room ahead of what is appended, as a file does that is written through a map.
+    pub(super) fn with_room(self) -> SimFile {
+        self.makes_room.store(true, Ordering::Relaxed);
+        self
     }
 }
 
@@ -34,7 +43,11 @@ impl WritableFile for SimFile {
         let (mut state, verdict) = self.env.begin(Op::Append, &self.path, bytes.len() as u64);
         match verdict {
             Ok(()) => {
-                state.disk.file(self.id).append(bytes);
+                let file = state.disk.file(self.id);
+                file.append(bytes);
+                if self.makes_room.load(Ordering::Relaxed) {
+                    file.make_room();
+                }
                 Ok(())
             }
             Err((Fault::Stop, error)) => {
@@ -61,6 +74,7 @@ impl WritableFile for SimFile {
     }
 
     fn take_back(&self, end: u64) -> io::Result<()> {
+        self.makes_room.store(false, Ordering::Relaxed);
         let (mut state, verdict) = self.env.begin(Op::TakeBack, &self.path, end);
         let stopped = std::mem::replace(&mut state.stopped, matches!(verdict, Err((Fault::Stop, _))));
         if !stopped && matches!(verdict, Ok(()) | Err((Fault::Stop, _))) {

@@ -287,15 +287,25 @@ impl State {
     }
 }
 
-impl Env for SimEnv {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn WritableFile>> {
+impl SimEnv {
+    fn create_file(&self, path: &Path) -> io::Result<SimFile> {
         let id = self.change(Op::Create, path, |disk| {
             let id = disk.create(path)?;
             disk.file(id).truncate(0);
             disk.hold(id);
             Ok(id)
         })?;
-        Ok(Box::new(SimFile::new(self.clone(), id, path)))
+        Ok(SimFile::new(self.clone(), id, path))
+    }
+}
+
+impl Env for SimEnv {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WritableFile>> {
+        Ok(Box::new(self.create_file(path)?))
+    }
+
+    fn create_mapped(&self, path: &Path) -> io::Result<Box<dyn WritableFile>> {
+        Ok(Box::new(self.create_file(path)?.with_room()))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn ByteSource>> {

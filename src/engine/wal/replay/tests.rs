@@ -3,6 +3,7 @@
 use super::*;
 use crate::fs::LocalEnv;
 use crate::fs::simulated::{CrashMode, Fault, SimEnv};
+use crate::options::TableIo;
 use crate::record::{HEADER_LEN, RECORD_HEADER_LEN, append_record};
 use crate::wal::{Segment, list};
 use std::fs;
@@ -135,7 +136,7 @@ fn a_torn_tail_is_reported_cut_and_then_gone() {
     assert_eq!(report.torn, None);
     // The log goes on, and knows from now on where segment 1 ends.
     let (previous, end) = report.last.unwrap();
-    let next = Segment::create_after(&LocalEnv, log.dir.path(), 2, previous, end).unwrap();
+    let next = Segment::create_after(&LocalEnv, log.dir.path(), 2, previous, end, TableIo::Mmap).unwrap();
     fill(&next, &["next"], true);
     assert_eq!(log.payloads(), ["kept", "next"]);
     log.edit(1, |bytes| bytes.truncate(HEADER_LEN));
@@ -268,7 +269,7 @@ fn what_a_failed_sync_left_in_the_page_cache_is_settled_for_good() {
     assert_eq!(seen, ["first", "second"]);
     settle(&env, dir, &report).unwrap();
     let (previous, end) = report.last.unwrap();
-    let next = Segment::create_after(&env, dir, 2, previous, end).unwrap();
+    let next = Segment::create_after(&env, dir, 2, previous, end, TableIo::Mmap).unwrap();
     fill(&next, &["third"], false);
     next.sync().unwrap();
     for mode in [CrashMode::LoseAll, CrashMode::KeepAll] {
@@ -331,7 +332,7 @@ fn a_closing_record_that_was_never_synced_is_not_counted_upon() {
     let (_, report) = read(&env);
     settle(&env, dir, &report).unwrap();
     let (previous, end) = report.last.unwrap();
-    let next = Segment::create_after(&env, dir, 2, previous, end).unwrap();
+    let next = Segment::create_after(&env, dir, 2, previous, end, TableIo::Mmap).unwrap();
     fill(&next, &["second"], true);
     for mode in [CrashMode::LoseAll, CrashMode::KeepAll] {
         assert_eq!(read(&env.power_loss(mode)).0, ["first", "second"]);
@@ -359,7 +360,7 @@ fn room_behind_the_records_is_no_part_of_the_log() {
         settle(env.as_ref(), &dir, &report).unwrap();
         assert_eq!(env.file_len(&path).unwrap(), written);
         // What was closed has none either.
-        let segment = Segment::create_after(env.as_ref(), &dir, 2, 1, written).unwrap();
+        let segment = Segment::create_after(env.as_ref(), &dir, 2, 1, written, TableIo::Mmap).unwrap();
         fill(&segment, &["third"], true);
         segment.make_room();
         segment.end_here().unwrap();

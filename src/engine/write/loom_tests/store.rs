@@ -98,6 +98,7 @@ impl Store {
         let committer = Arc::new(Committer::new(CommitterParts {
             env,
             dir: "".into(),
+            table_io: TableIo::Pread,
             set: ground.set.clone(),
             metrics: ground.tables.metrics().clone(),
             events: Arc::new(Events::new(Vec::new(), |_| false)),
