@@ -100,12 +100,13 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Reads a header; `None` if it contradicts itself or the body's length.
+    /// Reads the header at the beginning of `front`, the front of a body of `len` bytes; `None` if it contradicts itself or that
+    /// length.
     ///
     /// Inlined, because a lookup parses a handful of blocks and then uses few of these numbers.
     #[inline(always)]
-    fn parse(body: &[u8]) -> Option<Layout> {
-        let (header, rest) = body.split_first_chunk::<HEADER>()?;
+    pub(crate) fn parse(front: &[u8], len: usize) -> Option<Layout> {
+        let header = front.first_chunk::<HEADER>()?;
         let u32_at = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
         let u16_at = |i: usize| u16::from_le_bytes([header[i], header[i + 1]]);
         let count = u32_at(0) as usize;
@@ -119,7 +120,7 @@ impl Layout {
             && matches!(trailer_width, 0 | 1 | 2 | 4 | 8)
             && matches!(tail_width, 0 | 2 | 4)
             && matches!(value_width, 0 | 2 | 4)
-            && count <= rest.len() / HEAD;
+            && count <= (len - HEADER) / HEAD;
         if !valid {
             return None;
         }
@@ -138,7 +139,7 @@ impl Layout {
         let values_at = tails_at + together(tail_width, tail_size);
         let body_len = values_at + together(value_width, value_size);
         let base = u64::from_le_bytes(*header[8..].first_chunk()?);
-        (body_len == body.len()).then_some(Layout {
+        (body_len == len).then_some(Layout {
             count,
             base,
             shift,
@@ -161,6 +162,11 @@ impl Layout {
             body_len,
         })
     }
+
+    /// Where the values begin: what is before finds an entry and says where its value lies.
+    pub(crate) fn values_at(&self) -> usize {
+        self.values_at
+    }
 }
 
 /// A block's body with its layout. That every column has an element for each entry is known; what the elements say is
@@ -181,7 +187,7 @@ impl<'a> Block<'a> {
     /// `Corruption` if the header contradicts itself or the body's length.
     #[inline(always)]
     pub(crate) fn parse(body: &'a [u8], at: u64) -> Result<Block<'a>> {
-        match Layout::parse(body).and_then(|layout| Block::with_layout(body, at, layout)) {
+        match Layout::parse(body, body.len()).and_then(|layout| Block::with_layout(body, at, layout)) {
             Some(block) => Ok(block),
             None => Err(malformed_header(at)),
         }
@@ -190,7 +196,13 @@ impl<'a> Block<'a> {
     /// A block whose layout was parsed before. `None` if it is another block's.
     #[inline(always)]
     pub(crate) fn with_layout(body: &'a [u8], at: u64, layout: Layout) -> Option<Block<'a>> {
-        if layout.body_len != body.len() {
+        if layout.body_len == body.len() { Block::of_front(body, at, layout) } else { None }
+    }
+
+    /// A block of which only the front of the body is there, without all of the values. `None` if less is there.
+    #[inline(always)]
+    pub(crate) fn of_front(body: &'a [u8], at: u64, layout: Layout) -> Option<Block<'a>> {
+        if body.len() < layout.values_at {
             return None;
         }
         let heads = body.get(HEADER..layout.trailers_at)?.as_chunks().0;
@@ -399,16 +411,24 @@ impl<'a> Block<'a> {
     }
 
     /// The number of heads below `bound`, without a branch that depends on them.
+    ///
+    /// Halving waits for memory at each step. So it ends early: then one head of each line is looked at, none of which waits for
+    /// another, and then those of the line that the bound is in.
     #[inline]
     fn heads_below(&self, bound: u64) -> usize {
+        const LINE: usize = 64 / HEAD;
         let (mut low, mut size) = (0, self.len());
-        while size > 1 {
+        while size > 32 * LINE {
             let half = size / 2;
             let middle = low + half;
             low = std::hint::select_unpredictable(self.head(middle) < bound, middle, low);
             size -= half;
         }
-        low + usize::from(self.head(low) < bound)
+        let below = |head: &[u8; HEAD]| usize::from(u64::from_be_bytes(*head) < bound);
+        let heads = &self.heads[low..low + size];
+        let lines: usize = heads.iter().skip(LINE - 1).step_by(LINE).map(below).sum();
+        let line = heads[lines * LINE..].iter().take(LINE);
+        low + lines * LINE + line.map(below).sum::<usize>()
     }
 
     /// Compares the user key of entry `i` with a key that has the same common prefix and the same head.

@@ -6,7 +6,7 @@
 //! When a block is verified: over a map at first touch, remembered in [`Verified`]; without a map, whenever it is read
 //! from the file (the cache holds verified bodies only); with [`Verify::Always`] at every access, past the cache.
 
-use crate::block::{Block, Bucket, Layout};
+use crate::block::{Block, Bucket, HEADER, Layout};
 use crate::filter::Filter;
 use crate::handle::Handle;
 use crate::index::{IndexWalk, handle_at};
@@ -26,6 +26,7 @@ use esker_table::{
     BlockSource, Found, Fragments, LookupKey, Properties, RawBlock, ReadOptions, Result, Slice, TableCursor,
     TableError, TableReader, Trailer, Verify,
 };
+use std::ops::Range;
 use std::sync::Arc;
 
 /// No stored block is smaller than this: a compressed one has a length and the frame.
@@ -177,29 +178,38 @@ impl BlockTable {
         bring: Bring<'_>,
         may_be_cached: bool,
     ) -> Result<Slice> {
-        let always = options.verify == Verify::Always;
-        let cacheable = may_be_cached && !always && !matches!(bring, Bring::Ahead(_));
-        if let Some(body) = cacheable.then(|| self.source.cached(handle.offset)).flatten() {
+        let may_be_cached = may_be_cached && !matches!(bring, Bring::Ahead(_));
+        if let Some(body) = self.cached(handle, options, may_be_cached) {
             return Ok(body);
         }
-        if handle.len as usize > MAX_PLAIN_LEN + stored::FRAME {
-            return Err(TableError::corruption(
-                handle.offset,
-                format!("a block claims {} bytes", handle.len),
-            ));
-        }
         if !self.source.is_mapped() {
-            let ahead = match bring {
-                Bring::Ahead(ahead) => Some(ahead),
-                Bring::Foreseen(foresight) => {
-                    foresight.bring_in(&self.source, self.data_end);
-                    None
-                }
-                Bring::Block => None,
-            };
-            return self.read_block(handle, options, ahead);
+            return self.read_block(handle, options, bring);
         }
-        let unverified = always || !self.verified.get(handle.ordinal);
+        let stored = self.mapped(handle, options, bring)?;
+        let is_compressed = stored::tag(&stored) != Some(TAG_NONE);
+        let body = stored::body(stored, handle.offset)?;
+        if is_compressed && Self::fills_cache(options) {
+            self.source.keep(handle.offset, &body);
+        }
+        Ok(body)
+    }
+
+    /// The block's body, if the cache has it.
+    #[inline]
+    fn cached(&self, handle: Handle, options: &ReadOptions, may_be_cached: bool) -> Option<Slice> {
+        let asked = may_be_cached && options.verify != Verify::Always;
+        if asked { self.source.cached(handle.offset) } else { None }
+    }
+
+    #[inline]
+    fn fills_cache(options: &ReadOptions) -> bool {
+        options.fill_cache && options.verify != Verify::Always
+    }
+
+    /// The stored block at `handle` of a map, in memory and verified.
+    #[inline]
+    fn mapped(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
+        let unverified = options.verify == Verify::Always || !self.verified.get(handle.ordinal);
         match bring {
             Bring::Ahead(ahead) => ahead.populate(&self.source, &handle.range())?,
             Bring::Block if unverified => self.source.populate(handle.offset, handle.len as usize)?,
@@ -211,46 +221,40 @@ impl BlockTable {
             Bring::Block => {}
         }
         if unverified {
-            self.verify_mapped(handle)?;
+            Self::check_len(handle)?;
+            stored::check(&self.source.read(handle.offset, handle.len as usize)?, handle.offset)?;
+            self.verified.set(handle.ordinal);
         }
-        let stored = self.source.read(handle.offset, handle.len as usize)?;
-        if stored::tag(&stored) == Some(TAG_NONE) {
-            return stored::body(stored, handle.offset);
-        }
-        let body = stored::body(stored, handle.offset)?;
-        self.keep(handle, &body, options);
-        Ok(body)
+        self.source.read(handle.offset, handle.len as usize)
     }
 
-    fn verify_mapped(&self, handle: Handle) -> Result<()> {
-        stored::check(&self.source.read(handle.offset, handle.len as usize)?, handle.offset)?;
-        self.verified.set(handle.ordinal);
+    /// Refuses a block that is longer than any.
+    fn check_len(handle: Handle) -> Result<()> {
+        if handle.len as usize > MAX_PLAIN_LEN + stored::FRAME {
+            let what = format!("a block claims {} bytes", handle.len);
+            return Err(TableError::corruption(handle.offset, what));
+        }
         Ok(())
     }
 
-    fn read_block(
-        &self,
-        handle: Handle,
-        options: &ReadOptions,
-        ahead: Option<&mut Readahead>,
-    ) -> Result<Slice> {
-        let sequential = ahead.is_some();
-        let stored = match ahead {
-            Some(ahead) => ahead.read(&self.source, &handle.range())?,
-            None => self.source.read(handle.offset, handle.len as usize)?,
+    /// The body of the block at `handle`, which is read by position.
+    fn read_block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
+        Self::check_len(handle)?;
+        let sequential = matches!(bring, Bring::Ahead(_));
+        let stored = match bring {
+            Bring::Ahead(ahead) => ahead.read(&self.source, &handle.range())?,
+            Bring::Block => self.source.read(handle.offset, handle.len as usize)?,
+            Bring::Foreseen(foresight) => {
+                foresight.bring_in(&self.source, self.data_end);
+                self.source.read(handle.offset, handle.len as usize)?
+            }
         };
         stored::check(&stored, handle.offset)?;
         let body = stored::body(stored, handle.offset)?;
-        if !sequential {
-            self.keep(handle, &body, options);
+        if !sequential && Self::fills_cache(options) {
+            self.source.keep(handle.offset, &body);
         }
         Ok(body)
-    }
-
-    fn keep(&self, handle: Handle, body: &Slice, options: &ReadOptions) {
-        if options.fill_cache && options.verify != Verify::Always {
-            self.source.keep(handle.offset, body);
-        }
     }
 
     /// The data block that holds the first entry at or after `(user_key, trailer)`, unless that begins the next one.
@@ -271,20 +275,22 @@ impl BlockTable {
     /// Looks `key` up in the data block at `handle`.
     #[inline]
     fn get_in(&self, handle: Handle, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Lookup> {
-        let body = self.block(handle, options, Bring::Block)?;
-        let block = Block::parse(&body, handle.offset)?;
-        let i = match block.bucket(key.hash) {
-            Bucket::Absent => return Ok(Lookup::Absent),
-            Bucket::At(i) if !block.ok(block.is_key(i, key.user_key))? => return Ok(Lookup::Absent),
-            Bucket::At(i) if block.trailer(i) <= key.trailer() => i,
-            _ => match block.ok(block.search(key.user_key, key.trailer()))? {
-                (i, true) => i,
-                (i, false) if i == block.len() => return Ok(Lookup::Behind),
-                (_, false) => return Ok(Lookup::Absent),
-            },
-        };
-        let (trailer, range) = (block.trailer(i), block.ok(block.value_range(i))?);
-        Ok(Lookup::Found(Found { trailer, value: body.into_part(range) }))
+        if let Some(body) = self.cached(handle, options, self.may_be_cached) {
+            return look_up(body, handle, key);
+        }
+        if !self.source.is_mapped() {
+            return look_up(self.read_block(handle, options, Bring::Block)?, handle, key);
+        }
+        let stored = self.mapped(handle, options, Bring::Block)?;
+        if stored::tag(&stored) == Some(TAG_NONE) {
+            return look_up(stored::body(stored, handle.offset)?, handle, key);
+        }
+        if Self::fills_cache(options) && self.source.wants() {
+            let body = stored::body(stored, handle.offset)?;
+            self.source.insert(handle.offset, &body);
+            return look_up(body, handle, key);
+        }
+        look_up_in_front(stored::decoding(&stored, handle.offset)?, handle, key)
     }
 
     /// A lookup that ran off the end of its block: the next one is asked if it begins with the same user key.
@@ -314,6 +320,59 @@ enum Lookup {
     Absent,
     /// Every entry of the block sorts before the lookup.
     Behind,
+}
+
+/// Looks `key` up in the body of a data block.
+#[inline]
+fn look_up(body: Slice, handle: Handle, key: &LookupKey<'_>) -> Result<Lookup> {
+    let block = Block::parse(&body, handle.offset)?;
+    Ok(match entry_of(&block, key)? {
+        Place::At(trailer, value) => Lookup::Found(Found { trailer, value: body.into_part(value) }),
+        Place::Absent => Lookup::Absent,
+        Place::Behind => Lookup::Behind,
+    })
+}
+
+/// Looks `key` up in a data block that nobody will ask for soon, and decompresses no more of it than that takes.
+fn look_up_in_front(mut front: stored::Decoding<'_>, handle: Handle, key: &LookupKey<'_>) -> Result<Lookup> {
+    let len = front.plain_len();
+    let malformed =
+        || TableError::corruption(handle.offset, "a block's header contradicts its length or itself");
+    let layout = Layout::parse(front.reach(HEADER)?, len).ok_or_else(malformed)?;
+    let columns = front.reach(layout.values_at())?;
+    let block = Block::of_front(columns, handle.offset, layout).ok_or_else(malformed)?;
+    let (trailer, value) = match entry_of(&block, key)? {
+        Place::At(trailer, value) => (trailer, value),
+        Place::Absent => return Ok(Lookup::Absent),
+        Place::Behind => return Ok(Lookup::Behind),
+    };
+    front.reach(value.end)?;
+    Ok(Lookup::Found(Found { trailer, value: front.finish().into_part(value) }))
+}
+
+/// Where a lookup finds its entry in a block.
+enum Place {
+    /// The entry's trailer, and where its value lies in the body.
+    At(Trailer, Range<usize>),
+    Absent,
+    /// See [`Lookup::Behind`].
+    Behind,
+}
+
+/// The entry that a lookup sees.
+#[inline]
+fn entry_of(block: &Block<'_>, key: &LookupKey<'_>) -> Result<Place> {
+    let i = match block.bucket(key.hash) {
+        Bucket::Absent => return Ok(Place::Absent),
+        Bucket::At(i) if !block.ok(block.is_key(i, key.user_key))? => return Ok(Place::Absent),
+        Bucket::At(i) if block.trailer(i) <= key.trailer() => i,
+        _ => match block.ok(block.search(key.user_key, key.trailer()))? {
+            (i, true) => i,
+            (i, false) if i == block.len() => return Ok(Place::Behind),
+            (_, false) => return Ok(Place::Absent),
+        },
+    };
+    Ok(Place::At(block.trailer(i), block.ok(block.value_range(i))?))
 }
 
 /// The number of blocks that a section says it has, held against its length.

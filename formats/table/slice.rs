@@ -12,7 +12,7 @@
 //! keeps alive and unchanged for as long as any clone of the owner exists. Safe constructors obtain the bytes by
 //! borrowing from the owner behind its `Arc`; the borrow stays valid because the `Arc` is never given up while the
 //! slice lives and nobody can reach `&mut T` while two references exist. The one unsafe constructor passes that duty
-//! to its caller.
+//! to its caller. Memory that is being written is a [`Growing`]'s alone; of what it becomes, a slice covers what was initialised.
 
 #![allow(unsafe_code)]
 
@@ -20,6 +20,7 @@ use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::mem::MaybeUninit;
 use std::ops::{Bound, Deref, RangeBounds};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -33,11 +34,14 @@ pub type Owner = Arc<dyn Send + Sync>;
 enum Holder {
     Owner(#[allow(dead_code, reason = "it is held and not looked at")] Owner),
     Bytes(#[allow(dead_code, reason = "it is held and not looked at")] Arc<[u8]>),
-    Lines(#[allow(dead_code, reason = "it is held and not looked at")] Arc<[[u8; LINE]]>),
+    Lines(#[allow(dead_code, reason = "it is held and not looked at")] Lines),
 }
 
-/// What memory that is to be filled is counted in: to make it zero, bytes would be set one by one.
+/// What memory that is to be filled is counted in.
 const LINE: usize = 64;
+
+/// Memory of which a part is written.
+type Lines = Arc<[MaybeUninit<[u8; LINE]>]>;
 
 /// Immutable bytes that are shared by counting references. Cloning and sub-slicing copy nothing.
 ///
@@ -82,20 +86,6 @@ impl Slice {
             return Slice::new();
         }
         Slice::from(Arc::<[u8]>::from(bytes))
-    }
-
-    /// `len` bytes on the heap that `fill` writes, all of them zero before.
-    ///
-    /// # Errors
-    /// Those of `fill`.
-    pub fn filled<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Slice, E> {
-        let mut lines: Arc<[[u8; LINE]]> = std::iter::repeat_n([0; LINE], len.div_ceil(LINE)).collect();
-        // Nobody else has it yet.
-        if let Some(lines) = Arc::get_mut(&mut lines) {
-            fill(&mut lines.as_flattened_mut()[..len])?;
-        }
-        let data = NonNull::from(lines.as_flattened()).cast();
-        Ok(Slice { data, len, owner: Some(Holder::Lines(lines)) })
     }
 
     /// All the bytes of `owner`, kept alive by it.
@@ -163,6 +153,86 @@ impl Slice {
     /// A copy of the bytes as a vector.
     pub fn to_vec(&self) -> Vec<u8> {
         self.as_bytes().to_vec()
+    }
+}
+
+/// What may be written behind the capacity of a [`Growing`], and is no part of it: copies may go on to the end of a step.
+pub(crate) const SLACK: usize = 32;
+
+/// Bytes on the heap that are written once, from front to back, and then become a slice.
+pub(crate) struct Growing {
+    lines: Lines,
+    capacity: usize,
+    /// So many bytes are initialised.
+    len: usize,
+}
+
+impl Growing {
+    /// Room for so many bytes.
+    pub(crate) fn with_capacity(capacity: usize) -> Growing {
+        let lines = Arc::new_uninit_slice(capacity.saturating_add(SLACK).div_ceil(LINE));
+        Growing { lines, capacity, len: 0 }
+    }
+
+    /// How many bytes there is room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// How many were written.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// What was written.
+    pub(crate) fn written(&self) -> &[u8] {
+        // SAFETY: `len` bytes are initialised.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+
+    /// Where the bytes lie. The capacity and [`SLACK`] behind it may be written.
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
+        // Nobody else has the lines before they are a slice's.
+        match Arc::get_mut(&mut self.lines) {
+            Some(lines) => lines.as_mut_ptr().cast(),
+            None => unreachable!("memory that is being written is shared"),
+        }
+    }
+
+    /// Takes note of what was written.
+    ///
+    /// # Safety
+    /// The first `len` bytes are initialised, and there is room for so many.
+    pub(crate) unsafe fn set_len(&mut self, len: usize) {
+        self.len = len;
+    }
+
+    /// `len` bytes that `fill` writes, all of them zero before.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub(crate) fn filled<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Growing, E> {
+        let mut growing = Growing::with_capacity(len);
+        let base = growing.as_mut_ptr();
+        // SAFETY: there is room for so many bytes, and they are initialised before they are lent.
+        fill(unsafe {
+            base.write_bytes(0, len);
+            std::slice::from_raw_parts_mut(base, len)
+        })?;
+        growing.len = len;
+        Ok(growing)
+    }
+
+    /// What was written, as a slice.
+    pub(crate) fn freeze(self) -> Slice {
+        let data = NonNull::from(&*self.lines).cast();
+        Slice { data, len: self.len, owner: Some(Holder::Lines(self.lines)) }
+    }
+}
+
+impl fmt::Debug for Growing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} bytes", self.len, self.capacity)
     }
 }
 
@@ -280,14 +350,14 @@ mod tests {
     #[test]
     fn memory_is_filled_where_it_stays() {
         for len in [0, 1, 63, 64, 65, 4096, 5000] {
-            let slice = Slice::filled(len, |out| {
+            let filled = Growing::filled(len, |out| {
                 assert!(out.len() == len && out.iter().all(|&byte| byte == 0));
                 out.fill(7);
                 Ok::<(), ()>(())
             });
-            assert_eq!(slice.unwrap(), vec![7u8; len]);
+            assert_eq!(filled.unwrap().freeze(), vec![7u8; len]);
         }
-        assert_eq!(Slice::filled(5, |_| Err("no")), Err("no"));
+        assert_eq!(Growing::filled(5, |_| Err("no")).unwrap_err(), "no");
     }
 
     #[test]

@@ -67,7 +67,13 @@ pub trait BlockCache: Send + Sync {
     /// The block of table `table` that starts at `offset`, if it is cached.
     fn get(&self, table: u64, offset: u64) -> Option<Slice>;
 
-    /// Offers a decoded block. The cache may keep it or not.
+    /// Whether a block that were offered now would be kept: a reader need not decode what it will not keep. Each answer is for one
+    /// block, so whoever was told yes offers it.
+    fn wants(&self) -> bool {
+        true
+    }
+
+    /// Gives a decoded block that the cache [wants](BlockCache::wants).
     fn insert(&self, table: u64, offset: u64, block: Slice);
 }
 
@@ -180,10 +186,23 @@ impl BlockSource {
         self.cache.as_ref()?.get(self.table, offset)
     }
 
-    /// Offers a decoded block to the cache.
-    pub fn keep(&self, offset: u64, block: &Slice) {
+    /// Whether the cache would keep a block: see [`BlockCache::wants`].
+    #[inline]
+    pub fn wants(&self) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.wants())
+    }
+
+    /// Gives the cache a decoded block that it [wants](BlockSource::wants).
+    pub fn insert(&self, offset: u64, block: &Slice) {
         if let Some(cache) = &self.cache {
             cache.insert(self.table, offset, block.clone());
+        }
+    }
+
+    /// Offers a decoded block to the cache.
+    pub fn keep(&self, offset: u64, block: &Slice) {
+        if self.wants() {
+            self.insert(offset, block);
         }
     }
 }

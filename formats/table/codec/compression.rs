@@ -1,4 +1,4 @@
-//! Compression of blocks: none, lz4 (by lz4_flex) or zstd.
+//! Compression of blocks: none, lz4 (written by lz4_flex, read by [`super::lz4`]) or zstd.
 //!
 //! A compressed block begins with its length before compression, so that a reader allocates once:
 //!
@@ -8,7 +8,9 @@
 //!   └─────────────────────┴─────────────────────────────────────────┘
 //! ```
 
+use super::lz4::Lz4;
 use crate::Slice;
+use crate::slice::Growing;
 use std::fmt;
 use std::str::FromStr;
 
@@ -99,27 +101,89 @@ pub enum DecompressError {
 /// # Errors
 /// If the bytes are damaged or the tag is not one this program can undo.
 pub fn decompress(tag: u8, stored: &[u8]) -> Result<Slice, DecompressError> {
-    let damaged = |what: String| DecompressError::Damaged(what);
-    let Some((len, body)) = stored.split_first_chunk::<LEN_BYTES>() else {
-        return Err(damaged("a compressed block is too short".into()));
-    };
-    let plain_len = u32::from_le_bytes(*len) as usize;
-    if plain_len > MAX_PLAIN_LEN {
-        return Err(damaged(format!("a block claims {plain_len} bytes before compression")));
-    }
-    Slice::filled(plain_len, |out| {
-        let written = match tag {
-            TAG_LZ4 => {
-                lz4_flex::block::decompress_into(body, out).map_err(|e| damaged(format!("lz4: {e}")))?
-            }
-            TAG_ZSTD => decompress_zstd(body, out)?,
+    let mut decoding = Decoding::begin(tag, stored)?;
+    decoding.reach(decoding.plain_len())?;
+    Ok(decoding.finish())
+}
+
+/// A block that is decompressed from the front as far as it is needed; [`decompress`] is for all of it.
+#[derive(Debug)]
+pub struct Decoding<'a> {
+    rest: Rest<'a>,
+    out: Growing,
+}
+
+/// What is left to be decompressed.
+#[derive(Debug)]
+enum Rest<'a> {
+    Lz4(Lz4<'a>),
+    /// A frame of which nothing was decompressed yet.
+    Zstd(&'a [u8]),
+    Nothing,
+}
+
+impl<'a> Decoding<'a> {
+    /// Begins with a block that was stored under `tag` (not [`TAG_NONE`]).
+    ///
+    /// # Errors
+    /// See [`decompress`].
+    pub fn begin(tag: u8, stored: &'a [u8]) -> Result<Decoding<'a>, DecompressError> {
+        let Some((len, body)) = stored.split_first_chunk::<LEN_BYTES>() else {
+            return Err(DecompressError::Damaged("a compressed block is too short".into()));
+        };
+        let plain_len = u32::from_le_bytes(*len) as usize;
+        if plain_len > MAX_PLAIN_LEN {
+            let what = format!("a block claims {plain_len} bytes before compression");
+            return Err(DecompressError::Damaged(what));
+        }
+        let rest = match tag {
+            TAG_LZ4 => Rest::Lz4(Lz4::new(body)),
+            TAG_ZSTD => Rest::Zstd(body),
             _ => return Err(DecompressError::Unavailable(format!("compression {tag} is not known"))),
         };
-        match written == plain_len {
-            true => Ok(()),
-            false => Err(damaged(format!("a block has {written} bytes instead of {plain_len}"))),
+        Ok(Decoding { rest, out: Growing::with_capacity(plain_len) })
+    }
+
+    /// The bytes that the whole block has.
+    pub fn plain_len(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// The block's front, with at least its first `end` bytes.
+    ///
+    /// # Errors
+    /// See [`decompress`]; also if the block has fewer bytes.
+    pub fn reach(&mut self, end: usize) -> Result<&[u8], DecompressError> {
+        let damaged = |what: &str| DecompressError::Damaged(what.to_owned());
+        let plain_len = self.out.capacity();
+        if end > plain_len {
+            return Err(damaged("a block has fewer bytes than its header says"));
         }
-    })
+        match &mut self.rest {
+            Rest::Lz4(lz4) => {
+                lz4.reach(&mut self.out, end).map_err(damaged)?;
+                if end == plain_len && !lz4.is_at_end() {
+                    return Err(damaged("lz4: it has more bytes than it says"));
+                }
+            }
+            Rest::Zstd(frame) => {
+                self.out = Growing::filled(plain_len, |out| match decompress_zstd(frame, out)? {
+                    written if written == plain_len => Ok(()),
+                    written => Err(DecompressError::Damaged(format!(
+                        "a block has {written} bytes instead of {plain_len}"
+                    ))),
+                })?;
+                self.rest = Rest::Nothing;
+            }
+            Rest::Nothing => {}
+        }
+        Ok(self.out.written())
+    }
+
+    /// What was decompressed, at least as far as it was asked for.
+    pub fn finish(self) -> Slice {
+        self.out.freeze()
+    }
 }
 
 #[cfg(feature = "zstd")]
@@ -174,6 +238,13 @@ mod tests {
             assert_ne!(tag, TAG_NONE);
             assert!(stored.len() < plain.len());
             assert_eq!(decompress(tag, &stored).unwrap()[..], plain);
+            let mut decoding = Decoding::begin(tag, &stored).unwrap();
+            for end in [0, 17, 16, 900, 5000, 20_000] {
+                let front = decoding.reach(end).unwrap();
+                assert!(front.len() >= end && plain.starts_with(front));
+            }
+            assert!(decoding.reach(plain.len() + 1).is_err());
+            assert_eq!(decoding.finish()[..], plain);
             for cut in 0..stored.len() {
                 assert!(decompress(tag, &stored[..cut]).is_err());
             }

@@ -2,6 +2,7 @@
 
 pub mod checksum;
 pub mod compression;
+mod lz4;
 pub mod varint;
 
 pub use compression::Compression;

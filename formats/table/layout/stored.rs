@@ -9,7 +9,7 @@
 
 use crate::codec::Compression;
 use crate::codec::checksum::crc32c;
-use crate::codec::compression::{DecompressError, TAG_NONE, decompress};
+use crate::codec::compression::{self, DecompressError, TAG_NONE, decompress};
 use crate::{Result, Slice, TableError};
 
 /// The length of compression byte and checksum.
@@ -60,15 +60,62 @@ pub fn tag(stored: &[u8]) -> Option<u8> {
 /// # Errors
 /// `Corruption` if it is malformed, `Unsupported` if this build cannot undo the compression.
 pub fn body(stored: Slice, at: u64) -> Result<Slice> {
-    let Some(payload_len) = stored.len().checked_sub(FRAME) else {
-        return Err(TableError::corruption(at, format!("{} bytes are too few for a block", stored.len())));
-    };
-    match stored[payload_len] {
+    let (tag, payload_len) = split(&stored, at)?;
+    match tag {
         TAG_NONE => Ok(stored.into_part(0..payload_len)),
-        tag => match decompress(tag, &stored[..payload_len]) {
-            Ok(plain) => Ok(plain),
-            Err(DecompressError::Damaged(what)) => Err(TableError::corruption(at, what)),
-            Err(DecompressError::Unavailable(what)) => Err(TableError::unsupported(what)),
-        },
+        tag => decompress(tag, &stored[..payload_len]).map_err(|error| refused(error, at)),
+    }
+}
+
+/// The compression byte, and the length of the payload.
+fn split(stored: &[u8], at: u64) -> Result<(u8, usize)> {
+    match stored.len().checked_sub(FRAME) {
+        Some(payload_len) => Ok((stored[payload_len], payload_len)),
+        None => Err(TableError::corruption(at, format!("{} bytes are too few for a block", stored.len()))),
+    }
+}
+
+fn refused(error: DecompressError, at: u64) -> TableError {
+    match error {
+        DecompressError::Damaged(what) => TableError::corruption(at, what),
+        DecompressError::Unavailable(what) => TableError::unsupported(what),
+    }
+}
+
+/// A compressed block that is decompressed from the front as far as it is needed.
+#[derive(Debug)]
+pub struct Decoding<'a> {
+    inner: compression::Decoding<'a>,
+    at: u64,
+}
+
+/// Begins to decompress a stored block that is compressed.
+///
+/// # Errors
+/// See [`body`].
+pub fn decoding(stored: &[u8], at: u64) -> Result<Decoding<'_>> {
+    let (tag, payload_len) = split(stored, at)?;
+    let begun = compression::Decoding::begin(tag, &stored[..payload_len]);
+    Ok(Decoding { inner: begun.map_err(|error| refused(error, at))?, at })
+}
+
+impl Decoding<'_> {
+    /// The length of the body.
+    pub fn plain_len(&self) -> usize {
+        self.inner.plain_len()
+    }
+
+    /// The body's front, with at least `end` bytes.
+    ///
+    /// # Errors
+    /// See [`body`].
+    pub fn reach(&mut self, end: usize) -> Result<&[u8]> {
+        let at = self.at;
+        self.inner.reach(end).map_err(|error| refused(error, at))
+    }
+
+    /// What was decompressed.
+    pub fn finish(self) -> Slice {
+        self.inner.finish()
     }
 }
