@@ -152,6 +152,7 @@ impl Core {
             reason: pick.reason.words(),
         });
         let between = || -> Result<()> {
+            self.committer.tend_log()?;
             if self.committer.stall.sealed_bytes() > 0 {
                 self.flush_pending()?;
             }

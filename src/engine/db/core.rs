@@ -235,6 +235,7 @@ impl Core {
         self.health.check_writable()?;
         self.note_ages();
         self.share_memory(false);
+        self.committer.tend_log()?;
         if self.flush_pending()? {
             return Ok(true);
         }
@@ -455,6 +456,7 @@ impl Core {
 
     /// Ends the log, and records in the MANIFEST where it ends: after that no part of it can be lost unnoticed.
     fn close_log(&self) -> Result<()> {
+        self.committer.enter_prepared()?;
         let closed_wal = Some(self.committer.finish_log()?);
         self.set.log_and_apply(VersionEdit { closed_wal, ..VersionEdit::default() }, |_| ())
     }

@@ -2,7 +2,7 @@
 
 use crate::fs::Env;
 use crate::fs::filename::FileName;
-use crate::record::{End, Expect, HEADER_LEN, LogKind, LogReader};
+use crate::record::{End, Expect, HEADER_LEN, LogKind, LogReader, Record};
 use crate::{Error, Recovery, Result};
 use esker_table::{ByteSource, Slice};
 use std::path::{Path, PathBuf};
@@ -124,7 +124,9 @@ pub(crate) fn replay(
         // What lies behind the end is no part of the log: a closing record whose sync failed, for example.
         while link.end.is_none_or(|end| reader.offset() < end) {
             let Some(record) = reader.next()? else { break };
-            seal = (record.payload.is_empty() && record.synced >= record.offset).then_some(record.offset);
+            let is_seal =
+                record.payload.is_empty() && record.synced >= record.offset && end_before(&record).is_none();
+            seal = is_seal.then_some(record.offset);
             if record.payload.is_empty() {
                 continue;
             }
@@ -227,7 +229,11 @@ fn follow(
             return Err(lost(dir, header.previous, number, report));
         }
         // A record here proves that all segments before were synced whole, wherever they end.
-        if holds_record(&mut reader)? {
+        let first = first_record(&mut reader)?;
+        if let (Some(before), First::Record(Some(end))) = (links.last_mut(), &first) {
+            before.ends_at(*end);
+        }
+        if first != First::None {
             for before in links.iter_mut().filter(|l| !l.is_settled()) {
                 before.synced = u64::MAX;
             }
@@ -250,15 +256,34 @@ fn lost(dir: &Path, number: u64, follower: u64, report: &Replay) -> Error {
     Error::MissingFile { path, what: format!("segment {follower} of the log follows it") }
 }
 
-/// Whether a record was ever written to the segment, as far as can be seen: an intact one, or what is left of one.
-fn holds_record(reader: &mut LogReader) -> Result<bool> {
+/// What can be seen of the first record of a segment.
+#[derive(PartialEq, Eq)]
+enum First {
+    /// None was ever written.
+    None,
+    /// It is intact; where the segment before ends, if it says that.
+    Record(Option<u64>),
+    /// What is left of one, or of what followed it.
+    Damaged,
+}
+
+fn first_record(reader: &mut LogReader) -> Result<First> {
     match reader.next() {
-        Ok(Some(_)) => Ok(true),
-        Ok(None) => Ok(matches!(reader.outcome(), End::Torn { .. })),
+        Ok(Some(record)) => Ok(First::Record(end_before(&record))),
+        Ok(None) if matches!(reader.outcome(), End::Torn { .. }) => Ok(First::Damaged),
+        Ok(None) => Ok(First::None),
         // Reported when the segment's turn comes, unless an earlier segment has something worse to say.
-        Err(error) if error.is_corruption() => Ok(true),
+        Err(error) if error.is_corruption() => Ok(First::Damaged),
         Err(error) => Err(error),
     }
+}
+
+/// Where the segment before ends, if this record says so: the first one, without payload, that says of more than lies before it that it
+/// is synced.
+fn end_before(record: &Record) -> Option<u64> {
+    let is_link =
+        record.offset == HEADER_LEN as u64 && record.payload.is_empty() && record.synced > record.offset;
+    is_link.then_some(record.synced)
 }
 
 fn open(env: &dyn Env, link: &Link, recovery: Recovery) -> Result<LogReader> {

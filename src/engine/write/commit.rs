@@ -94,6 +94,13 @@ pub(crate) struct WriteLimits {
     pub(crate) log_bytes: u64,
 }
 
+impl WriteLimits {
+    /// The length from which on background work takes care that a segment is left before it is full.
+    pub(crate) fn tended_bytes(&self) -> u64 {
+        self.segment_bytes / 4 * 3
+    }
+}
+
 /// Where a keyspace's entries go now.
 struct Active {
     tree: Arc<Tree>,
@@ -192,6 +199,8 @@ pub(crate) struct Committer {
     resumed: Condvar,
     /// `None` in a store that was opened read-only.
     pub(crate) log: Option<Mutex<LogIo>>,
+    /// The next segment of the log, if it was prepared; see [`Committer::tend_log`].
+    pub(crate) prepared: Mutex<Option<Segment>>,
     pub(crate) sync_turn: SyncTurn,
     pub(crate) written: AtomicU64,
     pub(crate) synced: AtomicU64,
@@ -275,6 +284,7 @@ impl Committer {
             }),
             resumed: Condvar::new(),
             log: parts.segment.map(|segment| Mutex::new(LogIo::new(segment))),
+            prepared: Mutex::new(None),
             sync_turn: SyncTurn::new(),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
@@ -352,19 +362,25 @@ impl Committer {
         let first_seqno = state.next_seqno;
         let last_seqno = first_seqno + u64::from(ops.count()).saturating_sub(1);
         state.next_seqno = last_seqno + 1;
-        let lsn = if logged {
+        let (lsn, wants_care) = if logged {
             if state.tail.is_full(byte_len, self.limits.segment_bytes) {
-                state.tail.rotate(self.set.new_file_number());
+                state.tail.rotate(|| self.set.new_file_number());
             }
-            state.tail.append(first_seqno, ops)
+            let before = state.tail.offset;
+            let lsn = state.tail.append(first_seqno, ops);
+            let tended = self.limits.tended_bytes();
+            (lsn, before < tended && state.tail.offset >= tended)
         } else {
-            0
+            (0, false)
         };
         let ticket = self.publish.ticket(last_seqno);
         if state.active_bytes >= self.limits.memtable_bytes {
             self.seal_largest(&mut state);
         }
         drop(state);
+        if wants_care {
+            self.stall.wake_background();
+        }
 
         targets.insert(ops, first_seqno);
         targets.release();

@@ -10,12 +10,13 @@
 //!
 //! Positions in the log ([`Lsn`]) count record bytes over all segments and only grow.
 //!
-//! A segment that is full is closed by the appender, which goes on in the buffer of the next; the next writer writes and
-//! syncs the old segment, creates the new one, records it in the MANIFEST, and only then writes to it. So a segment is
-//! synced before its successor takes records.
+//! A segment is synced before its successor takes records, and the first record there says where it ends. So that no writer waits
+//! for that, background work [tends](Committer::tend_log) a segment that is nearly full: it prepares the next one, syncs
+//! most of what was written, and then rotates, which leaves little to be synced. A segment that is full before that is
+//! closed by the appender, which goes on in the buffer of the next; the next writer does the rest.
 //!
-//! Lock order: whoever has the turn to sync takes I/O, then commit. The MANIFEST's lock may be taken under the I/O lock, never
-//! under commit.
+//! Lock order: whoever has the turn to sync takes I/O, then the prepared segment, then commit. The MANIFEST's lock may be taken under
+//! the first two, never under commit.
 
 use super::batch::{OpHeaders, Ops, payload_header};
 use super::commit::{CommitState, Committer};
@@ -35,6 +36,11 @@ pub(crate) type Lsn = u64;
 /// segment is shorter for it.
 const WRITEBACK_BYTES: usize = 4 << 20;
 
+/// Before a rotation a segment is synced while writers go on, until no more than this is left for the sync that they wait for, but
+/// at most so many times: what is written meanwhile is always less.
+const LITTLE_UNSYNCED: u64 = 256 << 10;
+const MOST_SYNCS: usize = 4;
+
 /// A buffer that grew beyond this is given back after use.
 const KEEP_BUFFER: usize = 1 << 20;
 
@@ -53,7 +59,12 @@ pub(crate) struct Tail {
     pub(crate) appended: Lsn,
     /// Segments that were closed and not yet written to their end.
     closed: VecDeque<(u64, Vec<u8>)>,
+    /// The segment after this one, if it is prepared or being prepared: no other may follow.
+    next: Option<u64>,
 }
+
+/// Where the first record of a commit lies in a segment that was rotated to.
+const FIRST: u64 = (HEADER_LEN + RECORD_HEADER_LEN) as u64;
 
 impl Tail {
     pub(crate) fn new(segment: u64) -> Tail {
@@ -64,6 +75,7 @@ impl Tail {
             buffer: Vec::new(),
             appended: 0,
             closed: VecDeque::new(),
+            next: None,
         }
     }
 
@@ -75,14 +87,18 @@ impl Tail {
     /// Whether a record with this payload makes the segment longer than `segment_bytes`.
     pub(crate) fn is_full(&self, payload_len: usize, segment_bytes: u64) -> bool {
         let end = self.offset + (RECORD_HEADER_LEN + payload_len) as u64;
-        self.offset > HEADER_LEN as u64 && end > segment_bytes
+        self.offset > FIRST && end > segment_bytes
     }
 
-    /// Goes on in segment `next`.
-    pub(crate) fn rotate(&mut self, next: u64) {
+    /// Goes on in the next segment, for which `number` gives a number unless it has one. Its first record says where the one
+    /// before ends, which is synced up to there by then.
+    pub(crate) fn rotate(&mut self, number: impl FnOnce() -> u64) {
+        let end = self.offset;
         self.closed.push_back((self.segment, std::mem::take(&mut self.buffer)));
-        self.segment = next;
+        self.segment = self.next.take().unwrap_or_else(number);
         self.offset = HEADER_LEN as u64;
+        self.synced_offset = end;
+        self.append_payload(&[]);
         self.synced_offset = HEADER_LEN as u64;
     }
 
@@ -248,7 +264,7 @@ impl Committer {
             if !shall(&state) {
                 return Ok(());
             }
-            state.tail.rotate(self.set.new_file_number());
+            state.tail.rotate(|| self.set.new_file_number());
         }
         self.write_out(&mut io, true).inspect_err(|error| self.fail(error)).map(|_| ())
     }
@@ -271,16 +287,62 @@ impl Committer {
         if before == number {
             return Ok(());
         }
-        io.segment.end_here()?;
         io.segment.sync()?;
         self.metrics.write.fsyncs.add(1);
-        let len = io.segment.len();
-        let next = Segment::create_after(self.env.as_ref(), &self.dir, number, before, len, self.table_io)?;
+        // What is behind the records is no part of the log once the next segment says where they end.
+        io.segment.end_here()?;
+        let (len, mut prepared) = (io.segment.len(), lock(&self.prepared));
+        let next = match prepared.take() {
+            Some(next) if next.number() == number => next,
+            _ => self.create_segment(number, before)?,
+        };
         io.segment = Arc::new(next);
         std_lock(&self.segments).insert(before, len);
-        self.set.log_and_apply(VersionEdit { newest_wal: Some(number), ..VersionEdit::default() }, |_| ())?;
         self.events.emit(&crate::Event::LogSegmentCreated { number });
         Ok(())
+    }
+
+    /// Creates segment `number`, which follows `previous`, and makes it known to the MANIFEST. The prepared segment is locked.
+    fn create_segment(&self, number: u64, previous: u64) -> Result<Segment> {
+        let segment =
+            Segment::create_after(self.env.as_ref(), &self.dir, number, previous, 0, self.table_io)?;
+        self.set.log_and_apply(VersionEdit { newest_wal: Some(number), ..VersionEdit::default() }, |_| ())?;
+        Ok(segment)
+    }
+
+    /// Leaves a segment that is nearly full, while writers go on. For background work.
+    ///
+    /// # Errors
+    /// `Io`. What was acknowledged may be lost then, and nothing more must be written.
+    pub(crate) fn tend_log(&self) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let (current, next) = {
+            let mut state = lock(&self.state);
+            let tail = &mut state.tail;
+            if tail.offset < self.limits.tended_bytes() || !tail.closed.is_empty() {
+                return Ok(());
+            }
+            let next = *tail.next.get_or_insert_with(|| self.set.new_file_number());
+            (tail.segment, next)
+        };
+        self.health.check_writable()?;
+        {
+            let mut prepared = lock(&self.prepared);
+            // Unless a writer has closed the segment, or somebody else has prepared the next.
+            if lock(&self.state).tail.next == Some(next) && prepared.is_none() {
+                let created = self.create_segment(next, current);
+                *prepared = Some(created.inspect_err(|error| self.fail(error))?);
+            }
+        }
+        for _ in 0..MOST_SYNCS {
+            let segment = lock(log).segment.clone();
+            if segment.number() != current || segment.len() - segment.synced() <= LITTLE_UNSYNCED {
+                break;
+            }
+            segment.sync().inspect_err(|error| self.fail(error))?;
+            self.metrics.write.fsyncs.add(1);
+        }
+        self.rotate_if(|state| state.tail.segment == current)
     }
 
     /// Returns once everything up to `lsn` is on the device.
@@ -333,6 +395,12 @@ impl Committer {
         }
         self.synced.store(target, Ordering::Release);
         Ok(())
+    }
+
+    /// Ends in the prepared segment if there is one: the MANIFEST knows of it.
+    pub(crate) fn enter_prepared(&self) -> Result<()> {
+        let is_prepared = lock(&self.state).tail.next.is_some();
+        if is_prepared { self.rotate_if(|state| state.tail.next.is_some()) } else { Ok(()) }
     }
 
     /// Writes and syncs everything, and leaves a record that proves it: at a clean close, nothing before it can later be
