@@ -30,6 +30,10 @@ pub(crate) struct Pressure {
     pub(crate) sealed_bytes: u64,
     /// How many bytes of them the memory budget allows.
     pub(crate) sealed_limit: u64,
+    /// Bytes of the memtables that are written.
+    pub(crate) active_bytes: u64,
+    /// How many bytes they are sealed at.
+    pub(crate) active_limit: u64,
     /// How many bytes a second background work has lately brought out of the way; 0 if that is not known.
     pub(crate) drain_bytes_per_second: u64,
 }
@@ -92,12 +96,19 @@ pub(crate) fn pace(pressure: &Pressure, limits: &Limits) -> Pace {
         if now <= soft { 0.0 } else { (now - soft) as f64 / (hard.saturating_sub(soft).max(1)) as f64 }
     };
     let (soft, hard) = limits.l0_runs;
+    // What fills up while another memtable is flushed takes memory beside it.
+    let beside = if pressure.sealed_bytes > 0 { pressure.active_bytes } else { 0 };
     let parts = [
         (part(pressure.l0_runs as u64, (soft as u64, hard as u64)), "L0 has too many runs"),
         (part(pressure.debt, limits.debt), "compaction is too far behind"),
         (
             part(pressure.sealed_bytes, (pressure.sealed_limit / 2, pressure.sealed_limit)),
             "memtables wait to be flushed",
+        ),
+        // Never a reason to stop: when it is full it is sealed, and counts above.
+        (
+            part(beside, (pressure.active_limit / 4, pressure.active_limit)).min(0.99),
+            "a memtable fills up before another is flushed",
         ),
     ];
     let (most, why) = parts.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, ""));
@@ -134,6 +145,24 @@ mod tests {
         assert!(matches!(at(Pressure { l0_runs: 36, ..calm }), Pace::Stop { .. }));
         assert!(matches!(at(Pressure { sealed_bytes: 100, ..calm }), Pace::Stop { .. }));
         assert!(matches!(at(Pressure { debt: u64::MAX, ..calm }), Pace::Stop { .. }));
+    }
+
+    #[test]
+    fn a_memtable_fills_up_slowly_while_another_is_flushed() {
+        let at = |sealed_bytes, active_bytes| {
+            let pressure = Pressure {
+                sealed_bytes,
+                sealed_limit: 200,
+                active_bytes,
+                active_limit: 100,
+                drain_bytes_per_second: 1_000_000_000,
+                ..Pressure::default()
+            };
+            pace(&pressure, &limits())
+        };
+        assert_eq!((at(0, 99), at(80, 25)), (Pace::Free, Pace::Free));
+        assert!(matches!(at(80, 70), Pace::Slow { .. }));
+        assert!(matches!(at(80, 100), Pace::Slow { nanos_per_byte: 3 }));
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(crate) fn supervise(committer: &Committer, body: impl FnOnce()) {
 
 /// The body of a background thread.
 pub(crate) fn run(core: &Arc<Core>) {
+    core.env.lower_priority();
     while core.committer.stall.wait_work(LOOK_EVERY) {
         loop {
             if core.stop.load(Ordering::Acquire) {

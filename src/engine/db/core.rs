@@ -122,6 +122,8 @@ impl Core {
             debt,
             sealed_bytes: self.committer.stall.sealed_bytes() as u64,
             sealed_limit: self.committer.limits.sealed_bytes as u64,
+            active_bytes: self.committer.stall.active_bytes() as u64,
+            active_limit: self.committer.limits.memtable_bytes as u64,
             drain_bytes_per_second: self.drain.load(Ordering::Relaxed),
         };
         limiter::pace(&pressure, &tree.limits)

@@ -3,7 +3,7 @@
 use crate::fs::Env;
 use crate::fs::filename::FileName;
 use crate::manifest::{self, StoreState, VersionEdit};
-use crate::record::{HEADER_LEN, LogKind, RECORD_HEADER_LEN, Salvage};
+use crate::record::{HEADER_LEN, LogKind, Salvage};
 use crate::tables::FormatRegistry;
 use crate::write::batch::decode_payload;
 use crate::{Error, LocalEnv, Result};
@@ -248,9 +248,14 @@ fn inspect_segment(
     let (mut batches, mut operations) = (0u64, 0u64);
     while let Some(record) = salvage.next()? {
         damage.show(&salvage, out);
-        let (offset, len) = (record.offset, record.payload.len() + RECORD_HEADER_LEN);
+        let (offset, len) = (record.offset, record.end - record.offset);
         if record.payload.is_empty() {
-            line!(out, "{offset:>10}  seal: synced up to {}", record.synced);
+            let what = if offset == HEADER_LEN as u64 && record.synced > offset {
+                "the segment before ends at"
+            } else {
+                "seal: synced up to"
+            };
+            line!(out, "{offset:>10}  {what} {}", record.synced);
             continue;
         }
         let Some((first, ops)) = decode_payload(&record.payload) else {
@@ -301,7 +306,7 @@ fn inspect_manifest(
             }
         };
         if options.entries {
-            line!(out, "{:>10}  {} bytes", record.offset, record.payload.len() + RECORD_HEADER_LEN);
+            line!(out, "{:>10}  {} bytes", record.offset, record.end - record.offset);
             edit.describe(&mut |said| line!(out, "            {said}"));
         }
         edits += 1;

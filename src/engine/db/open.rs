@@ -232,7 +232,7 @@ fn limits(builder: &Builder) -> WriteLimits {
     let budget = builder.memory_budget;
     let segment = (budget as u64 / 4).clamp(1 << 20, 64 << 20);
     WriteLimits {
-        memtable_bytes: budget / 6,
+        memtable_bytes: budget / 7,
         sealed_bytes: budget / 3,
         // A batch is one record of the log.
         batch_bytes: (budget / 2).min(MAX_PAYLOAD_LEN),
@@ -245,7 +245,7 @@ fn limits(builder: &Builder) -> WriteLimits {
 /// memtables' together, of which a sixth is always the active ones' and a quarter always the blocks'. What is
 /// sealed counts to the nearest sixth, which is what a memtable is sealed at, so that there are few sizes.
 pub(super) fn cache_bytes(budget: usize, sealed: usize) -> u64 {
-    let step = budget / 6;
+    let step = budget / 7;
     let memtables = step.saturating_add((sealed.saturating_add(step / 2) / step.max(1)).saturating_mul(step));
     (budget / 4 * 3).saturating_sub(memtables).max(budget / 4) as u64
 }

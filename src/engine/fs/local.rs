@@ -113,6 +113,12 @@ impl Env for LocalEnv {
             .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
     }
 
+    // Of this thread alone: on Linux the number is each thread's own.
+    #[cfg(target_os = "linux")]
+    fn lower_priority(&self) {
+        let _ = rustix::process::nice(NICENESS);
+    }
+
     fn monotonic(&self) -> Duration {
         static START: OnceLock<Instant> = OnceLock::new();
         START.get_or_init(Instant::now).elapsed()
@@ -123,6 +129,11 @@ impl Env for LocalEnv {
 fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
+
+/// How much background work stands back for others: a thread of it has half the weight of one that reads or writes. With much less,
+/// flushes fall so far behind that writers wait for them.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 3;
 
 /// What room is made of.
 #[cfg(unix)]

@@ -201,6 +201,9 @@ pub trait Env: Send + Sync + fmt::Debug + 'static {
         Background::Threads
     }
 
+    /// Called by a thread that nobody waits for: others shall have the processor first, if the system knows of such a thing. Only a hint.
+    fn lower_priority(&self) {}
+
     /// Runs `work` on a thread of its own. Not called if background work is stepped.
     ///
     /// # Errors

@@ -22,8 +22,9 @@ use esker_table::footer::Features;
 /// The length of a log's header.
 pub(crate) const HEADER_LEN: usize = 64;
 
-/// The length of what precedes each payload.
-pub(crate) const RECORD_HEADER_LEN: usize = 16;
+/// The length of what precedes a payload, at most and at least: checksum and tag, then two varints.
+pub(crate) const MAX_RECORD_HEADER_LEN: usize = 8 + 5 + 5;
+const MIN_RECORD_HEADER_LEN: usize = 8 + 1 + 1;
 
 /// The longest payload. Whoever writes a log refuses more before it gets here.
 pub(crate) const MAX_PAYLOAD_LEN: usize = 1 << 31;

@@ -3,9 +3,11 @@
 //! It holds one window of the file and never more, except for a record that is larger than the window, and that only
 //! after its checksum has been found right piece by piece: a damaged length costs time, not memory.
 
-use super::{FEATURES, HEADER_LEN, LogHeader, LogKind, MAGIC, MAX_PAYLOAD_LEN, RECORD_HEADER_LEN, VERSION};
+use super::{FEATURES, HEADER_LEN, LogHeader, LogKind, MAGIC, VERSION};
+use super::{MAX_PAYLOAD_LEN, MAX_RECORD_HEADER_LEN, MIN_RECORD_HEADER_LEN};
 use crate::{Error, Recovery, Result};
 use esker_table::codec::checksum::{crc32c, crc32c_append};
+use esker_table::codec::varint::Reader;
 use esker_table::footer::Features;
 use esker_table::{ByteSource, Slice};
 use std::path::{Path, PathBuf};
@@ -35,6 +37,8 @@ pub(crate) struct Expect {
 pub(crate) struct Record {
     /// Where it begins.
     pub(crate) offset: u64,
+    /// Where it ends.
+    pub(crate) end: u64,
     pub(crate) payload: Slice,
     /// The log was synced up to here when the record was written.
     pub(crate) synced: u64,
@@ -152,7 +156,7 @@ impl LogReader {
         let mut budget = u64::MAX;
         match self.record_at(self.at, &mut budget)? {
             Some(record) => {
-                self.at = record.offset + (RECORD_HEADER_LEN + record.payload.len()) as u64;
+                self.at = record.end;
                 Ok(Some(record))
             }
             None => {
@@ -200,14 +204,11 @@ impl LogReader {
     /// also says `None` once that is used up.
     pub(super) fn record_at(&mut self, offset: u64, budget: &mut u64) -> Result<Option<Record>> {
         let rest = self.file.len() - offset;
-        if rest < RECORD_HEADER_LEN as u64 {
-            return Ok(None);
-        }
-        let header = self.bytes(offset, RECORD_HEADER_LEN)?;
-        let Some((crc, len, synced)) = parse_record_header(&header, self.expect.number) else {
+        let header = self.bytes(offset, rest.min(MAX_RECORD_HEADER_LEN as u64) as usize)?;
+        let Some(Header { crc, header_len, len, synced }) = Header::parse(&header, self.expect.number) else {
             return Ok(None);
         };
-        if len > MAX_PAYLOAD_LEN || len as u64 > rest - RECORD_HEADER_LEN as u64 {
+        if len > MAX_PAYLOAD_LEN || len as u64 > rest - header_len as u64 {
             return Ok(None);
         }
         if *budget < len as u64 {
@@ -215,15 +216,17 @@ impl LogReader {
             return Ok(None);
         }
         *budget -= len as u64;
-        let mut actual = crc32c_append(super::position_crc(self.expect.number, offset), &header[4..]);
-        let payload_at = offset + RECORD_HEADER_LEN as u64;
+        let position = super::position_crc(self.expect.number, offset);
+        let mut actual = crc32c_append(position, &header[4..header_len]);
+        let payload_at = offset + header_len as u64;
+        let end = payload_at + len as u64;
         let mut done = 0;
         while done < len {
             let piece = self.bytes(payload_at + done as u64, (len - done).min(WINDOW))?;
             actual = crc32c_append(actual, &piece);
             done += piece.len();
             if done == len && piece.len() == len {
-                let record = Record { offset, payload: piece, synced };
+                let record = Record { offset, end, payload: piece, synced };
                 return Ok((actual == crc).then_some(record));
             }
         }
@@ -232,7 +235,7 @@ impl LogReader {
         }
         // Larger than the window, or empty. The checksum is right, so the length is one that was once written.
         let payload = if len == 0 { Slice::new() } else { self.read(payload_at, len)? };
-        Ok(Some(Record { offset, payload, synced }))
+        Ok(Some(Record { offset, end, payload, synced }))
     }
 
     /// Decides what the bytes from `self.at` on are, which are no record.
@@ -256,7 +259,7 @@ impl LogReader {
                 ));
             }
             records += 1;
-            at = found.offset + (RECORD_HEADER_LEN + found.payload.len()) as u64;
+            at = found.end;
         }
         if budget == 0 {
             return Err(
@@ -289,12 +292,12 @@ impl LogReader {
     pub(super) fn search(&mut self, from: u64, budget: &mut u64) -> Result<Option<Record>> {
         let tag = super::tag(self.expect.number).to_le_bytes();
         let mut at = from;
-        while *budget > 0 && self.file.len().saturating_sub(at) >= RECORD_HEADER_LEN as u64 {
+        while *budget > 0 && self.file.len().saturating_sub(at) >= MIN_RECORD_HEADER_LEN as u64 {
             let len = (self.file.len() - at).min(WINDOW as u64) as usize;
             let piece = self.bytes(at, len)?;
-            let candidates = len - RECORD_HEADER_LEN + 1;
+            let candidates = len - MIN_RECORD_HEADER_LEN + 1;
             for i in 0..candidates {
-                if piece[i + 8..i + 12] == tag {
+                if piece[i + TAG_AT..i + TAG_AT + 4] == tag {
                     if let Some(record) = self.record_at(at + i as u64, budget)? {
                         return Ok(Some(record));
                     }
@@ -349,10 +352,29 @@ pub(crate) fn peek_header(bytes: &[u8]) -> Option<(LogKind, u64)> {
     LogKind::from_code(field(12)).filter(|_| intact).map(|kind| (kind, number))
 }
 
-/// Checksum, payload length and synced offset, if the tag is that of log `number`.
-fn parse_record_header(bytes: &[u8], number: u64) -> Option<(u32, usize, u64)> {
-    let field = |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
-    (field(8) == super::tag(number)).then(|| (field(0), field(4) as usize, u64::from(field(12))))
+/// Where the tag lies in a record.
+const TAG_AT: usize = 4;
+
+/// What precedes a payload.
+struct Header {
+    crc: u32,
+    header_len: usize,
+    /// Of the payload.
+    len: usize,
+    synced: u64,
+}
+
+impl Header {
+    /// Parses what a record begins with, if the tag is that of log `number`.
+    fn parse(bytes: &[u8], number: u64) -> Option<Header> {
+        let mut reader = Reader::new(bytes);
+        let (crc, tag) = (reader.u32()?, reader.u32()?);
+        if tag != super::tag(number) {
+            return None;
+        }
+        let (len, synced) = (usize::try_from(reader.varint()?).ok()?, reader.varint()?);
+        Some(Header { crc, header_len: bytes.len() - reader.rest().len(), len, synced })
+    }
 }
 
 /// A part of the file in memory.

@@ -3,7 +3,7 @@
 //! For tools and repair only. Recovery never passes over damage: a log that lacks something in its middle is not a prefix
 //! of what was written.
 
-use super::{Expect, HEADER_LEN, LogKind, LogReader, RECORD_HEADER_LEN, Record};
+use super::{Expect, HEADER_LEN, LogKind, LogReader, Record};
 use crate::{Recovery, Result};
 use esker_table::ByteSource;
 use std::path::Path;
@@ -69,7 +69,7 @@ impl Salvage {
             }
             intact => intact,
         };
-        let next = found.as_ref().map_or(len, |r| r.offset + (RECORD_HEADER_LEN + r.payload.len()) as u64);
+        let next = found.as_ref().map_or(len, |record| record.end);
         self.reader.move_to(next);
         Ok(found)
     }

@@ -1,7 +1,8 @@
 //! Laying down headers and records. The layouts are drawn in `FORMAT.md`.
 
-use super::{FEATURES, HEADER_LEN, LogHeader, MAGIC, MAX_PAYLOAD_LEN, RECORD_HEADER_LEN, VERSION};
+use super::{FEATURES, HEADER_LEN, LogHeader, MAGIC, MAX_PAYLOAD_LEN, MAX_RECORD_HEADER_LEN, VERSION};
 use esker_table::codec::checksum::{crc32c, crc32c_append};
+use esker_table::codec::varint;
 
 /// The bytes that a log begins with.
 pub(crate) fn encode_header(header: &LogHeader) -> [u8; HEADER_LEN] {
@@ -35,12 +36,12 @@ pub(crate) fn append_record(
     let len: usize = payload_parts.iter().map(|part| part.len()).sum();
     assert!(len <= MAX_PAYLOAD_LEN, "a record of {len} bytes is longer than a log can hold");
     let start = out.len();
-    out.reserve(RECORD_HEADER_LEN + len);
+    out.reserve(MAX_RECORD_HEADER_LEN + len);
     out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&(len as u32).to_le_bytes());
     out.extend_from_slice(&super::tag(number).to_le_bytes());
+    varint::put(out, len as u64);
     // To claim less than is synced is always true.
-    out.extend_from_slice(&u32::try_from(synced).unwrap_or(u32::MAX).to_le_bytes());
+    varint::put(out, synced.min(u64::from(u32::MAX)));
     for part in payload_parts {
         out.extend_from_slice(part);
     }

@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!   payload of a log record
-//!   ┌──────────────────┬───────────┬──────┬──────┬─────┐
-//!   │ first seqno  u64 │ count u32 │  op  │  op  │ ... │
-//!   └──────────────────┴───────────┴──────┴──────┴─────┘
+//!   ┌────────────────────┬──────────────┬──────┬──────┬─────┐
+//!   │ first seqno varint │ count varint │  op  │  op  │ ... │
+//!   └────────────────────┴──────────────┴──────┴──────┴─────┘
 //!   op
 //!   ┌─────────┬─────────────────┬────────────────┬─────┬──────────────────┬───────┐
 //!   │ kind u8 │ keyspace varint │ key len varint │ key │ value len varint │ value │   no value for a delete;
@@ -24,8 +24,8 @@ use esker_table::{Kind, SeqNo};
 /// The keyspace that a store always has.
 pub(crate) const DEFAULT_KEYSPACE: KeyspaceId = 0;
 
-/// Bytes before the first op of a payload.
-pub(crate) const PAYLOAD_HEADER_LEN: usize = 12;
+/// Bytes before the first op of a payload, at most: a sequence number has 56 bits.
+const MAX_PAYLOAD_HEADER_LEN: usize = 8 + 5;
 
 /// Kind, keyspace and key length at their longest.
 const MAX_OP_HEADER_LEN: usize = 1 + 5 + 3;
@@ -100,9 +100,9 @@ impl WriteBatch {
         self.count == 0
     }
 
-    /// The size in bytes, as the batch goes into the log.
+    /// The size in bytes that the batch has in the log, at most.
     pub fn byte_len(&self) -> usize {
-        PAYLOAD_HEADER_LEN + self.ops.len()
+        MAX_PAYLOAD_HEADER_LEN + self.ops.len()
     }
 
     /// Removes all operations and keeps the memory.
@@ -262,9 +262,9 @@ impl<'a> Ops<'a> {
         }
     }
 
-    /// The size of the log record's payload.
+    /// The size of the log record's payload, at most.
     pub(crate) fn byte_len(&self) -> usize {
-        PAYLOAD_HEADER_LEN
+        MAX_PAYLOAD_HEADER_LEN
             + match self {
                 Ops::Single(op) => MAX_OP_HEADER_LEN + op.key.len() + varint::MAX_LEN + op.value.len(),
                 Ops::Encoded { bytes, .. } => bytes.len(),
@@ -298,17 +298,26 @@ impl<'a> Iterator for OpIter<'a> {
 }
 
 /// The header of a payload.
-pub(crate) fn payload_header(first_seqno: SeqNo, count: u32) -> [u8; PAYLOAD_HEADER_LEN] {
-    let mut header = [0; PAYLOAD_HEADER_LEN];
-    header[..8].copy_from_slice(&first_seqno.to_le_bytes());
-    header[8..].copy_from_slice(&count.to_le_bytes());
-    header
+#[derive(Debug)]
+pub(crate) struct PayloadHeader(ShortBuffer<{ varint::MAX_LEN + 5 }>);
+
+impl PayloadHeader {
+    pub(crate) fn new(first_seqno: SeqNo, count: u32) -> PayloadHeader {
+        let mut buffer = ShortBuffer::default();
+        buffer.push_varint(first_seqno);
+        buffer.push_varint(u64::from(count));
+        PayloadHeader(buffer)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.bytes()
+    }
 }
 
 /// Decodes a payload: its first sequence number and its operations. `None` if the bytes are no payload.
 pub(crate) fn decode_payload(payload: &[u8]) -> Option<(SeqNo, Ops<'_>)> {
     let mut reader = Reader::new(payload);
-    let (first_seqno, count) = (reader.u64()?, reader.u32()?);
+    let (first_seqno, count) = (reader.varint()?, u32::try_from(reader.varint()?).ok()?);
     let ops = Ops::Encoded { bytes: reader.rest(), count };
     let last = first_seqno.checked_add(u64::from(count))?;
     if last > esker_table::key::MAX_SEQNO {
@@ -327,7 +336,7 @@ mod tests {
     use super::*;
 
     fn payload(batch: &WriteBatch, seqno: SeqNo) -> Vec<u8> {
-        let mut out = payload_header(seqno, batch.count).to_vec();
+        let mut out = PayloadHeader::new(seqno, batch.count).bytes().to_vec();
         out.extend_from_slice(&batch.ops);
         out
     }

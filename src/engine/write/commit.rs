@@ -377,6 +377,7 @@ impl Committer {
         if state.active_bytes >= self.limits.memtable_bytes {
             self.seal_largest(&mut state);
         }
+        self.stall.set_active(state.active_bytes);
         drop(state);
         if wants_care {
             self.stall.wake_background();

@@ -18,11 +18,11 @@
 //! Lock order: whoever has the turn to sync takes I/O, then the prepared segment, then commit. The MANIFEST's lock may be taken under
 //! the first two, never under commit.
 
-use super::batch::{OpHeaders, Ops, payload_header};
+use super::batch::{OpHeaders, Ops, PayloadHeader};
 use super::commit::{CommitState, Committer};
 use crate::error::Result;
 use crate::manifest::VersionEdit;
-use crate::record::{self, HEADER_LEN, RECORD_HEADER_LEN};
+use crate::record::{self, HEADER_LEN, MAX_RECORD_HEADER_LEN};
 use crate::sync::{Condvar, Mutex, Ordering, lock, std_lock, try_lock, wait};
 use crate::wal::Segment;
 use esker_table::SeqNo;
@@ -63,8 +63,8 @@ pub(crate) struct Tail {
     next: Option<u64>,
 }
 
-/// Where the first record of a commit lies in a segment that was rotated to.
-const FIRST: u64 = (HEADER_LEN + RECORD_HEADER_LEN) as u64;
+/// A segment that was rotated to holds the record of a commit if it is longer than this.
+const FIRST: u64 = (HEADER_LEN + MAX_RECORD_HEADER_LEN) as u64;
 
 impl Tail {
     pub(crate) fn new(segment: u64) -> Tail {
@@ -86,7 +86,7 @@ impl Tail {
 
     /// Whether a record with this payload makes the segment longer than `segment_bytes`.
     pub(crate) fn is_full(&self, payload_len: usize, segment_bytes: u64) -> bool {
-        let end = self.offset + (RECORD_HEADER_LEN + payload_len) as u64;
+        let end = self.offset + (MAX_RECORD_HEADER_LEN + payload_len) as u64;
         self.offset > FIRST && end > segment_bytes
     }
 
@@ -104,14 +104,15 @@ impl Tail {
 
     /// Appends one commit as one record.
     pub(crate) fn append(&mut self, first_seqno: SeqNo, ops: &Ops<'_>) -> Lsn {
-        let header = payload_header(first_seqno, ops.count());
+        let header = PayloadHeader::new(first_seqno, ops.count());
+        let header = header.bytes();
         match ops {
             Ops::Single(op) => {
                 let mut headers = OpHeaders::default();
                 let [a, b, c, d] = headers.parts(op);
-                self.append_payload(&[&header, a, b, c, d])
+                self.append_payload(&[header, a, b, c, d])
             }
-            Ops::Encoded { bytes, .. } => self.append_payload(&[&header, bytes]),
+            Ops::Encoded { bytes, .. } => self.append_payload(&[header, bytes]),
         }
     }
 

@@ -21,6 +21,7 @@ pub(crate) struct Stall {
     /// Whether a stalled writer has to do the background's work itself.
     pub(crate) stepped: bool,
     sealed_bytes: AtomicUsize,
+    active_bytes: AtomicUsize,
     /// Nanoseconds that writers were told to wait and have not waited yet.
     owed: AtomicU64,
     /// Counts steps of progress, so that none is missed between looking and waiting.
@@ -45,6 +46,7 @@ impl Stall {
         Stall {
             stepped,
             sealed_bytes: AtomicUsize::new(0),
+            active_bytes: AtomicUsize::new(0),
             owed: AtomicU64::new(0),
             epoch: Mutex::new(0),
             progress: Condvar::new(),
@@ -69,6 +71,15 @@ impl Stall {
 
     pub(crate) fn sealed_bytes(&self) -> usize {
         self.sealed_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What the memtables that are written hold, as it was said last.
+    pub(crate) fn active_bytes(&self) -> usize {
+        self.active_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_active(&self, bytes: usize) {
+        self.active_bytes.store(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn add_sealed(&self, bytes: usize) {

@@ -5,6 +5,7 @@ use crate::fs::simulated::SimEnv;
 use crate::manifest::{KeyspaceEdit, KeyspaceRecord, VersionSet};
 use crate::record::append_record;
 use crate::wal::Segment;
+use crate::write::batch::PayloadHeader;
 use esker_format_block::BlockFormat;
 use esker_table::{RangeTombstone, Trailer, WriteOptions};
 
@@ -63,8 +64,7 @@ fn a_segment() {
     let segment = Segment::create(&env, Path::new("store"), 7, 5).unwrap();
     let mut starts = Vec::new();
     for (seqno, key) in [(10u64, "a\x01"), (12, "b")] {
-        let mut payload = seqno.to_le_bytes().to_vec();
-        payload.extend(2u32.to_le_bytes());
+        let mut payload = PayloadHeader::new(seqno, 2).bytes().to_vec();
         payload.extend([1, 0, key.len() as u8]);
         payload.extend(key.bytes());
         payload.extend([1, b'v', 15, 3, 1, b'x', 1, b'z']);
@@ -87,7 +87,7 @@ fn a_segment() {
     );
     let (text, _) = show(&env, "store/000007.wal", false);
     assert!(!text.contains("put"));
-    env.flip("store/000007.wal", starts[0] + 20, 8).unwrap();
+    env.flip("store/000007.wal", starts[0] + 15, 8).unwrap();
     let (text, result) = show(&env, "store/000007.wal", false);
     assert!(matches!(result, Err(Error::Corruption { offset: 64, .. })));
     expect(&text, &["no record", "1 batches, 2 operations"]);

@@ -7,7 +7,7 @@ use crate::manifest::{AddedFile, KeyspaceEdit, KeyspaceRecord};
 use crate::options::TableIo;
 use crate::record::append_record;
 use crate::wal::{self, Segment};
-use crate::write::batch::decode_payload;
+use crate::write::batch::{PayloadHeader, decode_payload};
 use esker_table::codec::varint;
 use esker_table::{Fragments, Kind, RangeTombstone, Slice, Trailer};
 
@@ -69,8 +69,7 @@ impl Store {
 
     /// Writes one commit.
     fn write(&mut self, ops: &[Op<'_>]) {
-        let mut payload = self.seqno.to_le_bytes().to_vec();
-        payload.extend((ops.len() as u32).to_le_bytes());
+        let mut payload = PayloadHeader::new(self.seqno, ops.len() as u32).bytes().to_vec();
         for &(kind, id, key, value) in ops {
             payload.push(kind as u8);
             varint::put(&mut payload, u64::from(id));
@@ -475,7 +474,7 @@ fn a_damaged_middle_of_the_log_costs_its_record_only() {
         store.new_segment(false);
         store.puts(0, 20..30, "three");
         let number = store.segment.number();
-        store.env.flip(file(FileName::Wal(number - 1)), hit + 30, 1).unwrap();
+        store.env.flip(file(FileName::Wal(number - 1)), hit + 20, 1).unwrap();
         if lose_manifest {
             store.remove_manifest();
         }

@@ -215,7 +215,7 @@ fn what_the_state_needs_and_is_not_there_is_an_error() {
 #[test]
 fn the_manifest_is_rewritten_when_it_has_grown() {
     let (dir, mut set) = create();
-    set.rotate_after = 2000;
+    set.rotate_after = 1500;
     let mut live = Vec::new();
     let mut manifests = BTreeSet::new();
     for round in 0..60 {
@@ -267,7 +267,8 @@ fn a_cut_manifest_never_gives_up_a_table() {
         }
         assert!(files(dir.path()).contains(&FileName::Table(third)));
     }
-    assert_eq!(opened, 16, "only the seal at the end can be missed");
+    // Checksum, tag, length, and a place of two bytes.
+    assert_eq!(opened, 11, "only the seal at the end can be missed");
 }
 
 #[test]

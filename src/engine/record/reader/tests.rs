@@ -90,7 +90,7 @@ fn records_round_trip() {
 #[test]
 fn records_that_meet_the_window_anywhere() {
     for gap in 0..40 {
-        let first = vec![1; WINDOW - HEADER_LEN - RECORD_HEADER_LEN - gap];
+        let first = vec![1; WINDOW - HEADER_LEN - MIN_RECORD_HEADER_LEN - gap];
         let (bytes, _) = log(&[&first, b"second", b"third"], |o| o);
         let outcome = read(&bytes).unwrap();
         assert_eq!(outcome.payloads[1..], [b"second".to_vec(), b"third".to_vec()], "gap {gap}");
@@ -150,7 +150,7 @@ fn a_damaged_record_that_nothing_proves_synced_is_a_torn_tail() {
 #[test]
 fn a_hole_is_judged_by_what_later_records_prove() {
     let (unproven, offsets) = log(&[b"first", b"second", b"third"], |_| 64);
-    let (proven, _) = log(&[b"first", b"second", b"third"], |o| if o > 100 { 65 } else { 64 });
+    let (proven, _) = log(&[b"first", b"second", b"third"], |o| if o > 80 { 65 } else { 64 });
     let hole = offsets[0] as usize..offsets[1] as usize;
     for (mut bytes, synced) in [(unproven, false), (proven, true)] {
         bytes[hole.clone()].fill(0);
@@ -223,8 +223,11 @@ fn a_damaged_length_costs_no_memory() {
     let at = bytes.len();
     append_record(&mut bytes, NUMBER, at as u64, 64, &[&vec![1; 4 * WINDOW]]);
     bytes.resize(bytes.len() + 12 * WINDOW, 3);
-    for len in [u32::MAX, 1 << 31, (12 * WINDOW) as u32, (4 * WINDOW) as u32 - 1] {
-        bytes[at + 4..at + 8].copy_from_slice(&len.to_le_bytes());
+    // All of them have as many bytes as the right one.
+    for len in [(1 << 28) - 1, 1 << 27, 12 * WINDOW, 4 * WINDOW - 1] {
+        let mut encoded = Vec::new();
+        esker_table::codec::varint::put(&mut encoded, len as u64);
+        bytes[at + 8..at + 12].copy_from_slice(&encoded);
         let outcome = read(&bytes).unwrap();
         assert_eq!(outcome.payloads.len(), 1);
         assert!(matches!(outcome.end, End::Torn { .. }));
@@ -237,8 +240,9 @@ fn bytes_that_look_like_records_without_end_are_refused_in_bounded_time() {
     let (mut bytes, _) = log(&[b"first"], |o| o);
     let mut bait = Vec::new();
     bait.extend_from_slice(&[9; 4]);
-    bait.extend_from_slice(&(WINDOW as u32).to_le_bytes());
     bait.extend_from_slice(&crate::record::tag(NUMBER).to_le_bytes());
+    esker_table::codec::varint::put(&mut bait, WINDOW as u64);
+    bait.push(0);
     let at = bytes.len() as u64;
     while bytes.len() < 3 * WINDOW {
         bytes.extend_from_slice(&bait);

@@ -4,7 +4,7 @@ use super::*;
 use crate::fs::LocalEnv;
 use crate::fs::simulated::{CrashMode, Fault, SimEnv};
 use crate::options::TableIo;
-use crate::record::{HEADER_LEN, RECORD_HEADER_LEN, append_record};
+use crate::record::{HEADER_LEN, append_record};
 use crate::wal::{Segment, list};
 use std::fs;
 use std::sync::Arc;
@@ -87,7 +87,9 @@ fn read_first(env: &dyn Env, dir: &Path) -> (Vec<String>, Replay) {
 }
 
 fn record_len(payload: &str) -> u64 {
-    (RECORD_HEADER_LEN + payload.len()) as u64
+    let mut record = Vec::new();
+    append_record(&mut record, 1, 64, 64, &[payload.as_bytes()]);
+    record.len() as u64
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::manifest::{Ages, FileGuard, FileMeta, KeyspaceEdit, KeyspaceRecord, V
 use crate::memtable::Memtable;
 use crate::metrics::Metrics;
 use crate::options::{Durability, KeyspaceOptions, TableIo};
-use crate::record::{HEADER_LEN, RECORD_HEADER_LEN, append_record};
+use crate::record::{HEADER_LEN, append_record};
 use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, std_lock};
 use crate::tables::{DecodedBlocks, FormatRegistry, TableCache};
 use crate::wal::Segment;
@@ -18,6 +18,7 @@ use crate::write::handle::Commit;
 use crate::write::health::Health;
 use crate::write::tree::Tree;
 use crate::{Result, event::Events};
+use esker_table::codec::varint::Reader;
 use esker_table::{ByteSource, Kind, SeqNo};
 use std::collections::BTreeMap;
 use std::io;
@@ -300,17 +301,19 @@ impl Log {
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            let word = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap());
-            let (payload_len, claimed) = (word(4) as usize, u64::from(word(12)));
-            assert!(claimed <= file.synced as u64, "a record claims a sync that has not been");
-            let (record, after) = rest.split_at(RECORD_HEADER_LEN + payload_len);
-            let payload = &record[RECORD_HEADER_LEN..];
+            // Behind checksum and tag.
+            let mut header = Reader::new(&rest[8..]);
+            let (payload_len, claimed) = (header.varint().unwrap() as usize, header.varint().unwrap());
+            let (record, after) = rest.split_at(rest.len() - header.rest().len() + payload_len);
+            let payload = &record[record.len() - payload_len..];
+            let is_link = file.len == HEADER_LEN && payload.is_empty();
+            assert!(is_link || claimed <= file.synced as u64, "a record claims a sync that has not been");
             let mut framed = Vec::new();
             append_record(&mut framed, number, file.len as u64, claimed, &[payload]);
             assert_eq!(framed, record, "a record is framed for another place");
             file.len += record.len();
-            if let Some(seqno) = payload.first_chunk::<8>() {
-                let seqno = u64::from_le_bytes(*seqno);
+            if !payload.is_empty() {
+                let seqno = Reader::new(payload).varint().unwrap();
                 assert_eq!(seqno, files.records.len() as u64 + 1, "records are not in order");
                 files.records.push(Record { seqno, segment: number, end: file.len });
             }
