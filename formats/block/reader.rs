@@ -3,7 +3,7 @@
 //! Held in memory for the life of the reader: the section table, the properties, the root index block, and a bit for each
 //! block. Everything else is reached through the source: over a map in place, otherwise through the block cache.
 //!
-//! When a block is verified: over a map at first touch, remembered in [`Verified`]; without a map, whenever it is read
+//! When a block is verified: over a map at first touch, remembered in [`Verified`]; by position, whenever it is read
 //! from the file (the cache holds verified bodies only); with [`Verify::Always`] at every access, past the cache.
 
 use crate::block::{Block, Bucket, HEADER, Layout};
@@ -23,8 +23,8 @@ use esker_table::layout::tail::Tail;
 use esker_table::layout::tombstones::Loaded;
 use esker_table::layout::verified::Verified;
 use esker_table::{
-    BlockSource, Found, Fragments, LookupKey, Properties, RawBlock, ReadOptions, Result, Slice, TableCursor,
-    TableError, TableReader, Trailer, Verify,
+    Advice, BlockSource, Found, Fragments, LookupKey, Properties, RawBlock, ReadOptions, Result, Slice,
+    TableCursor, TableError, TableReader, Trailer, Verify,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -106,6 +106,8 @@ impl BlockTable {
             sections.get(sections::FILTER).map(|section| Filter::open(&section, blocks)).transpose()?;
         let pages = filter.map_or(0, |filter| filter.pages());
         let verified = if source.is_mapped() { blocks as usize + pages as usize } else { 0 };
+        // Single places of the data are read in no order; index and filter are read together, and again and again.
+        source.advise(Advice::Random, 0, data.map_or(0, |data| data.end()));
         Ok(BlockTable {
             may_be_cached: !source.is_mapped()
                 || data.is_some_and(|data| data.extra & sections::SOME_COMPRESSED != 0),
@@ -167,6 +169,13 @@ impl BlockTable {
     /// The body of a data block.
     #[inline]
     pub(crate) fn block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
+        if self.source.prefers_positions() {
+            let may_be_cached = !matches!(bring, Bring::Ahead(_));
+            return match self.cached(handle, options, may_be_cached) {
+                Some(body) => Ok(body),
+                None => self.read_block(handle, options, bring),
+            };
+        }
         self.fetch(handle, options, bring, self.may_be_cached)
     }
 
@@ -237,20 +246,25 @@ impl BlockTable {
         Ok(())
     }
 
-    /// The body of the block at `handle`, which is read by position.
-    fn read_block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
+    /// The stored block at `handle`, read by position and verified.
+    fn positioned(&self, handle: Handle, bring: Bring<'_>) -> Result<Slice> {
         Self::check_len(handle)?;
-        let sequential = matches!(bring, Bring::Ahead(_));
         let stored = match bring {
             Bring::Ahead(ahead) => ahead.read(&self.source, &handle.range())?,
-            Bring::Block => self.source.read(handle.offset, handle.len as usize)?,
+            Bring::Block => self.source.read_at(handle.offset, handle.len as usize)?,
             Bring::Foreseen(foresight) => {
                 foresight.bring_in(&self.source, self.data_end);
-                self.source.read(handle.offset, handle.len as usize)?
+                self.source.read_at(handle.offset, handle.len as usize)?
             }
         };
         stored::check(&stored, handle.offset)?;
-        let body = stored::body(stored, handle.offset)?;
+        Ok(stored)
+    }
+
+    /// The body of the block at `handle`, which is read by position.
+    fn read_block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
+        let sequential = matches!(bring, Bring::Ahead(_));
+        let body = stored::body(self.positioned(handle, bring)?, handle.offset)?;
         if !sequential && Self::fills_cache(options) {
             self.source.keep(handle.offset, &body);
         }
@@ -275,20 +289,24 @@ impl BlockTable {
     /// Looks `key` up in the data block at `handle`.
     #[inline]
     fn get_in(&self, handle: Handle, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Lookup> {
-        if let Some(body) = self.cached(handle, options, self.may_be_cached) {
+        let by_position = !self.source.is_mapped() || self.source.prefers_positions();
+        if let Some(body) = self.cached(handle, options, by_position || self.may_be_cached) {
             return look_up(body, handle, key);
         }
-        if !self.source.is_mapped() {
-            return look_up(self.read_block(handle, options, Bring::Block)?, handle, key);
-        }
-        let stored = self.mapped(handle, options, Bring::Block)?;
-        if stored::tag(&stored) == Some(TAG_NONE) {
-            return look_up(stored::body(stored, handle.offset)?, handle, key);
-        }
-        if Self::fills_cache(options) && self.source.wants() {
+        let stored = match by_position {
+            true => self.positioned(handle, Bring::Block)?,
+            false => self.mapped(handle, options, Bring::Block)?,
+        };
+        let is_plain = stored::tag(&stored) == Some(TAG_NONE);
+        // What lies in a map as it is need not be cached.
+        let may_be_kept = (by_position || !is_plain) && Self::fills_cache(options);
+        if may_be_kept && self.source.wants() {
             let body = stored::body(stored, handle.offset)?;
             self.source.insert(handle.offset, &body);
             return look_up(body, handle, key);
+        }
+        if is_plain {
+            return look_up(stored::body(stored, handle.offset)?, handle, key);
         }
         look_up_in_front(stored::decoding(&stored, handle.offset)?, handle, key)
     }

@@ -20,7 +20,7 @@ use esker_table::layout::tail::Tail;
 use esker_table::layout::tombstones::Loaded;
 use esker_table::layout::verified::Verified;
 use esker_table::{
-    BlockSource, Found, Fragments, LookupKey, Properties, ReadOptions, Result, Slice, TableCursor,
+    Advice, BlockSource, Found, Fragments, LookupKey, Properties, ReadOptions, Result, Slice, TableCursor,
     TableError, TableReader, Trailer,
 };
 use std::cmp::Ordering;
@@ -65,6 +65,8 @@ impl PlainTable {
             return Err(TableError::corruption(tail.sections.at, "the sections contradict the properties"));
         }
         let pages = if source.is_mapped() { body.as_ref().map_or(0, Body::pages) } else { 0 };
+        // Single places of the data are read in no order; the indexes are read again and again.
+        source.advise(Advice::Random, 0, body.as_ref().map_or(0, |body| body.data.len()));
         Ok(PlainTable {
             source,
             footer: tail.footer,

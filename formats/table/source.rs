@@ -46,6 +46,12 @@ pub trait ByteSource: Send + Sync {
         None
     }
 
+    /// The same bytes by position, if a file that is mapped is better read so at present: a map waits for each page that memory has
+    /// no room for, and the system then knows less of what is used again and again. May answer differently each time.
+    fn by_position(&self) -> Option<&dyn ByteSource> {
+        None
+    }
+
     /// Brings a range into memory and reports a device failure as an error. A mapped source must do so before
     /// the range is first touched; others need not do anything.
     ///
@@ -138,6 +144,23 @@ impl BlockSource {
         }
         self.check(offset, len)?;
         self.bytes.read(offset, len).map_err(TableError::Io)
+    }
+
+    /// Whether what is read once is better read by position at present, though the file may be mapped: see
+    /// [`ByteSource::by_position`].
+    #[inline]
+    pub fn prefers_positions(&self) -> bool {
+        self.bytes.by_position().is_some()
+    }
+
+    /// As [`read`](BlockSource::read), by position where that is preferred.
+    ///
+    /// # Errors
+    /// As [`read`](BlockSource::read).
+    pub fn read_at(&self, offset: u64, len: usize) -> Result<Slice> {
+        let Some(file) = self.bytes.by_position() else { return self.read(offset, len) };
+        self.check(offset, len)?;
+        file.read(offset, len).map_err(TableError::Io)
     }
 
     /// The `len` bytes at `offset`, borrowed: a file that is mapped may lend them. What was not brought in by

@@ -50,9 +50,11 @@ impl Readahead {
     /// # Errors
     /// `Io` if the device failed.
     pub fn populate(&mut self, source: &BlockSource, block: &Range<u64>) -> Result<()> {
-        if self.covers(block) {
+        // A window that was read by position was not brought into the map.
+        if self.covers(block) && self.bytes.is_empty() {
             return Ok(());
         }
+        self.bytes = Slice::new();
         let released = *self.released.get_or_insert(block.start);
         if block.start.saturating_sub(released) >= BEHIND {
             source.advise(Advice::DontNeed, released, block.start - released);
@@ -72,15 +74,15 @@ impl Readahead {
         Ok(())
     }
 
-    /// For a source that is not mapped: the stored block.
+    /// For a source that is not mapped, or is better read by position: the stored block.
     ///
     /// # Errors
     /// `Corruption` if the block lies outside, `Io` if the device failed.
     pub fn read(&mut self, source: &BlockSource, block: &Range<u64>) -> Result<Slice> {
-        if !self.covers(block) {
+        if !self.covers(block) || self.bytes.is_empty() {
             self.advance(block);
             self.bytes = Slice::new();
-            let read = source.read(self.window.start, (self.window.end - self.window.start) as usize);
+            let read = source.read_at(self.window.start, (self.window.end - self.window.start) as usize);
             match read {
                 Ok(bytes) => self.bytes = bytes,
                 Err(error) => {
@@ -149,7 +151,7 @@ impl Foresight {
             return false;
         }
         self.ask(source, limit);
-        if !self.forwards || !source.is_mapped() {
+        if !self.forwards || !source.is_mapped() || source.prefers_positions() {
             return false;
         }
         let block = &self.last;

@@ -169,6 +169,7 @@ impl Core {
             }
         });
         self.guard(installed)?;
+        self.choose_way();
         let took = self.env.monotonic().saturating_sub(began);
         let metrics = &self.metrics.write;
         metrics.compactions.add(1);

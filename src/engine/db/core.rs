@@ -314,16 +314,24 @@ impl Core {
             }
         });
         self.guard(installed)?;
+        self.choose_way();
         self.metrics.write.fsyncs.add(1);
-        self.committer.stall.remove_sealed(sealed.iter().map(|s| s.bytes).sum());
+        let drained: usize = sealed.iter().map(|s| s.bytes).sum();
+        self.committer.stall.remove_sealed(drained);
         self.remove_old_segments();
         self.committer.stall.progress();
         let took = self.env.monotonic().saturating_sub(began);
-        self.note_drain(bytes, took);
+        self.note_drain(drained as u64, took);
         self.metrics.write.flushes.add(1);
         self.metrics.write.flush_bytes.add(bytes);
         self.events.emit(&Event::FlushEnd { keyspace: tree.name().to_owned(), tables, bytes, took });
         Ok(true)
+    }
+
+    /// Chooses how tables are read, when there are others than before.
+    pub(crate) fn choose_way(&self) {
+        let tables = self.all_trees().iter().map(|tree| tree.version().bytes()).sum();
+        self.tables.way().choose(tables, self.memory_budget as u64, self.env.memory_limit());
     }
 
     /// Seals and flushes a keyspace, so that everything written before is in tables.

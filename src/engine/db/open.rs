@@ -324,6 +324,7 @@ fn assemble(
         threads: Mutex::new(Vec::new()),
         lock: Mutex::new(Some(lock)),
     });
+    core.choose_way();
     if !core.read_only {
         core.record_ages()?;
         shorten_log(&core, replay.segments);

@@ -2,7 +2,9 @@
 
 #[cfg(target_os = "linux")]
 use super::mapped_log::MappedLog;
-use super::{DirLock, Env, LockMode, WritableFile, mmap};
+use super::{DirLock, Env, LockMode, WritableFile, memory, mmap};
+#[cfg(target_os = "linux")]
+use esker_table::Advice;
 use esker_table::{ByteSource, Slice};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -117,6 +119,10 @@ impl Env for LocalEnv {
     #[cfg(target_os = "linux")]
     fn lower_priority(&self) {
         let _ = rustix::process::nice(NICENESS);
+    }
+
+    fn memory_limit(&self) -> Option<u64> {
+        memory::limit()
     }
 
     fn monotonic(&self) -> Duration {
@@ -236,6 +242,18 @@ impl ByteSource for Positioned {
 
     fn is_mapped(&self) -> bool {
         false
+    }
+
+    // The system guesses from what lies in memory that single places are a scan, unless it is told.
+    #[cfg(target_os = "linux")]
+    fn advise(&self, advice: Advice, offset: u64, len: u64) {
+        use rustix::fs::Advice as Of;
+        let advice = match advice {
+            Advice::Random => Of::Random,
+            Advice::Sequential | Advice::WillNeed => Of::WillNeed,
+            _ => return,
+        };
+        let _ = rustix::fs::fadvise(&self.file, offset, std::num::NonZeroU64::new(len), advice);
     }
 }
 

@@ -100,6 +100,8 @@ impl End {
             self.window = None;
             // SAFETY: nobody else maps or shortens the file, see the head of this file.
             let map = unsafe { MmapOptions::new().offset(start).len(WINDOW).map_mut(file)? };
+            // Nobody reads it, so that its pages are the first to go where memory is short.
+            let _ = map.advise(memmap2::Advice::Sequential);
             self.window = Some(Window { start, map, ready: 0 });
         }
         let Some(window) = &mut self.window else { return Ok(()) };

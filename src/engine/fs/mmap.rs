@@ -42,9 +42,6 @@ pub(super) fn map(file: &File, len: u64) -> io::Result<Arc<dyn ByteSource>> {
     }
     // SAFETY: nobody changes or shortens the file, see the head of this file.
     let map = unsafe { memmap2::MmapOptions::new().len(len).map(file)? };
-    // Point reads touch one block; reading around it would fill memory with what nobody asked for.
-    #[cfg(unix)]
-    let _ = map.advise(memmap2::Advice::Random);
     let data = NonNull::from(&map[..]).cast();
     Ok(Arc::new(Mapped { owner: Some(Arc::new(map)), data, len }))
 }
@@ -120,9 +117,10 @@ impl ByteSource for Mapped {
         if len == 0 {
             return;
         }
-        // The map is shared by all readers of the table and is left at `Random` for them: advice that would change how
-        // others read is turned into a request for, or against, the pages at hand.
+        // The map is shared by all readers of the table, and what a format has said is random is left so for them: other advice is
+        // turned into a request for, or against, the pages at hand.
         let _ = match advice {
+            Advice::Random => map.advise_range(memmap2::Advice::Random, start, len),
             Advice::Sequential | Advice::WillNeed => {
                 map.advise_range(memmap2::Advice::WillNeed, start, len.min(READ_AHEAD))
             }

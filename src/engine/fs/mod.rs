@@ -7,6 +7,7 @@ pub(crate) mod filename;
 mod local;
 #[cfg(target_os = "linux")]
 mod mapped_log;
+mod memory;
 mod mmap;
 #[cfg(any(test, feature = "testing"))]
 #[cfg_attr(
@@ -195,6 +196,11 @@ pub trait Env: Send + Sync + fmt::Debug + 'static {
 
     /// Time since some fixed moment; never goes back.
     fn monotonic(&self) -> Duration;
+
+    /// How much memory the process may take, with what the system remembers of files for it; `None` if that is not known.
+    fn memory_limit(&self) -> Option<u64> {
+        None
+    }
 
     /// How background work runs.
     fn background(&self) -> Background {

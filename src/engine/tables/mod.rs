@@ -10,6 +10,7 @@ mod level_view;
 mod registry;
 mod table;
 mod table_cache;
+mod way;
 
 pub(crate) use block_cache::DecodedBlocks;
 pub(crate) use level_view::LevelView;

@@ -5,6 +5,7 @@
 use super::block_cache::DecodedBlocks;
 use super::registry::FormatRegistry;
 use super::table::Table;
+use super::way::{Mapped, Way};
 use crate::error::{Error, Result};
 use crate::fs::Env;
 use crate::fs::filename::FileName;
@@ -12,7 +13,7 @@ use crate::manifest::FileMeta;
 use crate::metrics::Metrics;
 use crate::options::TableIo;
 use crate::sync::std_lock;
-use esker_table::{Advice, BlockSource, TableFormat};
+use esker_table::{BlockSource, TableFormat};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ struct Shared {
     formats: Arc<FormatRegistry>,
     blocks: Arc<DecodedBlocks>,
     metrics: Arc<Metrics>,
+    way: Arc<Way>,
     slots: Mutex<HashMap<u64, Weak<TableSlot>>>,
 }
 
@@ -45,8 +47,8 @@ impl TableCache {
         blocks: Arc<DecodedBlocks>,
         metrics: Arc<Metrics>,
     ) -> TableCache {
-        let shared =
-            Shared { env, dir: dir.to_owned(), io, formats, blocks, metrics, slots: Mutex::default() };
+        let (way, slots) = Default::default();
+        let shared = Shared { env, dir: dir.to_owned(), io, formats, blocks, metrics, way, slots };
         TableCache { shared: Arc::new(shared) }
     }
 
@@ -84,6 +86,11 @@ impl TableCache {
         &self.shared.formats
     }
 
+    /// How mapped tables are read.
+    pub(crate) fn way(&self) -> &Way {
+        &self.shared.way
+    }
+
     /// The counters that reads go to.
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.shared.metrics
@@ -111,9 +118,6 @@ impl Shared {
     fn open(&self, path: PathBuf, meta: &Arc<FileMeta>) -> Result<Table> {
         let format = self.format(&path, meta)?;
         let bytes = self.bytes(&path, meta)?;
-        if bytes.is_mapped() {
-            bytes.advise(Advice::Random, 0, bytes.len());
-        }
         let source = BlockSource::with_cache(bytes, self.blocks.clone(), meta.number);
         let reader = format.open(source).map_err(|e| Error::table(&path, e))?;
         self.metrics.read.tables_opened.add(1);
@@ -140,7 +144,9 @@ impl Shared {
             return Err(Error::corruption(path, len.min(meta.size), what));
         }
         if meta.own && self.io == TableIo::Mmap {
-            self.env.map(path, meta.size).map_err(fail)
+            let map = self.env.map(path, meta.size).map_err(fail)?;
+            let (way, env, path) = (self.way.clone(), self.env.clone(), path.to_owned());
+            Ok(Arc::new(Mapped { map, way, env, path, file: OnceLock::new() }))
         } else {
             self.env.open(path).map_err(fail)
         }

@@ -1,0 +1,125 @@
+//! [`Way`]: how the data of mapped tables is read. [`Mapped`]: a table that is read in the way of the moment.
+//!
+//! While all tables fit into memory, what is read through a map costs no call and no copy. Where they do not, a map waits for one
+//! page after the other, the system does not know which of a table's pages are used again and again, and it
+//! takes it longer to give one back. Then blocks are read by position, and only indexes and filters through the map.
+
+use crate::fs::Env;
+use esker_table::{Advice, ByteSource, Slice};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Whether the tables of a store are larger than the memory that there is for them.
+#[derive(Debug, Default)]
+pub(crate) struct Way {
+    by_position: AtomicBool,
+}
+
+impl Way {
+    /// Chooses for tables of so many bytes, beside `others` that the store takes, where there may be `limit` in all. At the
+    /// border it stays as it is.
+    pub(crate) fn choose(&self, tables: u64, others: u64, limit: Option<u64>) {
+        let room = limit.map_or(u64::MAX, |limit| limit.saturating_sub(others));
+        if tables > room {
+            self.by_position.store(true, Ordering::Relaxed);
+        } else if tables < room / 8 * 7 {
+            self.by_position.store(false, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn is_by_position(&self) -> bool {
+        self.by_position.load(Ordering::Relaxed)
+    }
+}
+
+/// A mapped table.
+pub(super) struct Mapped {
+    pub(super) map: Arc<dyn ByteSource>,
+    pub(super) way: Arc<Way>,
+    pub(super) env: Arc<dyn Env>,
+    pub(super) path: PathBuf,
+    /// The file, opened when it is first read by position. `None` inside if it cannot be: it was removed, or too many are open.
+    pub(super) file: OnceLock<Option<Arc<dyn ByteSource>>>,
+}
+
+impl ByteSource for Mapped {
+    fn len(&self) -> u64 {
+        self.map.len()
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Slice> {
+        self.map.read(offset, len)
+    }
+
+    fn is_mapped(&self) -> bool {
+        self.map.is_mapped()
+    }
+
+    fn whole(&self) -> Option<Slice> {
+        self.map.whole()
+    }
+
+    #[inline]
+    fn by_position(&self) -> Option<&dyn ByteSource> {
+        if !self.way.is_by_position() {
+            return None;
+        }
+        let open = || {
+            let file = self.env.open(&self.path).ok().filter(|file| file.len() == self.map.len())?;
+            file.advise(Advice::Random, 0, file.len());
+            Some(file)
+        };
+        self.file.get_or_init(open).as_deref()
+    }
+
+    fn populate(&self, offset: u64, len: usize) -> io::Result<()> {
+        self.map.populate(offset, len)
+    }
+
+    fn advise(&self, advice: Advice, offset: u64, len: u64) {
+        self.map.advise(advice, offset, len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::LocalEnv;
+
+    #[test]
+    fn tables_that_outgrow_memory_are_read_by_position() {
+        let way = Way::default();
+        let mut chosen = |tables, limit| {
+            way.choose(tables, 100, limit);
+            way.is_by_position()
+        };
+        assert!(!chosen(1 << 40, None));
+        assert!(!chosen(900, Some(1000)));
+        assert!(chosen(901, Some(1000)));
+        assert!(chosen(850, Some(1000)), "not back and forth at the border");
+        assert!(!chosen(700, Some(1000)));
+        assert!(chosen(1, Some(50)));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_read_through_its_map() {
+        let dir = tempfile::tempdir().unwrap();
+        let way = Arc::new(Way::default());
+        let table = |name: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, b"a table").unwrap();
+            let map = LocalEnv.map(&path, 7).unwrap();
+            Mapped { map, way: way.clone(), env: Arc::new(LocalEnv), path, file: OnceLock::new() }
+        };
+        let (there, gone) = (table("there"), table("gone"));
+        std::fs::remove_file(dir.path().join("gone")).unwrap();
+        assert!(there.by_position().is_none());
+        way.choose(7, 0, Some(1));
+        assert_eq!(there.by_position().unwrap().read(2, 5).unwrap(), b"table");
+        assert!(gone.by_position().is_none());
+        assert_eq!(gone.read(2, 5).unwrap(), b"table");
+    }
+}
