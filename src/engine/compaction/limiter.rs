@@ -71,7 +71,8 @@ impl Limits {
                 // A merge of L0 into a full base level owes `ratio` times that, and is nothing to slow down for.
                 let base = base.max(base.saturating_mul(ratio) / 16);
                 Limits {
-                    l0_runs: (trigger.saturating_mul(3), trigger.saturating_mul(9)),
+                    // A merge of many runs writes the level below once for all of them.
+                    l0_runs: (trigger.saturating_mul(5), trigger.saturating_mul(10)),
                     debt: (base.saturating_mul(32).max(2 << 30), base.saturating_mul(256).max(16 << 30)),
                 }
             }
@@ -107,7 +108,7 @@ pub(crate) fn pace(pressure: &Pressure, limits: &Limits) -> Pace {
         ),
         // Never a reason to stop: when it is full it is sealed, and counts above.
         (
-            part(beside, (pressure.active_limit / 4, pressure.active_limit)).min(0.99),
+            part(beside, (pressure.active_limit / 8, pressure.active_limit / 8 * 7)).min(0.99),
             "a memtable fills up before another is flushed",
         ),
     ];
@@ -140,9 +141,9 @@ mod tests {
         let calm = Pressure { sealed_limit: 100, ..Pressure::default() };
         assert_eq!(at(calm), Pace::Free);
         assert_eq!(at(Pressure { sealed_bytes: 50, ..calm }), Pace::Free);
-        assert_eq!(at(Pressure { l0_runs: 12, ..calm }), Pace::Free);
-        assert!(matches!(at(Pressure { l0_runs: 13, ..calm }), Pace::Slow { .. } | Pace::Free));
-        assert!(matches!(at(Pressure { l0_runs: 36, ..calm }), Pace::Stop { .. }));
+        assert_eq!(at(Pressure { l0_runs: 20, ..calm }), Pace::Free);
+        assert!(matches!(at(Pressure { l0_runs: 21, ..calm }), Pace::Slow { .. } | Pace::Free));
+        assert!(matches!(at(Pressure { l0_runs: 40, ..calm }), Pace::Stop { .. }));
         assert!(matches!(at(Pressure { sealed_bytes: 100, ..calm }), Pace::Stop { .. }));
         assert!(matches!(at(Pressure { debt: u64::MAX, ..calm }), Pace::Stop { .. }));
     }
@@ -160,7 +161,7 @@ mod tests {
             };
             pace(&pressure, &limits())
         };
-        assert_eq!((at(0, 99), at(80, 25)), (Pace::Free, Pace::Free));
+        assert_eq!((at(0, 99), at(80, 12)), (Pace::Free, Pace::Free));
         assert!(matches!(at(80, 70), Pace::Slow { .. }));
         assert!(matches!(at(80, 100), Pace::Slow { nanos_per_byte: 3 }));
     }
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn half_way_writers_are_as_fast_as_the_drain() {
         let pressure = Pressure {
-            l0_runs: 24,
+            l0_runs: 30,
             sealed_limit: 100,
             drain_bytes_per_second: 10_000_000,
             ..Pressure::default()
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn the_delay_rises_and_stays_bounded() {
         let mut last = 0;
-        for l0_runs in 0..36 {
+        for l0_runs in 0..40 {
             let pressure = Pressure {
                 l0_runs,
                 sealed_limit: 100,
