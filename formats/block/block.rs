@@ -120,7 +120,7 @@ impl Layout {
             && matches!(trailer_width, 0 | 1 | 2 | 4 | 8)
             && matches!(tail_width, 0 | 2 | 4)
             && matches!(value_width, 0 | 2 | 4)
-            && count <= (len - HEADER) / HEAD;
+            && count <= len.checked_sub(HEADER)? / HEAD;
         if !valid {
             return None;
         }

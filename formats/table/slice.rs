@@ -204,6 +204,7 @@ impl Growing {
     /// # Safety
     /// The first `len` bytes are initialised, and there is room for so many.
     pub(crate) unsafe fn set_len(&mut self, len: usize) {
+        debug_assert!(len <= self.capacity);
         self.len = len;
     }
 

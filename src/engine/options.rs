@@ -44,10 +44,10 @@ pub enum TableIo {
 #[non_exhaustive]
 pub enum Recovery {
     /// A torn tail, which a crash leaves in what was never synced, is cut off and reported. Damage before it is an
-    /// error.
+    /// error. A process that is killed in the middle of a write, which nobody was told of, leaves one too.
     #[default]
     TolerateTornTail,
-    /// Any damage is an error.
+    /// Any damage is an error, and so is a write that was cut off.
     Absolute,
 }
 

@@ -83,7 +83,7 @@ fn a_record_that_is_no_batch_is_told_with_its_place() {
     env.write_file(&wal, &frame(header, &[b"", b"no batch"], true)).unwrap();
     let error = Db::builder().env(Arc::new(env)).open(STORE).unwrap_err();
     assert!(
-        matches!(&error, Error::Corruption { path, offset: 80, .. } if wal.ends_with(path.to_str().unwrap())),
+        matches!(&error, Error::Corruption { path, offset: 74, .. } if wal.ends_with(path.to_str().unwrap())),
         "{error}"
     );
 }

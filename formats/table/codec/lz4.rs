@@ -68,11 +68,11 @@ impl<'a> Lz4<'a> {
     /// The rest of a length that begins with 15.
     #[inline]
     fn more(input: &[u8], at: &mut usize) -> Result<usize, Damage> {
-        let mut sum = 0;
+        let mut sum = 0usize;
         loop {
             let byte = *input.get(*at).ok_or(CUT)?;
             *at += 1;
-            sum += usize::from(byte);
+            sum = sum.saturating_add(usize::from(byte));
             if byte != 255 {
                 return Ok(sum);
             }
@@ -91,7 +91,7 @@ impl<'a> Lz4<'a> {
             at += 1;
             let mut literals = usize::from(token >> 4);
             if literals == 15 {
-                literals += Self::more(input, &mut at)?;
+                literals = Self::more(input, &mut at)?.saturating_add(literals);
             }
             if literals > input.len() - at {
                 return Err(CUT);
@@ -110,7 +110,7 @@ impl<'a> Lz4<'a> {
             at += 2;
             let mut matched = usize::from(token & 15) + SHORTEST;
             if matched == 15 + SHORTEST {
-                matched += Self::more(input, &mut at)?;
+                matched = Self::more(input, &mut at)?.saturating_add(matched);
             }
             if offset == 0 || offset > len {
                 return Err("lz4: a match lies before the block");

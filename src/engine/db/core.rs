@@ -66,6 +66,9 @@ pub(crate) struct Core {
     pub(crate) lock: Mutex<Option<Box<dyn DirLock>>>,
 }
 
+/// The files that a process is taken to be allowed to open, where that is not known.
+const FEW_FILES: u64 = 1024;
+
 impl Core {
     pub(crate) fn tree(&self, name: &str) -> Result<Arc<Tree>> {
         let trees = self.trees.read().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -331,7 +334,9 @@ impl Core {
     /// Chooses how tables are read, when there are others than before.
     pub(crate) fn choose_way(&self) {
         let tables = self.all_trees().iter().map(|tree| tree.version().bytes()).sum();
-        self.tables.way().choose(tables, self.memory_budget as u64, self.env.memory_limit());
+        let way = self.tables.way();
+        way.may_open(self.env.file_limit().unwrap_or(FEW_FILES));
+        way.choose(tables, self.memory_budget as u64, self.env.memory_limit());
     }
 
     /// Seals and flushes a keyspace, so that everything written before is in tables.

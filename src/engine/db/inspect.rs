@@ -250,12 +250,10 @@ fn inspect_segment(
         damage.show(&salvage, out);
         let (offset, len) = (record.offset, record.end - record.offset);
         if record.payload.is_empty() {
-            let what = if offset == HEADER_LEN as u64 && record.synced > offset {
-                "the segment before ends at"
-            } else {
-                "seal: synced up to"
-            };
-            line!(out, "{offset:>10}  {what} {}", record.synced);
+            match record.end_of_previous() {
+                Some(end) => line!(out, "{offset:>10}  link: the segment before ends at {end}"),
+                None => line!(out, "{offset:>10}  seal: synced up to {}", record.synced),
+            }
             continue;
         }
         let Some((first, ops)) = decode_payload(&record.payload) else {

@@ -125,6 +125,11 @@ impl Env for LocalEnv {
         memory::limit()
     }
 
+    #[cfg(target_os = "linux")]
+    fn file_limit(&self) -> Option<u64> {
+        rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+    }
+
     fn monotonic(&self) -> Duration {
         static START: OnceLock<Instant> = OnceLock::new();
         START.get_or_init(Instant::now).elapsed()

@@ -202,6 +202,11 @@ pub trait Env: Send + Sync + fmt::Debug + 'static {
         None
     }
 
+    /// How many files the process may have open; `None` if that is not known.
+    fn file_limit(&self) -> Option<u64> {
+        None
+    }
+
     /// How background work runs.
     fn background(&self) -> Background {
         Background::Threads

@@ -44,6 +44,15 @@ pub(crate) struct Record {
     pub(crate) synced: u64,
 }
 
+impl Record {
+    /// Where the records of the log before end, if this record is a link, which says that. It is the first of its log and has no
+    /// payload; no other record can claim that more is synced than what lies before it.
+    pub(crate) fn end_of_previous(&self) -> Option<u64> {
+        let is_first = self.offset == HEADER_LEN as u64;
+        (is_first && self.payload.is_empty() && self.synced > self.offset).then_some(self.synced)
+    }
+}
+
 /// How a log ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {

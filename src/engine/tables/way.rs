@@ -8,14 +8,24 @@ use crate::fs::Env;
 use esker_table::{Advice, ByteSource, Slice};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Whether the tables of a store are larger than the memory that there is for them.
 #[derive(Debug, Default)]
 pub(crate) struct Way {
     by_position: AtomicBool,
+    /// Files that are open to be read by position.
+    open: AtomicUsize,
+    /// How many may be.
+    most_open: AtomicUsize,
 }
+
+/// Of the files that the process may have open, so many parts are others': a store that cannot open its next file takes no more
+/// writes, and tables that are not opened once more are read through their maps.
+const OTHERS: u64 = 4;
+/// More than this are never opened for it.
+const MOST_OPEN: u64 = 1024;
 
 impl Way {
     /// Chooses for tables of so many bytes, beside `others` that the store takes, where there may be `limit` in all. At the
@@ -29,9 +39,25 @@ impl Way {
         }
     }
 
+    /// Takes note of how many files the process may have open.
+    pub(crate) fn may_open(&self, limit: u64) {
+        let most = (limit / OTHERS).min(MOST_OPEN);
+        self.most_open.store(usize::try_from(most).unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+
     #[inline]
     fn is_by_position(&self) -> bool {
         self.by_position.load(Ordering::Relaxed)
+    }
+
+    /// Counts another file, if there may be another.
+    fn count(&self) -> bool {
+        let most = self.most_open.load(Ordering::Relaxed);
+        let is_counted = self.open.fetch_add(1, Ordering::Relaxed) < most;
+        if !is_counted {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_counted
     }
 }
 
@@ -43,6 +69,22 @@ pub(super) struct Mapped {
     pub(super) path: PathBuf,
     /// The file, opened when it is first read by position. `None` inside if it cannot be: it was removed, or too many are open.
     pub(super) file: OnceLock<Option<Arc<dyn ByteSource>>>,
+}
+
+impl Mapped {
+    fn open(&self) -> Option<Arc<dyn ByteSource>> {
+        let file = self.env.open(&self.path).ok().filter(|file| file.len() == self.map.len())?;
+        file.advise(Advice::Random, 0, file.len());
+        Some(file)
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        if matches!(self.file.get(), Some(Some(_))) {
+            self.way.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl ByteSource for Mapped {
@@ -68,9 +110,14 @@ impl ByteSource for Mapped {
             return None;
         }
         let open = || {
-            let file = self.env.open(&self.path).ok().filter(|file| file.len() == self.map.len())?;
-            file.advise(Advice::Random, 0, file.len());
-            Some(file)
+            if !self.way.count() {
+                return None;
+            }
+            let file = self.open();
+            if file.is_none() {
+                self.way.open.fetch_sub(1, Ordering::Relaxed);
+            }
+            file
         };
         self.file.get_or_init(open).as_deref()
     }
@@ -92,7 +139,7 @@ mod tests {
     #[test]
     fn tables_that_outgrow_memory_are_read_by_position() {
         let way = Way::default();
-        let mut chosen = |tables, limit| {
+        let chosen = |tables, limit| {
             way.choose(tables, 100, limit);
             way.is_by_position()
         };
@@ -118,8 +165,15 @@ mod tests {
         std::fs::remove_file(dir.path().join("gone")).unwrap();
         assert!(there.by_position().is_none());
         way.choose(7, 0, Some(1));
+        way.may_open(8);
         assert_eq!(there.by_position().unwrap().read(2, 5).unwrap(), b"table");
         assert!(gone.by_position().is_none());
         assert_eq!(gone.read(2, 5).unwrap(), b"table");
+        // What is gone is not counted, and what is not read any more makes room.
+        let (second, third) = (table("second"), table("third"));
+        assert!(second.by_position().is_some());
+        assert!(third.by_position().is_none(), "more files are open than may be");
+        drop((there, second));
+        assert!(table("fourth").by_position().is_some());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::fs::Env;
 use crate::fs::filename::FileName;
-use crate::record::{End, Expect, HEADER_LEN, LogKind, LogReader, Record};
+use crate::record::{End, Expect, HEADER_LEN, LogKind, LogReader};
 use crate::{Error, Recovery, Result};
 use esker_table::{ByteSource, Slice};
 use std::path::{Path, PathBuf};
@@ -124,8 +124,9 @@ pub(crate) fn replay(
         // What lies behind the end is no part of the log: a closing record whose sync failed, for example.
         while link.end.is_none_or(|end| reader.offset() < end) {
             let Some(record) = reader.next()? else { break };
-            let is_seal =
-                record.payload.is_empty() && record.synced >= record.offset && end_before(&record).is_none();
+            let is_seal = record.payload.is_empty()
+                && record.synced >= record.offset
+                && record.end_of_previous().is_none();
             seal = is_seal.then_some(record.offset);
             if record.payload.is_empty() {
                 continue;
@@ -269,21 +270,13 @@ enum First {
 
 fn first_record(reader: &mut LogReader) -> Result<First> {
     match reader.next() {
-        Ok(Some(record)) => Ok(First::Record(end_before(&record))),
+        Ok(Some(record)) => Ok(First::Record(record.end_of_previous())),
         Ok(None) if matches!(reader.outcome(), End::Torn { .. }) => Ok(First::Damaged),
         Ok(None) => Ok(First::None),
         // Reported when the segment's turn comes, unless an earlier segment has something worse to say.
         Err(error) if error.is_corruption() => Ok(First::Damaged),
         Err(error) => Err(error),
     }
-}
-
-/// Where the segment before ends, if this record says so: the first one, without payload, that says of more than lies before it that it
-/// is synced.
-fn end_before(record: &Record) -> Option<u64> {
-    let is_link =
-        record.offset == HEADER_LEN as u64 && record.payload.is_empty() && record.synced > record.offset;
-    is_link.then_some(record.synced)
 }
 
 fn open(env: &dyn Env, link: &Link, recovery: Recovery) -> Result<LogReader> {

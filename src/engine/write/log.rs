@@ -94,6 +94,7 @@ impl Tail {
     /// before ends, which is synced up to there by then.
     pub(crate) fn rotate(&mut self, number: impl FnOnce() -> u64) {
         let end = self.offset;
+        debug_assert!(end <= u64::from(u32::MAX), "a segment is longer than its link can say");
         self.closed.push_back((self.segment, std::mem::take(&mut self.buffer)));
         self.segment = self.next.take().unwrap_or_else(number);
         self.offset = HEADER_LEN as u64;
@@ -291,11 +292,15 @@ impl Committer {
         io.segment.sync()?;
         self.metrics.write.fsyncs.add(1);
         // What is behind the records is no part of the log once the next segment says where they end.
-        io.segment.end_here()?;
+        self.shorten(&io.segment);
         let (len, mut prepared) = (io.segment.len(), lock(&self.prepared));
-        let next = match prepared.take() {
-            Some(next) if next.number() == number => next,
-            _ => self.create_segment(number, before)?,
+        let next = match prepared.take_if(|next| next.number() == number) {
+            Some(next) => next,
+            None => {
+                let next = self.create_file(number, before)?;
+                self.make_known(number)?;
+                next
+            }
         };
         io.segment = Arc::new(next);
         std_lock(&self.segments).insert(before, len);
@@ -303,12 +308,42 @@ impl Committer {
         Ok(())
     }
 
-    /// Creates segment `number`, which follows `previous`, and makes it known to the MANIFEST. The prepared segment is locked.
-    fn create_segment(&self, number: u64, previous: u64) -> Result<Segment> {
-        let segment =
-            Segment::create_after(self.env.as_ref(), &self.dir, number, previous, 0, self.table_io)?;
-        self.set.log_and_apply(VersionEdit { newest_wal: Some(number), ..VersionEdit::default() }, |_| ())?;
-        Ok(segment)
+    /// Creates the file of segment `number`, which follows `previous`.
+    fn create_file(&self, number: u64, previous: u64) -> Result<Segment> {
+        Segment::create_after(self.env.as_ref(), &self.dir, number, previous, 0, self.table_io)
+    }
+
+    /// Makes a segment known to the MANIFEST, before it takes a record.
+    fn make_known(&self, number: u64) -> Result<()> {
+        self.set.log_and_apply(VersionEdit { newest_wal: Some(number), ..VersionEdit::default() }, |_| ())
+    }
+
+    /// Takes back the room behind the records of a segment that takes no more. If that cannot be, zeros stay that mean nothing:
+    /// where the records end is said elsewhere.
+    fn shorten(&self, segment: &Segment) {
+        if let Err(error) = segment.end_here() {
+            self.events.emit(&crate::Event::BackgroundError { what: error.to_string() });
+        }
+    }
+
+    /// Prepares segment `next`, which no other than the one after `current` is. Returns whether it is there.
+    fn prepare_segment(&self, next: u64, current: u64) -> Result<bool> {
+        let mut prepared = lock(&self.prepared);
+        // Unless a writer has closed the segment, or somebody else has prepared the next.
+        if lock(&self.state).tail.next != Some(next) || prepared.is_some() {
+            return Ok(prepared.is_some());
+        }
+        let created = match self.create_file(next, current) {
+            Ok(created) => created,
+            // There is room in this segment yet. Who comes to its end tries again, and fails if that has to be.
+            Err(error) => {
+                self.events.emit(&crate::Event::BackgroundError { what: error.to_string() });
+                return Ok(false);
+            }
+        };
+        self.make_known(next).inspect_err(|error| self.fail(error))?;
+        *prepared = Some(created);
+        Ok(true)
     }
 
     /// Leaves a segment that is nearly full, while writers go on. For background work.
@@ -318,22 +353,20 @@ impl Committer {
     pub(crate) fn tend_log(&self) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let (current, next) = {
+            // With the lock that is held while segments are changed: the file of the newest one is there, and may be followed.
+            let io = lock(log);
             let mut state = lock(&self.state);
             let tail = &mut state.tail;
-            if tail.offset < self.limits.tended_bytes() || !tail.closed.is_empty() {
+            let is_nearly_full = tail.offset >= self.limits.tended_bytes().max(FIRST + 1);
+            if !is_nearly_full || io.segment.number() != tail.segment {
                 return Ok(());
             }
             let next = *tail.next.get_or_insert_with(|| self.set.new_file_number());
             (tail.segment, next)
         };
         self.health.check_writable()?;
-        {
-            let mut prepared = lock(&self.prepared);
-            // Unless a writer has closed the segment, or somebody else has prepared the next.
-            if lock(&self.state).tail.next == Some(next) && prepared.is_none() {
-                let created = self.create_segment(next, current);
-                *prepared = Some(created.inspect_err(|error| self.fail(error))?);
-            }
+        if !self.prepare_segment(next, current)? {
+            return Ok(());
         }
         for _ in 0..MOST_SYNCS {
             let segment = lock(log).segment.clone();
@@ -400,8 +433,7 @@ impl Committer {
 
     /// Ends in the prepared segment if there is one: the MANIFEST knows of it.
     pub(crate) fn enter_prepared(&self) -> Result<()> {
-        let is_prepared = lock(&self.state).tail.next.is_some();
-        if is_prepared { self.rotate_if(|state| state.tail.next.is_some()) } else { Ok(()) }
+        self.rotate_if(|state| state.tail.next.is_some())
     }
 
     /// Writes and syncs everything, and leaves a record that proves it: at a clean close, nothing before it can later be
@@ -410,7 +442,7 @@ impl Committer {
         let appended = lock(&self.state).tail.appended;
         self.sync_under_locks(appended)?;
         if let Some(log) = &self.log {
-            lock(log).segment.end_here()?;
+            self.shorten(&lock(log).segment);
         }
         let (end, segment, offset) = {
             let tail = &mut lock(&self.state).tail;

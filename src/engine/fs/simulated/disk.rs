@@ -68,6 +68,11 @@ impl File {
         self.live.resize(len.min(self.end + 2 * SECTOR).max(self.live.len()), 0);
     }
 
+    /// Whether something was appended before.
+    pub(super) fn has_records(&self) -> bool {
+        self.end > 0
+    }
+
     /// Makes room behind the end if there is none.
     pub(super) fn make_room(&mut self) {
         if self.end == self.live.len() {

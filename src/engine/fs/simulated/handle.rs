@@ -15,7 +15,7 @@ pub(super) struct SimFile {
     env: SimEnv,
     id: u64,
     path: PathBuf,
-    /// Whether appends behind the first leave zeros behind them.
+    /// Whether appends leave zeros behind them.
     makes_room: AtomicBool,
 }
 
@@ -52,7 +52,14 @@ impl WritableFile for SimFile {
             }
             Err((Fault::Stop, error)) => {
                 if !std::mem::replace(&mut state.stopped, true) {
-                    state.disk.file(self.id).append(bytes);
+                    let file = state.disk.file(self.id);
+                    if self.makes_room.load(Ordering::Relaxed) && file.has_records() {
+                        // A process that dies while it fills a map leaves a part of it, where a call would leave all.
+                        file.append(&bytes[..bytes.len() / 2]);
+                        file.make_room();
+                    } else {
+                        file.append(bytes);
+                    }
                 }
                 Err(error)
             }
