@@ -3,7 +3,7 @@
 use crate::header::{Header, Settings};
 use crate::latency::Quantiles;
 use crate::machine::Machine;
-use crate::measured::{Measured, Paced};
+use crate::measured::{Measured, Paced, Slow};
 use crate::peer::PeerName;
 use crate::series::{Sample, Second};
 use crate::workload::Workload;
@@ -92,6 +92,15 @@ fn paced(place: f64) -> Paced {
         missed: 0,
         reads: quantiles(2.0 * place),
         idle_reads: quantiles(place),
+        slow: Some(Slow {
+            writes: 30,
+            episodes: 2,
+            longest_ms: 90.0 * place,
+            stalled_ms: (place < 2.0).then_some(100.0),
+            waiting_for_processor_ms: Some(20.0),
+            on_processor_ms: Some(40.0),
+            other_ms: 10.0,
+        }),
     }
 }
 

@@ -12,6 +12,8 @@
 //! | [`work`] | doing one |
 //! | [`worker`] | one thread of one, and the check of what it reads |
 //! | [`pace`] | the workload that goes on at a pace |
+//! | [`late`] | what made writes of it late |
+//! | [`scheduled`] | what its thread got of processors |
 //! | [`series`] | what a thread did second by second |
 //! | [`latency`] | quantiles |
 //! | [`mod@child`] | the process that does a workload and measures it |
@@ -40,6 +42,7 @@ mod device;
 mod example;
 mod files;
 mod header;
+mod late;
 mod latency;
 mod lines;
 mod machine;
@@ -48,6 +51,7 @@ mod named;
 mod pace;
 mod peer;
 mod plot;
+mod scheduled;
 mod series;
 mod spent;
 mod table;

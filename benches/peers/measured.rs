@@ -67,6 +67,27 @@ pub(crate) struct Paced {
     pub(crate) reads: Quantiles,
     /// The same reads after the store had settled.
     pub(crate) idle_reads: Quantiles,
+    /// What made writes late. What was measured earlier does not say.
+    #[serde(default)]
+    pub(crate) slow: Option<Slow>,
+}
+
+/// Writes that were done, or given up, more than 50 ms after they were due, and where the time went from when their thread last had
+/// nothing due to when it had nothing due again. Times are those of all such episodes together; `None` is what nobody says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Slow {
+    pub(crate) writes: u64,
+    pub(crate) episodes: u64,
+    /// The longest episode.
+    pub(crate) longest_ms: f64,
+    /// The store made the thread wait for work in the background.
+    pub(crate) stalled_ms: Option<f64>,
+    /// The thread could have run, and had no processor.
+    pub(crate) waiting_for_processor_ms: Option<f64>,
+    /// It ran.
+    pub(crate) on_processor_ms: Option<f64>,
+    /// What is left: it waited for the log, for locks or for what was read from files, or for what is `None` above.
+    pub(crate) other_ms: f64,
 }
 
 impl Measured {
@@ -75,5 +96,21 @@ impl Measured {
         let paced =
             self.paced.as_ref().map_or(0, |paced| paced.writes.done - paced.missed + paced.reads.done);
         self.operations + paced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    #[test]
+    fn what_was_measured_before_slow_writes_were_told_is_read() {
+        let paced = example::measured().into_iter().find_map(|one| one.paced).unwrap();
+        assert!(paced.slow.is_some());
+        let mut json = serde_json::to_value(&paced).unwrap();
+        assert_eq!(serde_json::from_value::<Paced>(json.clone()).unwrap(), paced);
+        json.as_object_mut().unwrap().remove("slow").unwrap();
+        assert_eq!(serde_json::from_value::<Paced>(json).unwrap(), Paced { slow: None, ..paced });
     }
 }

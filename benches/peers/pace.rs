@@ -10,8 +10,9 @@
 //! another counts as waiting. Where the thread has nothing due it sleeps, so that it takes no processor time from the store, and of
 //! that its writes are late by some tenth of a millisecond.
 
+use crate::late::Late;
 use crate::latency::Quantiles;
-use crate::measured::Paced;
+use crate::measured::{Paced, Slow};
 use crate::peer::{Peer, Result};
 use crate::series::{Recorder, Sample, Second, seconds};
 use crate::work::{Done, Scale};
@@ -74,11 +75,11 @@ pub(crate) fn longfill(peer: &dyn Peer, scale: Scale) -> Result<Done> {
             shared.stop.store(true, Ordering::Release);
             read
         });
-        let writes = write(&mut writer, present, due, &shared);
+        let writes = write(&mut writer, peer, present, due, &shared);
         shared.stop.store(true, Ordering::Release);
         (writes, reader.join().unwrap_or_else(|_| Err("the reader panicked".into())))
     });
-    let (writes, missed) = writes?;
+    let (writes, missed, slow) = writes?;
     let reads = reads?;
     let now = Instant::now();
     let paced_time = now - paced_began;
@@ -92,6 +93,7 @@ pub(crate) fn longfill(peer: &dyn Peer, scale: Scale) -> Result<Done> {
         missed,
         reads: Quantiles::of(&reads),
         idle_reads: Quantiles::default(),
+        slow: Some(slow),
     };
     let done = Done::new(filled, fill_time, latencies);
     Ok(Done { user_bytes: writer.user_bytes, long: Some(Long { paced, series, present }), ..done })
@@ -156,29 +158,44 @@ impl Due {
 }
 
 /// Overwrites some of the first records, each when it is due or as soon as the one before it is done. Those that are not done when
-/// the time is over count with what they have waited by then; returns how many these are.
-fn write(writer: &mut Worker<'_>, first: u64, due: Due, shared: &Shared) -> Result<(Recorder, u64)> {
+/// the time is over count with what they have waited by then; returns how many these are, and what made writes late.
+fn write(
+    writer: &mut Worker<'_>,
+    peer: &dyn Peer,
+    first: u64,
+    due: Due,
+    shared: &Shared,
+) -> Result<(Recorder, u64, Slow)> {
     let mut recorder = Recorder::new(due.began)?;
+    let mut late = Late::new(peer);
     let (mut number, mut now) = (0, due.began);
     while let Some(at) = due.at(number) {
         if now - due.began >= due.time || shared.stop.load(Ordering::Relaxed) {
             break;
         }
+        if now < at {
+            late.nothing_due(now, at);
+        }
         while now < at {
-            thread::sleep((at - now).max(SHORTEST_SLEEP));
+            // Looking at what makes writes late takes of the time that there is.
+            let left = at.saturating_duration_since(Instant::now());
+            thread::sleep(left.max(SHORTEST_SLEEP));
             now = Instant::now();
         }
         writer.put_among(first)?;
         number += 1;
         now = Instant::now();
         recorder.record(now, now - at)?;
+        late.done(now - at);
     }
     let mut missed = 0;
     while let Some(at) = due.at(number + missed) {
-        recorder.still_waiting(now.saturating_duration_since(at));
+        let waited = now.saturating_duration_since(at);
+        recorder.still_waiting(waited);
+        late.done(waited);
         missed += 1;
     }
-    Ok((recorder, missed))
+    Ok((recorder, missed, late.finish()))
 }
 
 /// Reads some of the records that are there, of which `first` says how many they are, one at a time, until it is over.
@@ -205,7 +222,7 @@ fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::{PeerName, Setup};
+    use crate::peer::{Order, PeerName, Setup, Visit};
 
     const SETUP: Setup = Setup { cache: 0, write_buffer: 0, synced: false, limited: false };
     const SCALE: Scale = Scale { keys: 1000, value_bytes: 100, time: Duration::from_millis(300) };
@@ -219,7 +236,7 @@ mod tests {
         // The first two thirds passed before anything was written.
         let began = Instant::now() - Duration::from_millis(200);
         let due = Due { began, rate: 1000.0, time: SCALE.time };
-        let (recorder, missed) = write(&mut writer, 1000, due, &shared).unwrap();
+        let (recorder, missed, slow) = write(&mut writer, &*peer, 1000, due, &shared).unwrap();
         let (_, latencies) = recorder.finish(Instant::now()).unwrap();
         // Those of the last milliseconds may be late, and are counted still.
         assert!(missed < 90, "{missed}");
@@ -228,12 +245,14 @@ mod tests {
         let late = latencies.iter_recorded().filter(|at| at.value_iterated_to() > 50_000_000);
         let late: u64 = late.map(|at| at.count_since_last_iteration()).sum();
         assert!((140..=300).contains(&late), "{late}");
+        assert!(slow.episodes >= 1 && (140..=300).contains(&slow.writes), "{slow:?}");
 
         // All of the time had passed.
         let due = Due { began: began - SCALE.time, ..due };
-        let (recorder, missed) = write(&mut writer, 1000, due, &shared).unwrap();
+        let (recorder, missed, slow) = write(&mut writer, &*peer, 1000, due, &shared).unwrap();
         assert_eq!(recorder.finish(Instant::now()).unwrap().1.len(), 300);
         assert!(missed >= 299, "{missed}");
+        assert_eq!((slow.writes, slow.episodes), (300, 1));
     }
 
     #[test]
@@ -262,5 +281,66 @@ mod tests {
         );
         long.read_idle(&*peer, SCALE).unwrap();
         assert!(long.paced.idle_reads.done > 0);
+    }
+
+    /// Keeps nothing, and sleeps in its second write, of which it may say that it was a stall.
+    struct Sleeper {
+        puts: AtomicU64,
+        says: bool,
+    }
+
+    const NAP: Duration = Duration::from_millis(120);
+
+    impl Peer for Sleeper {
+        fn put(&self, _: &[u8], _: &[u8]) -> Result<()> {
+            if self.puts.fetch_add(1, Ordering::Relaxed) == 1 {
+                thread::sleep(NAP);
+            }
+            Ok(())
+        }
+
+        fn put_all(&self, _: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
+            Ok(())
+        }
+
+        fn delete(&self, _: &[u8]) -> Result<()> {
+            Ok(())
+        }
+
+        fn get(&self, _: &[u8], _: &mut dyn FnMut(&[u8])) -> Result<bool> {
+            Ok(false)
+        }
+
+        fn scan(&self, _: &[u8], _: Order, _: Visit<'_>) -> Result<()> {
+            Ok(())
+        }
+
+        fn settle(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn stalled(&self) -> Option<Duration> {
+            let naps = u32::from(self.puts.load(Ordering::Relaxed) > 1);
+            self.says.then_some(NAP * naps)
+        }
+    }
+
+    #[test]
+    fn what_a_write_that_was_begun_in_time_waited_for_is_found() {
+        for says in [true, false] {
+            let peer = Sleeper { puts: AtomicU64::new(0), says };
+            let shared = Shared::new(SCALE);
+            let mut writer = Worker::new(&peer, Workload::Longfill, SCALE, &shared, 0, 1).unwrap();
+            let due = Due { began: Instant::now(), rate: 200.0, time: SCALE.time * 3 };
+            let (_, _, slow) = write(&mut writer, &peer, 1000, due, &shared).unwrap();
+            assert!(slow.writes >= 1 && slow.episodes >= 1, "{slow:?}");
+            assert!(slow.longest_ms >= 120.0, "{slow:?}");
+            assert_eq!(slow.stalled_ms, says.then_some(120.0));
+            let times = [slow.stalled_ms, slow.waiting_for_processor_ms, slow.on_processor_ms];
+            let known: f64 = times.into_iter().flatten().sum();
+            assert!(known + slow.other_ms >= 120.0, "{slow:?}");
+            // The system counts what a thread runs up to a tick late, and so some of it may seem to be of the nap.
+            assert!(says || slow.other_ms >= 60.0, "{slow:?}");
+        }
     }
 }

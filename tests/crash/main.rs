@@ -14,6 +14,7 @@
 mod check;
 mod closing;
 mod hanging_sync;
+mod rotation;
 mod script;
 mod torn_tail;
 

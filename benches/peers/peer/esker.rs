@@ -5,6 +5,7 @@ use esker::{ByLevel, Db, Durability, Event, Keyspace, KeyspaceOptions, WriteBatc
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 pub(super) struct Esker {
     db: Db,
@@ -87,5 +88,9 @@ impl Peer for Esker {
 
     fn syncs(&self) -> Option<u64> {
         Some(self.db.stats().fsyncs)
+    }
+
+    fn stalled(&self) -> Option<Duration> {
+        Some(Duration::from_micros(self.db.stats().stalled_micros))
     }
 }

@@ -61,6 +61,11 @@ pub(crate) trait Peer: Sync {
     fn syncs(&self) -> Option<u64> {
         None
     }
+
+    /// How long it has made writers wait for work in the background since it was opened. `None` if it does not say.
+    fn stalled(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// How a store is opened.

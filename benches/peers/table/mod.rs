@@ -133,6 +133,10 @@ mod tests {
         );
         assert!(row("p99.99 of paced writes, ms", 0).contains("| 12.0 | 24.0 |"), "{text}");
         assert!(row("p99.9 of reads, beside / idle", 0).contains("| 2.00 | 2.00 |"), "{text}");
+        let slow = "writes that were late by more than 50 ms / in so many episodes";
+        assert!(row(slow, 0).contains("| 30 / 2 | 30 / 2 |"), "{text}");
+        let spent = "where these spent their time, ms: store stalled / waiting for a processor / on a processor / other";
+        assert!(row(spent, 0).contains("| 100 / 20 / 40 / 10 | – / 20 / 40 / 10 |"), "{text}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{heading, names, row};
 use crate::cells::{Group, short};
-use crate::measured::Paced;
+use crate::measured::{Paced, Slow};
 use crate::peer::PeerName;
 use crate::workload::Workload;
 use std::fmt::Write as _;
@@ -39,6 +39,28 @@ const ROWS: [Row; 10] = [
     ("p99.9 of reads, beside / idle", hundredths, &[|paced| paced.reads.p999_us / paced.idle_reads.p999_us]),
 ];
 
+/// Rows of writes that were slow. Of some figures nobody may say anything.
+type SlowRow = (&'static str, fn(f64) -> String, &'static [fn(&Slow) -> Option<f64>]);
+
+const SLOW_ROWS: [SlowRow; 3] = [
+    (
+        "writes that were late by more than 50 ms / in so many episodes",
+        whole,
+        &[|slow| Some(slow.writes as f64), |slow| Some(slow.episodes as f64)],
+    ),
+    ("longest of these episodes, ms", tenths, &[|slow| Some(slow.longest_ms)]),
+    (
+        "where these spent their time, ms: store stalled / waiting for a processor / on a processor / other",
+        whole,
+        &[
+            |slow| slow.stalled_ms,
+            |slow| slow.waiting_for_processor_ms,
+            |slow| slow.on_processor_ms,
+            |slow| Some(slow.other_ms),
+        ],
+    ),
+];
+
 pub(super) fn table(group: &Group<'_>, out: &mut String) {
     let is_there = |peer: &PeerName| !group.cell(Workload::Longfill, *peer).is_empty();
     let peers: Vec<PeerName> = group.peers.iter().copied().filter(is_there).collect();
@@ -60,6 +82,19 @@ pub(super) fn table(group: &Group<'_>, out: &mut String) {
         let cell = |peer: &PeerName| {
             let figures: Option<Vec<String>> = figures.iter().map(|of| figure(*peer, of)).collect();
             figures.map(|figures| figures.join(" / "))
+        };
+        row(out, what, peers.iter().map(cell).collect());
+    }
+    for (what, show, figures) in SLOW_ROWS {
+        let figure = |peer: PeerName, figure: &fn(&Slow) -> Option<f64>| {
+            let of = |paced: &Paced| paced.slow.as_ref().and_then(figure);
+            group.median(Workload::Longfill, peer, |one| one.paced.as_ref().and_then(of)).map(show)
+        };
+        let cell = |peer: &PeerName| {
+            let figures: Vec<Option<String>> = figures.iter().map(|of| figure(*peer, of)).collect();
+            let is_known = figures.iter().any(Option::is_some);
+            let figures = figures.into_iter().map(|figure| figure.unwrap_or("–".to_owned()));
+            is_known.then(|| figures.collect::<Vec<_>>().join(" / "))
         };
         row(out, what, peers.iter().map(cell).collect());
     }

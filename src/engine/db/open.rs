@@ -242,8 +242,8 @@ fn limits(builder: &Builder) -> WriteLimits {
 }
 
 /// What decoded blocks may take while sealed memtables take `sealed` bytes: three quarters of the budget are theirs and the
-/// memtables' together, of which a sixth is always the active ones' and a quarter always the blocks'. What is
-/// sealed counts to the nearest sixth, which is what a memtable is sealed at, so that there are few sizes.
+/// memtables' together, of which a seventh of the budget is always the active ones' and a quarter always the blocks'. What is
+/// sealed counts to the nearest seventh, which is what a memtable is sealed at, so that there are few sizes.
 pub(super) fn cache_bytes(budget: usize, sealed: usize) -> u64 {
     let step = budget / 7;
     let memtables = step.saturating_add((sealed.saturating_add(step / 2) / step.max(1)).saturating_mul(step));

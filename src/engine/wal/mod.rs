@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A segment is a log in the sense of [`crate::record`], one record a commit. It is synced whole before its successor
-//! takes a record, and its header names its predecessor, so a lost, cut or damaged segment is told from a torn end.
+//! takes a record, whose header names it and whose first record says where it ends, so a lost, cut or damaged segment is told from
+//! a torn end.
 //! What a record's payload says is the write room's business.
 
 mod replay;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// How much room is made behind what was appended, once there is less than [`LITTLE_ROOM`]: a sync of what is put there has
 /// no new length or place to make durable, and writes one place of the device instead of two. Segments that are never synced
-/// while they are written get none.
+/// while they are written get only what a map needs.
 const ROOM: u64 = 256 << 10;
 const LITTLE_ROOM: u64 = 32 << 10;
 /// What is written twice, once as room, is cheap as long as the device's latency is most of a sync. Those of more bytes get no

@@ -1,0 +1,107 @@
+//! The log goes on in another segment, which background work prepares: whatever call is the last, and whatever call fails, nothing is
+//! lost that was acknowledged.
+
+use esker::testing::{CrashMode, Fault, SimEnv};
+use esker::{Db, Durability, Error, MIN_MEMORY_BUDGET, WriteBatch};
+use std::sync::Arc;
+
+const WRITES: u32 = 150;
+
+fn open(env: &SimEnv, read_only: bool) -> Result<Db, Error> {
+    let builder = Db::builder().env(Arc::new(env.clone())).memory_budget(MIN_MEMORY_BUDGET);
+    builder.segment_bytes(4096).read_only(read_only).open("store")
+}
+
+fn segments(env: &SimEnv) -> usize {
+    env.files().iter().filter(|(path, _)| path.ends_with(".wal")).count()
+}
+
+/// How many writes were acknowledged, and up to which one they are on the device.
+#[derive(Clone, Copy, Debug, Default)]
+struct Acknowledged {
+    all: u32,
+    synced: u32,
+    /// Segments that were begun by background work.
+    tended: usize,
+}
+
+/// Writes through several segments, with a step of background work after each write.
+fn write(env: &SimEnv, db: &Db) -> Acknowledged {
+    let mut done = Acknowledged::default();
+    for i in 0..WRITES {
+        let durability = if i % 16 == 15 { Durability::Synced } else { Durability::Buffered };
+        let mut batch = WriteBatch::new();
+        batch.put(i.to_be_bytes(), [7; 100]);
+        if db.write(batch, durability).is_err() {
+            break;
+        }
+        done.all = i + 1;
+        if durability == Durability::Synced {
+            done.synced = i + 1;
+        }
+        let before = segments(env);
+        if db.step_background().is_err() {
+            break;
+        }
+        done.tended += usize::from(segments(env) > before);
+    }
+    done
+}
+
+/// Opens what is left, reads it and goes on. At least `least` of the writes are there, and none without those before it.
+fn check(env: &SimEnv, least: u32, what: &str) {
+    for read_only in [true, false] {
+        let db =
+            open(env, read_only).unwrap_or_else(|error| panic!("{what}, read-only {read_only}: {error}"));
+        let keys: Vec<u32> = db
+            .range(..)
+            .map(|entry| u32::from_be_bytes(entry.unwrap().0.as_ref().try_into().unwrap()))
+            .collect();
+        assert_eq!(keys, (0..keys.len() as u32).collect::<Vec<_>>(), "{what}: not a prefix");
+        assert!(keys.len() as u32 >= least, "{what}: {} of {least} are there", keys.len());
+        if !read_only {
+            write(env, &db);
+            assert_eq!(db.range(..).count(), WRITES as usize, "{what}: it does not go on");
+        }
+    }
+}
+
+fn calls() -> std::ops::Range<u64> {
+    let probe = SimEnv::new();
+    let db = open(&probe, false).unwrap();
+    let before = probe.calls();
+    let done = write(&probe, &db);
+    assert_eq!(done.all, WRITES);
+    assert!(done.tended >= 4, "background work began {} segments", done.tended);
+    before..probe.calls()
+}
+
+#[test]
+fn a_process_that_ends_anywhere_loses_nothing() {
+    for at in calls() {
+        let env = SimEnv::new();
+        let db = open(&env, false).unwrap();
+        env.fail_at(at, Fault::Stop);
+        let done = write(&env, &db);
+        check(&env.kill(), done.all, &format!("killed at call {at}"));
+        for mode in [CrashMode::LoseAll, CrashMode::KeepAll, CrashMode::Subset(at)] {
+            check(&env.power_loss(mode), done.synced, &format!("power lost at call {at}, {mode:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_call_that_fails_anywhere_loses_nothing() {
+    for fault in [Fault::Io, Fault::FailedSync, Fault::NoSpace] {
+        for at in calls() {
+            let env = SimEnv::new();
+            let db = open(&env, false).unwrap();
+            env.fail_at(at, fault);
+            let done = write(&env, &db);
+            env.clear_faults();
+            check(&env.kill(), done.all, &format!("{fault:?} at call {at}"));
+            let mode = CrashMode::Subset(at);
+            check(&env.power_loss(mode), done.synced, &format!("{fault:?} at call {at}, {mode:?}"));
+        }
+    }
+}
