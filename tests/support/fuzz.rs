@@ -11,6 +11,7 @@ use esker_format_block::BlockFormat;
 use esker_format_plain::PlainFormat;
 use esker_table::codec::Compression;
 use esker_table::codec::checksum::crc32c;
+use esker_table::layout::stored;
 use esker_table::{
     BlockSource, ByteSource, FormatId, LookupKey, RangeTombstone, ReadOptions, Run, Slice, TableError,
     TableFormat, TableReader, Trailer, WriteOptions,
@@ -233,11 +234,27 @@ pub fn block_decode(data: &[u8]) {
             let mut stored = rest.to_vec();
             let crc = crc32c(&stored);
             stored.extend_from_slice(&crc.to_le_bytes());
+            decode_in_pieces(&stored);
             block::stored_block(&stored).map(drop)
         }
     };
     if let Err(error) = result {
         typed(&error);
+    }
+}
+
+/// What is decompressed as far as it is needed is the front of what is decompressed as a whole, if it can be.
+fn decode_in_pieces(bytes: &[u8]) {
+    let Ok(mut decoding) = stored::decoding(bytes, 0) else { return };
+    let whole = stored::body(Slice::copy_from(bytes), 0).ok();
+    let len = decoding.plain_len();
+    for end in [0, len / 3, len / 2, len] {
+        match (decoding.reach(end), &whole) {
+            (Ok(front), Some(whole)) => assert!(front.len() >= end && whole.starts_with(front)),
+            (Ok(front), None) => assert!(front.len() >= end && end < len),
+            (Err(error), None) => return typed(&error),
+            (Err(error), Some(_)) => panic!("the whole can be decompressed, and not {end} bytes: {error}"),
+        }
     }
 }
 
