@@ -63,8 +63,9 @@ fn memory_that_memtables_do_not_take_is_for_blocks() {
     let env = Arc::new(SimEnv::new());
     let db = Db::builder().env(env).memory_budget(budget).open("store").unwrap();
     let capacity = || db.stats().cache_capacity as usize;
-    // Three quarters, less the seventh that the active memtables may take.
-    let most = budget / 4 * 3 - budget / 7;
+    // Three quarters, less what the active memtables may take.
+    let memtable = budget / 13 * 2;
+    let most = budget / 4 * 3 - memtable;
     assert_eq!(capacity(), most);
     let mut i = 0u32;
     while db.stats().sealed_bytes == 0 {
@@ -72,7 +73,7 @@ fn memory_that_memtables_do_not_take_is_for_blocks() {
         i += 1;
     }
     assert!(db.step_background().unwrap(), "a memtable is there to be flushed");
-    assert_eq!(capacity(), most - budget / 7, "it takes its memory from the cache");
+    assert_eq!(capacity(), most - memtable, "it takes its memory from the cache");
     while db.step_background().unwrap() {}
     assert_eq!(capacity(), most, "and gives it back");
 }

@@ -228,11 +228,16 @@ fn check_hooks(record: &KeyspaceRecord, options: &KeyspaceOptions) -> Result<()>
     Ok(())
 }
 
+/// What the memtables that are written hold together when the largest of them is sealed.
+fn memtable_bytes(budget: usize) -> usize {
+    budget / 13 * 2
+}
+
 fn limits(builder: &Builder) -> WriteLimits {
     let budget = builder.memory_budget;
     let segment = (budget as u64 / 4).clamp(1 << 20, 64 << 20);
     WriteLimits {
-        memtable_bytes: budget / 7,
+        memtable_bytes: memtable_bytes(budget),
         sealed_bytes: budget / 3,
         // A batch is one record of the log.
         batch_bytes: (budget / 2).min(MAX_PAYLOAD_LEN),
@@ -242,10 +247,10 @@ fn limits(builder: &Builder) -> WriteLimits {
 }
 
 /// What decoded blocks may take while sealed memtables take `sealed` bytes: three quarters of the budget are theirs and the
-/// memtables' together, of which a seventh of the budget is always the active ones' and a quarter always the blocks'. What is
-/// sealed counts to the nearest seventh, which is what a memtable is sealed at, so that there are few sizes.
+/// memtables' together, of which two thirteenths of the budget are always the active ones' and a quarter always the blocks'. What is
+/// sealed counts to the nearest such part, which is what a memtable is sealed at, so that there are few sizes.
 pub(super) fn cache_bytes(budget: usize, sealed: usize) -> u64 {
-    let step = budget / 7;
+    let step = memtable_bytes(budget);
     let memtables = step.saturating_add((sealed.saturating_add(step / 2) / step.max(1)).saturating_mul(step));
     (budget / 4 * 3).saturating_sub(memtables).max(budget / 4) as u64
 }

@@ -2,7 +2,9 @@
 //!
 //! To hand a record of a hundred bytes to the operating system by a call takes longer than all else that a write does. So room
 //! is made ahead, as zeros that are written, and mapped; a record is then copied into memory that is the operating system's
-//! already, and survives the process like one that was written by a call. A record that is long is written by a call.
+//! already, and survives the process like one that was written by a call. A record that is long is written by a call, and so are all
+//! while the log is synced every now and then: the system takes all of what was made at once for written where a byte of it is,
+//! and a sync would bring much to the device for little.
 //!
 //! ```text
 //!   file  ├───────────── records ─────────────┤00000000000000┤
@@ -36,6 +38,9 @@ const WINDOW: usize = 1 << 20;
 /// How much room is made at once. A divisor of [`WINDOW`].
 const STEP: usize = 64 << 10;
 
+/// A log of which so much was written since the last sync is seldom synced.
+const SELDOM: u64 = STEP as u64;
+
 /// From this length on a call costs less than to write twice.
 const LONG: usize = 16 << 10;
 
@@ -56,6 +61,8 @@ struct End {
     len: u64,
     /// From `len` to here there are zeros.
     room_end: u64,
+    /// What was written before is on the device, or on its way there.
+    synced: u64,
     window: Option<Window>,
     /// Whether everything is written by calls from now on.
     is_plain: bool,
@@ -72,12 +79,19 @@ struct Window {
 impl MappedLog {
     /// Writes to `file`, which is empty.
     pub(super) fn new(file: File) -> MappedLog {
-        let end = End { len: 0, room_end: 0, window: None, is_plain: false };
+        let end = End { len: 0, room_end: 0, synced: 0, window: None, is_plain: false };
         MappedLog { file, end: Mutex::new(end) }
     }
 }
 
 impl End {
+    /// Whether so much was written since the last sync that the next one is a long one anyhow. The header, which is synced before there is a
+    /// record, is written by a call too.
+    #[inline]
+    fn is_seldom_synced(&self) -> bool {
+        self.len - self.synced >= SELDOM
+    }
+
     /// Lays as much of `bytes` into the map as there is room for. Returns how much.
     #[inline]
     fn lay(&mut self, bytes: &[u8]) -> usize {
@@ -124,14 +138,15 @@ impl End {
 impl WritableFile for MappedLog {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let end = &mut *std_lock(&self.end);
-        let mut rest = &bytes[end.lay(if bytes.len() < LONG { bytes } else { &[] })..];
-        // What comes first is the header, which is synced before there is a record.
-        while !rest.is_empty() && bytes.len() < LONG && !end.is_plain && end.len > 0 {
-            if end.make_ready(&self.file).is_err() {
-                (end.is_plain, end.window) = (true, None);
-                break;
-            }
+        let mut rest = bytes;
+        if bytes.len() < LONG && end.is_seldom_synced() {
             rest = &rest[end.lay(rest)..];
+            while !rest.is_empty() && !end.is_plain {
+                match end.make_ready(&self.file) {
+                    Ok(()) => rest = &rest[end.lay(rest)..],
+                    Err(_) => (end.is_plain, end.window) = (true, None),
+                }
+            }
         }
         if !rest.is_empty() {
             self.file.write_all_at(rest, end.len)?;
@@ -142,6 +157,10 @@ impl WritableFile for MappedLog {
     }
 
     fn sync(&self) -> io::Result<()> {
+        {
+            let end = &mut *std_lock(&self.end);
+            end.synced = end.len;
+        }
         self.file.sync_data()
     }
 
@@ -157,7 +176,7 @@ impl WritableFile for MappedLog {
         let end = &mut *std_lock(&self.end);
         (end.is_plain, end.window) = (true, None);
         self.file.set_len(to)?;
-        (end.len, end.room_end) = (to, to);
+        (end.len, end.room_end, end.synced) = (to, to, end.synced.min(to));
         Ok(())
     }
 }
@@ -209,14 +228,31 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_is_synced_often_is_written_by_calls() {
+        let (_dir, path, log) = log();
+        for round in 1..=300u64 {
+            log.append(&[1; 1000]).unwrap();
+            log.sync().unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().len(), round * 1000, "room was made");
+        }
+        (0..100).for_each(|_| log.append(&[1; 1000]).unwrap());
+        let len = fs::metadata(&path).unwrap().len();
+        assert!(len > 400_000, "no room was made for a log that is synced no more: {len}");
+        let content = fs::read(&path).unwrap();
+        assert!(content[..400_000].iter().all(|&byte| byte == 1));
+        assert!(content[400_000..].iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
     fn without_a_map_records_are_written_by_calls() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         // A map for writing takes a file that may be read too.
         let log = MappedLog::new(OpenOptions::new().write(true).create_new(true).open(&path).unwrap());
-        for _ in 0..10 {
+        let records = 2 * SELDOM as usize / 6;
+        for _ in 0..records {
             log.append(b"record").unwrap();
         }
-        assert_eq!(fs::read(&path).unwrap(), b"record".repeat(10));
+        assert!(fs::read(&path).unwrap() == b"record".repeat(records));
     }
 }
