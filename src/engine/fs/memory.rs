@@ -55,7 +55,7 @@ mod tests {
             .map(|group| Path::new("/sys/fs/cgroup/memory").join(group).join("memory.limit_in_bytes"));
         assert_eq!(first, expected);
         assert_eq!(limits_of("0::/\n"), [Path::new("/sys/fs/cgroup/memory.max")]);
-        assert_eq!(limits_of("nonsense"), [PathBuf::new(); 0]);
+        assert!(limits_of("nonsense").is_empty());
     }
 
     #[test]
