@@ -1,4 +1,4 @@
-//! Compression of blocks: none, lz4 (written by lz4_flex, read by [`super::lz4`]) or zstd.
+//! Compression of blocks: none, lz4 (written by lz4_flex, read by `lz4.rs` beside this file) or zstd.
 //!
 //! A compressed block begins with its length before compression, so that a reader allocates once:
 //!
