@@ -12,7 +12,7 @@
 //! keeps alive and unchanged for as long as any clone of the owner exists. Safe constructors obtain the bytes by
 //! borrowing from the owner behind its `Arc`; the borrow stays valid because the `Arc` is never given up while the
 //! slice lives and nobody can reach `&mut T` while two references exist. The one unsafe constructor passes that duty
-//! to its caller. Memory that is being written is a [`Growing`]'s alone; of what it becomes, a slice covers what was initialised.
+//! to its caller. Memory that is being written is a `Growing`'s alone; of what it becomes, a slice covers what was initialised.
 
 #![allow(unsafe_code)]
 
