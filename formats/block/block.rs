@@ -564,6 +564,6 @@ impl<'a> Block<'a> {
 }
 
 #[cold]
-fn malformed_header(at: u64) -> TableError {
+pub(crate) fn malformed_header(at: u64) -> TableError {
     TableError::corruption(at, "a block's header contradicts its length or itself")
 }

@@ -6,7 +6,7 @@
 //! When a block is verified: over a map at first touch, remembered in [`Verified`]; by position, whenever it is read
 //! from the file (the cache holds verified bodies only); with [`Verify::Always`] at every access, past the cache.
 
-use crate::block::{Block, Bucket, HEADER, Layout};
+use crate::block::{Block, Bucket, HEADER, Layout, malformed_header};
 use crate::filter::Filter;
 use crate::handle::Handle;
 use crate::index::{IndexWalk, handle_at};
@@ -162,35 +162,32 @@ impl BlockTable {
     fn load_partition(&self, handle: Handle, options: &ReadOptions) -> Result<Slice> {
         // Partitions are never compressed: a map has them as they are. Otherwise they are small and used again, so they are
         // cached whatever the reader wants.
-        let may_be_cached = !self.source.is_mapped();
-        self.fetch(handle, &options.with_fill_cache(true), Bring::Block, may_be_cached)
+        let options = options.with_fill_cache(true);
+        match self.cached(handle, &options, !self.source.is_mapped()) {
+            Some(body) => Ok(body),
+            None => self.load(handle, &options, Bring::Block),
+        }
     }
 
     /// The body of a data block.
     #[inline]
     pub(crate) fn block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
-        if self.source.prefers_positions() {
-            let may_be_cached = !matches!(bring, Bring::Ahead(_));
-            return match self.cached(handle, options, may_be_cached) {
-                Some(body) => Ok(body),
-                None => self.read_block(handle, options, bring),
-            };
-        }
-        self.fetch(handle, options, bring, self.may_be_cached)
-    }
-
-    #[inline]
-    fn fetch(
-        &self,
-        handle: Handle,
-        options: &ReadOptions,
-        bring: Bring<'_>,
-        may_be_cached: bool,
-    ) -> Result<Slice> {
-        let may_be_cached = may_be_cached && !matches!(bring, Bring::Ahead(_));
-        if let Some(body) = self.cached(handle, options, may_be_cached) {
+        let may_be_cached = !matches!(bring, Bring::Ahead(_));
+        if let Some(body) = self.cached(handle, options, may_be_cached && self.may_be_cached) {
             return Ok(body);
         }
+        // Nothing that costs is asked about a block that the cache has.
+        if !self.source.prefers_positions() {
+            return self.load(handle, options, bring);
+        }
+        match self.cached(handle, options, may_be_cached && !self.may_be_cached) {
+            Some(body) => Ok(body),
+            None => self.read_block(handle, options, bring),
+        }
+    }
+
+    /// The body of a block that the cache does not have, in the way that the file is there.
+    fn load(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
         if !self.source.is_mapped() {
             return self.read_block(handle, options, bring);
         }
@@ -289,8 +286,11 @@ impl BlockTable {
     /// Looks `key` up in the data block at `handle`.
     #[inline]
     fn get_in(&self, handle: Handle, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Lookup> {
+        if let Some(body) = self.cached(handle, options, self.may_be_cached) {
+            return look_up(body, handle, key);
+        }
         let by_position = !self.source.is_mapped() || self.source.prefers_positions();
-        if let Some(body) = self.cached(handle, options, by_position || self.may_be_cached) {
+        if let Some(body) = self.cached(handle, options, by_position && !self.may_be_cached) {
             return look_up(body, handle, key);
         }
         let stored = match by_position {
@@ -354,8 +354,7 @@ fn look_up(body: Slice, handle: Handle, key: &LookupKey<'_>) -> Result<Lookup> {
 /// Looks `key` up in a data block that nobody will ask for soon, and decompresses no more of it than that takes.
 fn look_up_in_front(mut front: stored::Decoding<'_>, handle: Handle, key: &LookupKey<'_>) -> Result<Lookup> {
     let len = front.plain_len();
-    let malformed =
-        || TableError::corruption(handle.offset, "a block's header contradicts its length or itself");
+    let malformed = || malformed_header(handle.offset);
     let layout = Layout::parse(front.reach(HEADER)?, len).ok_or_else(malformed)?;
     let columns = front.reach(layout.values_at())?;
     let block = Block::of_front(columns, handle.offset, layout).ok_or_else(malformed)?;

@@ -1,4 +1,5 @@
-//! The sources that tables are read from: memory, positioned reads with and without a cache, and a map.
+//! The sources that tables are read from: memory, positioned reads with and without a cache, a map, and one that is now this and
+//! now that.
 
 use esker_table::{BlockCache, BlockSource, ByteSource, Slice};
 use std::collections::HashMap;
@@ -110,6 +111,36 @@ impl ByteSource for Mapped {
     }
 }
 
+/// A file that is mapped, and read by position at every other time that somebody asks.
+struct Undecided {
+    map: Arc<Mapped>,
+    file: Positioned,
+    asked: AtomicUsize,
+}
+
+impl ByteSource for Undecided {
+    fn len(&self) -> u64 {
+        self.map.len()
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Slice> {
+        self.map.read(offset, len)
+    }
+
+    fn is_mapped(&self) -> bool {
+        true
+    }
+
+    fn by_position(&self) -> Option<&dyn ByteSource> {
+        let is_even = self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        is_even.then_some(&self.file as &dyn ByteSource)
+    }
+
+    fn populate(&self, offset: u64, len: usize) -> io::Result<()> {
+        self.map.populate(offset, len)
+    }
+}
+
 /// The call number that no source reaches.
 pub(crate) const NEVER: usize = usize::MAX;
 
@@ -133,11 +164,18 @@ pub(crate) fn map(bytes: &[u8], fail_at: usize) -> Arc<Mapped> {
     Arc::new(Mapped { bytes: Slice::copy_from(bytes), calls, fail_at, populated, missing })
 }
 
+fn undecided(bytes: &[u8]) -> BlockSource {
+    let file = Positioned { bytes: bytes.into(), calls: AtomicUsize::new(0), fail_at: NEVER };
+    let source = Undecided { map: map(bytes, NEVER), file, asked: AtomicUsize::new(0) };
+    BlockSource::with_cache(Arc::new(source), Arc::new(KeepAll::default()), 7)
+}
+
 /// One source of each sort over the same bytes, by name.
 pub(crate) fn all(bytes: &[u8]) -> Vec<(&'static str, BlockSource)> {
     vec![
         ("memory", BlockSource::from_memory(bytes)),
         ("map", mapped(bytes, NEVER)),
+        ("map, or positioned reads", undecided(bytes)),
         ("positioned reads", positioned(bytes, NEVER)),
         ("positioned reads with a cache", positioned_cached(bytes, Arc::default())),
     ]

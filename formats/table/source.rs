@@ -37,7 +37,7 @@ pub trait ByteSource: Send + Sync {
     /// What the device says; `UnexpectedEof` if the range does not lie within the file.
     fn read(&self, offset: u64, len: usize) -> io::Result<Slice>;
 
-    /// Whether [`read`](ByteSource::read) hands out the file's own memory, so that uncompressed blocks need no cache.
+    /// Whether [`read`](ByteSource::read) hands out the file's own memory, so that uncompressed blocks need no cache. Always the same.
     fn is_mapped(&self) -> bool;
 
     /// All of the file, if it is mapped and lends itself whole. Nothing of it may be looked at before
@@ -89,6 +89,8 @@ pub struct BlockSource {
     bytes: Arc<dyn ByteSource>,
     /// The file itself, so that looking into it needs neither a dynamic call nor a reference count.
     whole: Option<Slice>,
+    /// Whether the file is mapped, which never changes.
+    is_mapped: bool,
     cache: Option<Arc<dyn BlockCache>>,
     table: u64,
 }
@@ -96,13 +98,13 @@ pub struct BlockSource {
 impl BlockSource {
     /// Reads from `bytes` without a cache.
     pub fn new(bytes: Arc<dyn ByteSource>) -> BlockSource {
-        BlockSource { whole: bytes.whole(), bytes, cache: None, table: 0 }
+        BlockSource { whole: bytes.whole(), is_mapped: bytes.is_mapped(), bytes, cache: None, table: 0 }
     }
 
     /// Reads from `bytes`, and keeps decoded blocks in `cache` under the number `table`, which no other table
     /// may use for as long as the cache exists.
     pub fn with_cache(bytes: Arc<dyn ByteSource>, cache: Arc<dyn BlockCache>, table: u64) -> BlockSource {
-        BlockSource { whole: bytes.whole(), bytes, cache: Some(cache), table }
+        BlockSource { cache: Some(cache), table, ..BlockSource::new(bytes) }
     }
 
     /// Reads from a copy in memory.
@@ -121,8 +123,9 @@ impl BlockSource {
     }
 
     /// Whether reads hand out the file's own memory.
+    #[inline]
     pub fn is_mapped(&self) -> bool {
-        self.bytes.is_mapped()
+        self.is_mapped
     }
 
     /// The underlying bytes.
@@ -158,7 +161,11 @@ impl BlockSource {
     /// # Errors
     /// As [`read`](BlockSource::read).
     pub fn read_at(&self, offset: u64, len: usize) -> Result<Slice> {
-        let Some(file) = self.bytes.by_position() else { return self.read(offset, len) };
+        let Some(file) = self.bytes.by_position() else {
+            // Nobody else brings it in: whoever asked may have been told otherwise a moment ago.
+            self.populate(offset, len)?;
+            return self.read(offset, len);
+        };
         self.check(offset, len)?;
         file.read(offset, len).map_err(TableError::Io)
     }

@@ -41,6 +41,9 @@ const WRITEBACK_BYTES: usize = 4 << 20;
 const LITTLE_UNSYNCED: u64 = 256 << 10;
 const MOST_SYNCS: usize = 4;
 
+/// What a buffer has room for at first: a record of one put, which grows by a byte now and then as its sequence number does.
+const FIRST_BUFFER: usize = 4 << 10;
+
 /// A buffer that grew beyond this is given back after use.
 const KEEP_BUFFER: usize = 1 << 20;
 
@@ -72,7 +75,7 @@ impl Tail {
             segment,
             offset: HEADER_LEN as u64,
             synced_offset: HEADER_LEN as u64,
-            buffer: Vec::new(),
+            buffer: Vec::with_capacity(FIRST_BUFFER),
             appended: 0,
             closed: VecDeque::new(),
             next: None,
@@ -95,7 +98,8 @@ impl Tail {
     pub(crate) fn rotate(&mut self, number: impl FnOnce() -> u64) {
         let end = self.offset;
         debug_assert!(end <= u64::from(u32::MAX), "a segment is longer than its link can say");
-        self.closed.push_back((self.segment, std::mem::take(&mut self.buffer)));
+        let buffer = std::mem::replace(&mut self.buffer, Vec::with_capacity(FIRST_BUFFER));
+        self.closed.push_back((self.segment, buffer));
         self.segment = self.next.take().unwrap_or_else(number);
         self.offset = HEADER_LEN as u64;
         self.synced_offset = end;
@@ -179,7 +183,7 @@ pub(crate) struct LogIo {
 
 impl LogIo {
     pub(crate) fn new(segment: Segment) -> LogIo {
-        LogIo { segment: Arc::new(segment), spare: Vec::new(), dirty: 0 }
+        LogIo { segment: Arc::new(segment), spare: Vec::with_capacity(FIRST_BUFFER), dirty: 0 }
     }
 
     /// The segment that is written, and where what was written ends.
@@ -249,7 +253,7 @@ impl Committer {
         self.metrics.write.wal_bytes.add(io.spare.len() as u64);
         self.metrics.write.wal_writes.add(1);
         if io.spare.capacity() > KEEP_BUFFER {
-            io.spare = Vec::new();
+            io.spare = Vec::with_capacity(FIRST_BUFFER);
         }
         io.spare.clear();
         self.written.store(end, Ordering::Release);

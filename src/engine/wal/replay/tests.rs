@@ -146,6 +146,35 @@ fn a_torn_tail_is_reported_cut_and_then_gone() {
 }
 
 #[test]
+fn a_link_says_where_the_segment_before_ends() {
+    let log = Log::new();
+    log.write(1, 0, &["a", "b", "c"], true);
+    let next = log.write(2, 1, &[], true);
+    let end = HEADER_LEN as u64 + record_len("a") + record_len("b") + record_len("c");
+    let mut link = Vec::new();
+    append_record(&mut link, 2, HEADER_LEN as u64, end, &[]);
+    next.append(&link).unwrap();
+    fill(&next, &["d"], true);
+    assert_eq!(log.payloads(), ["a", "b", "c", "d"]);
+    // A cut between two records leaves no other trace.
+    let cut = end - record_len("c");
+    log.edit(1, |bytes| bytes.truncate(cut as usize));
+    assert_eq!(log.corrupt_at(), (log.path(1), cut));
+    // What lies behind the end is not looked at.
+    let log = Log::new();
+    log.write(1, 0, &["a", "b", "c"], true);
+    let next = log.write(2, 1, &[], true);
+    let mut link = Vec::new();
+    append_record(&mut link, 2, HEADER_LEN as u64, cut, &[]);
+    next.append(&link).unwrap();
+    log.edit(1, |bytes| bytes.extend_from_slice(b"what was never appended"));
+    assert_eq!(log.payloads(), ["a", "b"]);
+    // A link alone is no closing record: it proves nothing of its own segment.
+    let (_, report) = log.replay(Recovery::TolerateTornTail).unwrap();
+    assert_eq!(report.last, Some((2, next.len())));
+}
+
+#[test]
 fn a_torn_tail_before_a_successor_with_records_is_corruption() {
     for damage_header in [false, true] {
         let log = Log::new();
