@@ -426,9 +426,10 @@ impl<'a> Block<'a> {
         }
         let below = |head: &[u8; HEAD]| usize::from(u64::from_be_bytes(*head) < bound);
         let heads = &self.heads[low..low + size];
-        let lines: usize = heads.iter().skip(LINE - 1).step_by(LINE).map(below).sum();
-        let line = heads[lines * LINE..].iter().take(LINE);
-        low + lines * LINE + line.map(below).sum::<usize>()
+        let whole_lines: &[[_; LINE]] = heads.as_chunks().0;
+        let lines: usize = whole_lines.iter().map(|line| below(&line[LINE - 1])).sum();
+        let rest = &heads[lines * LINE..];
+        low + lines * LINE + rest[..rest.len().min(LINE)].iter().map(below).sum::<usize>()
     }
 
     /// Compares the user key of entry `i` with a key that has the same common prefix and the same head.

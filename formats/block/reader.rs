@@ -286,12 +286,28 @@ impl BlockTable {
     /// Looks `key` up in the data block at `handle`.
     #[inline]
     fn get_in(&self, handle: Handle, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Lookup> {
-        if let Some(body) = self.cached(handle, options, self.may_be_cached) {
-            return look_up(body, handle, key);
-        }
+        let body = match self.cached(handle, options, self.may_be_cached) {
+            Some(body) => body,
+            None => match self.bring_for_lookup(handle, options)? {
+                Brought::Body(body) => body,
+                Brought::Compressed(stored) => {
+                    return look_up_in_front(stored::decoding(&stored, handle.offset)?, handle, key);
+                }
+            },
+        };
+        look_up(&Block::parse(&body, handle.offset)?, key).map(|place| match place {
+            Place::At(trailer, value) => Lookup::Found(Found { trailer, value: body.into_part(value) }),
+            Place::Absent => Lookup::Absent,
+            Place::Behind => Lookup::Behind,
+        })
+    }
+
+    /// A data block that the cache does not have, for a lookup: its body, which is cached now if it may be, or as it is stored if nobody
+    /// will ask for it soon.
+    fn bring_for_lookup(&self, handle: Handle, options: &ReadOptions) -> Result<Brought> {
         let by_position = !self.source.is_mapped() || self.source.prefers_positions();
         if let Some(body) = self.cached(handle, options, by_position && !self.may_be_cached) {
-            return look_up(body, handle, key);
+            return Ok(Brought::Body(body));
         }
         let stored = match by_position {
             true => self.positioned(handle, Bring::Block)?,
@@ -303,12 +319,12 @@ impl BlockTable {
         if may_be_kept && self.source.wants() {
             let body = stored::body(stored, handle.offset)?;
             self.source.insert(handle.offset, &body);
-            return look_up(body, handle, key);
+            return Ok(Brought::Body(body));
         }
-        if is_plain {
-            return look_up(stored::body(stored, handle.offset)?, handle, key);
+        match is_plain {
+            true => stored::body(stored, handle.offset).map(Brought::Body),
+            false => Ok(Brought::Compressed(stored)),
         }
-        look_up_in_front(stored::decoding(&stored, handle.offset)?, handle, key)
     }
 
     /// A lookup that ran off the end of its block: the next one is asked if it begins with the same user key.
@@ -340,15 +356,11 @@ enum Lookup {
     Behind,
 }
 
-/// Looks `key` up in the body of a data block.
-#[inline]
-fn look_up(body: Slice, handle: Handle, key: &LookupKey<'_>) -> Result<Lookup> {
-    let block = Block::parse(&body, handle.offset)?;
-    Ok(match entry_of(&block, key)? {
-        Place::At(trailer, value) => Lookup::Found(Found { trailer, value: body.into_part(value) }),
-        Place::Absent => Lookup::Absent,
-        Place::Behind => Lookup::Behind,
-    })
+/// A data block that was brought for a lookup.
+enum Brought {
+    Body(Slice),
+    /// As it is stored, to be decompressed as far as the lookup needs.
+    Compressed(Slice),
 }
 
 /// Looks `key` up in a data block that nobody will ask for soon, and decompresses no more of it than that takes.
@@ -358,7 +370,7 @@ fn look_up_in_front(mut front: stored::Decoding<'_>, handle: Handle, key: &Looku
     let layout = Layout::parse(front.reach(HEADER)?, len).ok_or_else(malformed)?;
     let columns = front.reach(layout.values_at())?;
     let block = Block::of_front(columns, handle.offset, layout).ok_or_else(malformed)?;
-    let (trailer, value) = match entry_of(&block, key)? {
+    let (trailer, value) = match look_up(&block, key)? {
         Place::At(trailer, value) => (trailer, value),
         Place::Absent => return Ok(Lookup::Absent),
         Place::Behind => return Ok(Lookup::Behind),
@@ -376,9 +388,9 @@ enum Place {
     Behind,
 }
 
-/// The entry that a lookup sees.
-#[inline]
-fn entry_of(block: &Block<'_>, key: &LookupKey<'_>) -> Result<Place> {
+/// Looks `key` up in a data block. Lookups spend much of their time here.
+#[inline(always)]
+fn look_up(block: &Block<'_>, key: &LookupKey<'_>) -> Result<Place> {
     let i = match block.bucket(key.hash) {
         Bucket::Absent => return Ok(Place::Absent),
         Bucket::At(i) if !block.ok(block.is_key(i, key.user_key))? => return Ok(Place::Absent),

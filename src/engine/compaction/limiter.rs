@@ -93,25 +93,34 @@ impl Limits {
 
 /// What writers have to do under this pressure.
 pub(crate) fn pace(pressure: &Pressure, limits: &Limits) -> Pace {
-    let part = |now: u64, (soft, hard): (u64, u64)| -> f64 {
-        if now <= soft { 0.0 } else { (now - soft) as f64 / (hard.saturating_sub(soft).max(1)) as f64 }
-    };
     let (soft, hard) = limits.l0_runs;
     // What fills up while another memtable is flushed takes memory beside it.
     let beside = if pressure.sealed_bytes > 0 { pressure.active_bytes } else { 0 };
-    let parts = [
-        (part(pressure.l0_runs as u64, (soft as u64, hard as u64)), "L0 has too many runs"),
-        (part(pressure.debt, limits.debt), "compaction is too far behind"),
+    let resources = [
+        (pressure.l0_runs as u64, (soft as u64, hard as u64), f64::MAX, "L0 has too many runs"),
+        (pressure.debt, limits.debt, f64::MAX, "compaction is too far behind"),
         (
-            part(pressure.sealed_bytes, (pressure.sealed_limit / 2, pressure.sealed_limit)),
+            pressure.sealed_bytes,
+            (pressure.sealed_limit / 2, pressure.sealed_limit),
+            f64::MAX,
             "memtables wait to be flushed",
         ),
         // Never a reason to stop: when it is full it is sealed, and counts above.
         (
-            part(beside, (pressure.active_limit / 8, pressure.active_limit / 8 * 7)).min(0.99),
+            beside,
+            (pressure.active_limit / 8, pressure.active_limit / 8 * 7),
+            0.99,
             "a memtable fills up before another is flushed",
         ),
     ];
+    // So it is for most writes, and there is no more to be reckoned.
+    if resources.iter().all(|(now, (soft, _), ..)| now <= soft) {
+        return Pace::Free;
+    }
+    let parts = resources.map(|(now, (soft, hard), most, why)| {
+        let part = now.saturating_sub(soft) as f64 / hard.saturating_sub(soft).max(1) as f64;
+        (part.min(most), why)
+    });
     let (most, why) = parts.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, ""));
     if most >= 1.0 {
         return Pace::Stop { why };
