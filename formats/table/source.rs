@@ -162,8 +162,10 @@ impl BlockSource {
     /// As [`read`](BlockSource::read).
     pub fn read_at(&self, offset: u64, len: usize) -> Result<Slice> {
         let Some(file) = self.bytes.by_position() else {
-            // Nobody else brings it in: whoever asked may have been told otherwise a moment ago.
-            self.populate(offset, len)?;
+            if self.is_mapped {
+                // Nobody else brings it in: whoever asked may have been told otherwise a moment ago.
+                self.populate(offset, len)?;
+            }
             return self.read(offset, len);
         };
         self.check(offset, len)?;
