@@ -69,7 +69,7 @@ pub enum CompactionStrategy {
     /// Each level is one sorted run, ten times the size of the one above: few places to look, little space wasted. The
     /// default.
     Leveled {
-        /// L0 tables that start a compaction. Default 4.
+        /// Runs of L0 that start a compaction. While memtables fill up within seconds of each other, four times as many do. Default 4.
         l0_trigger: usize,
         /// How many times larger each level is. Default 10.
         ratio: u64,

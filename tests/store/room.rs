@@ -64,7 +64,7 @@ fn memory_that_memtables_do_not_take_is_for_blocks() {
     let db = Db::builder().env(env).memory_budget(budget).open("store").unwrap();
     let capacity = || db.stats().cache_capacity as usize;
     // Three quarters, less what the active memtables may take.
-    let memtable = budget / 13 * 2;
+    let memtable = budget / 7;
     let most = budget / 4 * 3 - memtable;
     assert_eq!(capacity(), most);
     let mut i = 0u32;

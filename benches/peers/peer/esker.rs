@@ -77,9 +77,9 @@ impl Peer for Esker {
 
     fn settle(&self) -> Result<()> {
         self.db.flush()?;
-        // A compaction that follows from another begins at once.
+        // A compaction that follows from another begins at once; one that waited for the end of the filling, up to three seconds later.
         let mut quiet = 0;
-        while quiet < QUIET_LOOKS {
+        while quiet < 4 * QUIET_LOOKS {
             std::thread::sleep(LOOK);
             quiet = if self.compactions.load(Ordering::Acquire) == 0 { quiet + 1 } else { 0 };
         }

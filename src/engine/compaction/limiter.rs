@@ -72,7 +72,7 @@ impl Limits {
                 let base = base.max(base.saturating_mul(ratio) / 16);
                 Limits {
                     // A merge of many runs writes the level below once for all of them.
-                    l0_runs: (trigger.saturating_mul(5), trigger.saturating_mul(10)),
+                    l0_runs: (trigger.saturating_mul(6), trigger.saturating_mul(12)),
                     debt: (base.saturating_mul(32).max(2 << 30), base.saturating_mul(256).max(16 << 30)),
                 }
             }
@@ -108,7 +108,7 @@ pub(crate) fn pace(pressure: &Pressure, limits: &Limits) -> Pace {
         // Never a reason to stop: when it is full it is sealed, and counts above.
         (
             beside,
-            (pressure.active_limit / 8, pressure.active_limit / 8 * 7),
+            (pressure.active_limit / 8, pressure.active_limit / 8 * 5),
             0.99,
             "a memtable fills up before another is flushed",
         ),
@@ -150,9 +150,9 @@ mod tests {
         let calm = Pressure { sealed_limit: 100, ..Pressure::default() };
         assert_eq!(at(calm), Pace::Free);
         assert_eq!(at(Pressure { sealed_bytes: 50, ..calm }), Pace::Free);
-        assert_eq!(at(Pressure { l0_runs: 20, ..calm }), Pace::Free);
-        assert!(matches!(at(Pressure { l0_runs: 21, ..calm }), Pace::Slow { .. } | Pace::Free));
-        assert!(matches!(at(Pressure { l0_runs: 40, ..calm }), Pace::Stop { .. }));
+        assert_eq!(at(Pressure { l0_runs: 24, ..calm }), Pace::Free);
+        assert!(matches!(at(Pressure { l0_runs: 25, ..calm }), Pace::Slow { .. } | Pace::Free));
+        assert!(matches!(at(Pressure { l0_runs: 48, ..calm }), Pace::Stop { .. }));
         assert!(matches!(at(Pressure { sealed_bytes: 100, ..calm }), Pace::Stop { .. }));
         assert!(matches!(at(Pressure { debt: u64::MAX, ..calm }), Pace::Stop { .. }));
     }
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn half_way_writers_are_as_fast_as_the_drain() {
         let pressure = Pressure {
-            l0_runs: 30,
+            l0_runs: 36,
             sealed_limit: 100,
             drain_bytes_per_second: 10_000_000,
             ..Pressure::default()
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn the_delay_rises_and_stays_bounded() {
         let mut last = 0;
-        for l0_runs in 0..40 {
+        for l0_runs in 0..48 {
             let pressure = Pressure {
                 l0_runs,
                 sealed_limit: 100,

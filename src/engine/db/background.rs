@@ -84,6 +84,7 @@ impl Core {
         };
         pick(&Context {
             options: &tree.options,
+            is_filling: tree.is_filling(self.env.monotonic()),
             horizon: self.horizon(tree),
             snapshots: &snapshots,
             tombstones: &tombstones,

@@ -230,7 +230,7 @@ fn check_hooks(record: &KeyspaceRecord, options: &KeyspaceOptions) -> Result<()>
 
 /// What the memtables that are written hold together when the largest of them is sealed.
 fn memtable_bytes(budget: usize) -> usize {
-    budget / 13 * 2
+    budget / 7
 }
 
 fn limits(builder: &Builder) -> WriteLimits {
@@ -247,7 +247,7 @@ fn limits(builder: &Builder) -> WriteLimits {
 }
 
 /// What decoded blocks may take while sealed memtables take `sealed` bytes: three quarters of the budget are theirs and the
-/// memtables' together, of which two thirteenths of the budget are always the active ones' and a quarter always the blocks'. What is
+/// memtables' together, of which a seventh of the budget is always the active ones' and a quarter always the blocks'. What is
 /// sealed counts to the nearest such part, which is what a memtable is sealed at, so that there are few sizes.
 pub(super) fn cache_bytes(budget: usize, sealed: usize) -> u64 {
     let step = memtable_bytes(budget);

@@ -2,7 +2,7 @@
 //!
 //! One anonymous map, zeroed by the operating system as it is touched, handed out from the front of its two parts and
 //! given back only as a whole. Not the allocator's memory: what that has in store it would zero, and so take, all at
-//! once, and an empty memtable would cost as much as a full one. Places of nodes are counted in units of eight bytes, so that 32 bits reach 32 GiB; blocks are
+//! once, and an empty memtable would cost as much as a full one. Places of nodes are counted in units of four bytes, so that 32 bits reach 16 GiB; blocks are
 //! counted from one. A zero leads nowhere.
 //!
 //! ```text
@@ -10,11 +10,12 @@
 //!                │ block 1 │ block 2 │ ...  free    │ node │ node │ node │ ...  free     │
 //!                └─────────┴─────────┴──────────────┴──────┴──────┴──────┴──────────────┘
 //!
-//!   unit     n-1      n         n+1                              n+2
-//!            ┌────────┬─────────┬────────────────────────────────┬─────────────┬─────┐
-//!   Node(n)  │ link   │ trailer │ value len u32 │ key len u16    │ key │ value │ pad │
-//!            │ or none│ u64     │ linked u8     │ unused u8      │     │       │     │
-//!            └────────┴─────────┴────────────────────────────────┴─────────────┴─────┘
+//!   unit     n-1      n     n+1     n+2                           n+3
+//!            ┌────────┬─────────────┬─────────────────────────────┬─────────────┬─────┐
+//!   Node(n)  │ link   │ trailer u64 │ key len u16 │ value len u16 │ key │ value │ pad │
+//!            │ or none│             │             │               │     │       │     │
+//!            └────────┴─────────────┴─────────────────────────────┴─────────────┴─────┘
+//!   a value length of 65,535 means that a u32 with the true length lies before the key
 //! ```
 //!
 //! This file is one of the few that hold `unsafe`. The argument, once:
@@ -23,8 +24,8 @@
 //!   hold blocks (the slots of inner blocks, the links of splits) are never read as nodes: the level at which a search
 //!   stands says which they are. The nodes of two arenas are never mixed: an arena belongs to one memtable, whose
 //!   modules are the only ones that see nodes at all. Whether a block lies in bounds is checked at each access.
-//! - *Linked.* A link is asked only of nodes that were made with one; they are those of the range deletions (debug
-//!   builds check this).
+//! - *Linked.* A link is asked only of nodes that were made with one: those of the range deletions, of which alone
+//!   `tombstones` knows.
 //! - *No races.* The trailer, the lengths, the key and the value are written by the thread that made the node, before
 //!   any other thread can know it; a node becomes known by a word that is stored with release and loaded with acquire
 //!   order. From then on they are only read. Links and the words of blocks are only ever touched as atomics.
@@ -34,7 +35,7 @@
 #![allow(unsafe_code)]
 
 use super::block::{Block, Words};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use esker_table::{Slice, Trailer};
 use std::num::NonZeroU32;
 use std::ptr::NonNull;
@@ -46,9 +47,11 @@ pub(super) use modelled::Arena;
 pub(super) use native::Arena;
 
 /// Bytes of a unit.
-const UNIT: usize = 8;
+const UNIT: usize = 4;
 /// Units between a node's place and its key.
-const HEADER_UNITS: usize = 2;
+const HEADER_UNITS: usize = 3;
+/// The length of a value that says that the true one stands in a unit of its own.
+const LONG: u16 = u16::MAX;
 /// Room for the nodes that are no entries.
 const RESERVED: usize = 64;
 
@@ -68,11 +71,27 @@ impl Node {
     pub(super) fn word(self) -> u64 {
         u64::from(self.0.get())
     }
+
+    /// The node as a link, which has no room for the other half of a word.
+    fn place(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The node that a link leads to.
+    fn at(place: u32) -> Option<Node> {
+        NonZeroU32::new(place).map(Node)
+    }
+}
+
+/// Whether a value has its length in a unit of its own.
+fn is_long(value_len: usize) -> bool {
+    value_len >= usize::from(LONG)
 }
 
 /// The bytes that a node takes.
 pub(super) fn node_bytes(linked: bool, key_len: usize, value_len: usize) -> usize {
-    (usize::from(linked) + HEADER_UNITS + (key_len + value_len).div_ceil(UNIT)) * UNIT
+    let before = usize::from(linked) + HEADER_UNITS + usize::from(is_long(value_len));
+    (before + (key_len + value_len).div_ceil(UNIT)) * UNIT
 }
 
 #[cfg(not(loom))]
@@ -88,7 +107,7 @@ mod native {
         blocks: NonNull<Words>,
         block_limit: usize,
         /// Where units are counted from, and how many there are.
-        units: NonNull<u64>,
+        units: NonNull<u32>,
         unit_limit: usize,
         /// Nodes made, in the high half; the first free unit, in the low half.
         used: AtomicU64,
@@ -100,7 +119,7 @@ mod native {
     unsafe impl Sync for Arena {}
 
     impl Arena {
-        /// Room for `capacity` bytes of nodes (at most 32 GiB) and for `blocks` blocks.
+        /// Room for `capacity` bytes of nodes (at most 16 GiB) and for `blocks` blocks.
         pub(crate) fn new(capacity: usize, blocks: usize) -> Arena {
             let (unit_limit, block_limit, bytes) = Arena::limits(capacity, blocks);
             let Ok(mut map) = Arena::map(bytes) else {
@@ -110,7 +129,7 @@ mod native {
             // SAFETY: less than an alignment further, and the blocks and units after, all lie in the map.
             let (blocks, units) = unsafe {
                 let blocks = base.add(base.align_offset(align_of::<Words>())).cast::<Words>();
-                (blocks, blocks.add(block_limit).cast::<u64>())
+                (blocks, blocks.add(block_limit).cast::<u32>())
             };
             Arena { _map: map, blocks, block_limit, units, unit_limit, used: AtomicU64::new(1) }
         }
@@ -169,16 +188,22 @@ mod native {
             let units = node_bytes(linked, key.len(), value.len()) / UNIT;
             assert!(units <= self.unit_limit);
             let start = self.used.fetch_add(1 << 32 | units as u64, Ordering::AcqRel) as u32 as usize;
+            // What was added to `used` stays; it would take a GiB of such mistakes until the count of nodes is touched.
             assert!(start + units <= self.unit_limit, "an insert without a reservation");
-            let lengths = value.len() as u64 | (key.len() as u64) << 32 | u64::from(linked) << 48;
             let place = start + usize::from(linked);
+            let short = if is_long(value.len()) { LONG } else { value.len() as u16 };
             // SAFETY: the units from `start` lie in the map (checked above), belong to this call alone, and
-            // hold the header, the key and the value.
+            // hold the header, a long length, the key and the value.
             unsafe {
                 let header = self.units.as_ptr().add(place);
-                header.write(trailer.0);
-                header.add(1).write(lengths);
-                let bytes = header.add(HEADER_UNITS).cast::<u8>();
+                header.cast::<u64>().write_unaligned(trailer.0);
+                header.add(2).write(key.len() as u32 | u32::from(short) << 16);
+                let mut bytes = header.add(HEADER_UNITS);
+                if short == LONG {
+                    bytes.write(value.len() as u32);
+                    bytes = bytes.add(1);
+                }
+                let bytes = bytes.cast::<u8>();
                 bytes.copy_from_nonoverlapping(key.as_ptr(), key.len());
                 bytes.add(key.len()).copy_from_nonoverlapping(value.as_ptr(), value.len());
             }
@@ -186,50 +211,60 @@ mod native {
             NonZeroU32::new(place as u32).map_or_else(|| unreachable!("unit 0 is never given out"), Node)
         }
 
+        /// Where the node's header begins.
         #[inline]
-        fn word(&self, node: Node, index: usize) -> u64 {
-            // SAFETY: the header of a node lies in the map and does not change once the node is known.
-            unsafe { self.units.as_ptr().add(node.0.get() as usize + index).read() }
+        fn header(&self, node: Node) -> *const u32 {
+            // SAFETY: the header of a node lies in the map: its place came from `node`.
+            unsafe { self.units.as_ptr().add(node.0.get() as usize) }
         }
 
         #[inline]
-        fn link(&self, node: Node) -> &AtomicU64 {
-            debug_assert!(self.word(node, 1) >> 48 == 1);
+        fn link(&self, node: Node) -> &AtomicU32 {
             // SAFETY: the node is linked (see the head of this file), so the unit before it is its link, which is
             // only touched as an atomic.
-            unsafe { AtomicU64::from_ptr(self.units.as_ptr().add(node.0.get() as usize - 1)) }
+            unsafe { AtomicU32::from_ptr(self.units.as_ptr().add(node.0.get() as usize - 1)) }
         }
 
         /// Where the node's link leads.
         #[inline]
         pub(crate) fn next(&self, node: Node) -> Option<Node> {
-            Node::from_word(self.link(node).load(Ordering::Acquire))
+            Node::at(self.link(node).load(Ordering::Acquire))
         }
 
         /// Sets the link of a node that no other thread knows.
         pub(crate) fn set_next(&self, node: Node, next: Option<Node>) {
-            self.link(node).store(next.map_or(0, Node::word), Ordering::Release);
+            self.link(node).store(next.map_or(0, Node::place), Ordering::Release);
         }
 
         /// Sets a link if it still leads where it is expected to.
         pub(crate) fn exchange_next(&self, node: Node, expected: Option<Node>, next: Node) -> bool {
-            let expected = expected.map_or(0, Node::word);
+            let expected = expected.map_or(0, Node::place);
             self.link(node)
-                .compare_exchange(expected, next.word(), Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(expected, next.place(), Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
         }
 
         /// The node's sequence number and kind.
         #[inline]
         pub(crate) fn trailer(&self, node: Node) -> Trailer {
-            Trailer(self.word(node, 0))
+            // SAFETY: the header does not change once the node is known.
+            Trailer(unsafe { self.header(node).cast::<u64>().read_unaligned() })
         }
 
+        /// The lengths that the header has: of the key, and of the value unless that is [`LONG`].
+        #[inline]
+        fn lengths(&self, node: Node) -> (usize, u16) {
+            // SAFETY: the header does not change once the node is known.
+            let lengths = unsafe { self.header(node).add(2).read() };
+            (usize::from(lengths as u16), (lengths >> 16) as u16)
+        }
+
+        /// `len` bytes that begin `from` bytes after the header.
         #[inline]
         fn bytes(&self, node: Node, from: usize, len: usize) -> &[u8] {
             // SAFETY: callers name a part of the node's key and value, which do not change any more.
             unsafe {
-                let start = self.units.as_ptr().add(node.0.get() as usize + HEADER_UNITS).cast::<u8>();
+                let start = self.header(node).add(HEADER_UNITS).cast::<u8>();
                 std::slice::from_raw_parts(start.add(from), len)
             }
         }
@@ -237,14 +272,20 @@ mod native {
         /// The node's user key.
         #[inline]
         pub(crate) fn key(&self, node: Node) -> &[u8] {
-            self.bytes(node, 0, usize::from((self.word(node, 1) >> 32) as u16))
+            let (key_len, short) = self.lengths(node);
+            self.bytes(node, if short == LONG { UNIT } else { 0 }, key_len)
         }
 
         /// The node's value.
         #[inline]
         pub(crate) fn value(&self, node: Node) -> &[u8] {
-            let lengths = self.word(node, 1);
-            self.bytes(node, usize::from((lengths >> 32) as u16), lengths as u32 as usize)
+            let (key_len, short) = self.lengths(node);
+            if short != LONG {
+                return self.bytes(node, key_len, usize::from(short));
+            }
+            // SAFETY: a value that is long has its length in the unit after the header.
+            let len = unsafe { self.header(node).add(HEADER_UNITS).read() };
+            self.bytes(node, UNIT + key_len, len as usize)
         }
 
         /// `part`, which lies in this arena, keeping it alive.
@@ -292,7 +333,7 @@ mod modelled {
 
     /// See the head of this file.
     pub(crate) struct Arena {
-        nodes: Vec<(AtomicU64, UnsafeCell<Body>)>,
+        nodes: Vec<(AtomicU32, UnsafeCell<Body>)>,
         blocks: Vec<Words>,
         /// Nodes made, in the high half; the first free unit, in the low half.
         used: AtomicU64,
@@ -305,7 +346,7 @@ mod modelled {
 
     impl Arena {
         pub(crate) fn new(_capacity: usize, _blocks: usize) -> Arena {
-            let node = |_| (AtomicU64::new(0), UnsafeCell::new(Body::default()));
+            let node = |_| (AtomicU32::new(0), UnsafeCell::new(Body::default()));
             Arena {
                 nodes: (0..NODES).map(node).collect(),
                 blocks: (0..BLOCKS).map(|_| Words::default()).collect(),
@@ -340,22 +381,22 @@ mod modelled {
             self.nodes[node.0.get() as usize - 1].1.with(|body| unsafe { &*body })
         }
 
-        fn link(&self, node: Node) -> &AtomicU64 {
+        fn link(&self, node: Node) -> &AtomicU32 {
             &self.nodes[node.0.get() as usize - 1].0
         }
 
         pub(crate) fn next(&self, node: Node) -> Option<Node> {
-            Node::from_word(self.link(node).load(Ordering::Acquire))
+            Node::at(self.link(node).load(Ordering::Acquire))
         }
 
         pub(crate) fn set_next(&self, node: Node, next: Option<Node>) {
-            self.link(node).store(next.map_or(0, Node::word), Ordering::Release);
+            self.link(node).store(next.map_or(0, Node::place), Ordering::Release);
         }
 
         pub(crate) fn exchange_next(&self, node: Node, expected: Option<Node>, next: Node) -> bool {
-            let expected = expected.map_or(0, Node::word);
+            let expected = expected.map_or(0, Node::place);
             self.link(node)
-                .compare_exchange(expected, next.word(), Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(expected, next.place(), Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
         }
 

@@ -203,7 +203,7 @@ fn loom_range_deletions_of_two_writers_all_count() {
 fn loom_reservations_hold() {
     check(5, || {
         let bound = entry_bound(1, 1);
-        let memtable = Arc::new(Memtable::new(bound + 16));
+        let memtable = Arc::new(Memtable::new(bound + 8));
         let write = move |memtable: &Memtable, seqno| {
             let reserved = memtable.try_reserve(bound);
             if reserved {
@@ -218,6 +218,6 @@ fn loom_reservations_hold() {
         let theirs = writer.join().unwrap();
         assert!(!(mine && theirs));
         assert_eq!(memtable.entries(), u64::from(mine) + u64::from(theirs));
-        assert!(memtable.bytes_used() <= bound + 16);
+        assert!(memtable.bytes_used() <= bound + 8);
     });
 }

@@ -38,8 +38,8 @@ use std::sync::Arc;
 use tombstones::Tombstones;
 use tree::Tree;
 
-/// The largest capacity of a memtable (an arena could do with 32 GiB).
-const MAX_CAPACITY: usize = if usize::BITS > 32 { 16 << 30 } else { 512 << 20 };
+/// The largest capacity of a memtable (an arena counts its 4-byte units in 32 bits, and needs some room beyond).
+const MAX_CAPACITY: usize = if usize::BITS > 32 { 15 << 30 } else { 512 << 20 };
 
 /// The bytes to reckon with for an entry: those that it takes itself, and a share of what orders the entries.
 pub(crate) fn entry_bound(key_len: usize, value_len: usize) -> usize {

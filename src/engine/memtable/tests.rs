@@ -180,6 +180,28 @@ fn an_empty_memtable_has_nothing() {
 }
 
 #[test]
+fn lengths_that_the_header_has_no_room_for() {
+    let memtable = Arc::new(Memtable::new(2 << 20));
+    let lens = [0usize, 65_534, 65_535, 65_536, 200_000];
+    for (i, &len) in lens.iter().enumerate() {
+        memtable.insert(
+            &vec![b'k'; len.min(65_535)],
+            Trailer::new(i as u64 + 1, Kind::Put),
+            &vec![i as u8; len],
+        );
+    }
+    for (i, &len) in lens.iter().enumerate() {
+        let key = vec![b'k'; len.min(65_535)];
+        let found = memtable.get(&LookupKey::new(&key, i as u64 + 1)).unwrap();
+        assert_eq!((found.trailer.seqno(), found.value), (i as u64 + 1, Slice::from(vec![i as u8; len])));
+    }
+    let end = [b'z'; 65_535];
+    memtable.insert(b"a", Trailer::new(9, Kind::RangeDelete), &end);
+    assert_eq!(memtable.range_deletes().collect::<Vec<_>>(), [(&b"a"[..], &end[..], 9)]);
+    assert_eq!(memtable.covering_tombstone(b"b", 9), Some(9));
+}
+
+#[test]
 fn values_outlive_their_memtable() {
     let memtable = Arc::new(Memtable::new(1000));
     memtable.insert(b"k", Trailer::new(1, Kind::Put), b"value");

@@ -48,11 +48,12 @@ const LEVELS: usize = 16;
 
 /// The blocks that `bytes` of entries and blocks can come to need.
 ///
-/// A split makes two blocks, and one for a new root at times; between two splits in the same place a leaf takes in at
-/// least half of a block's fanout, so there are at most 0.34 blocks to an entry, all levels together. An entry and its
-/// share of blocks that are not wasted take no less than 35 bytes.
+/// A split makes two blocks and one for a new root at times; between two splits in the same place a leaf takes in at
+/// least half of a block's fanout, so there are at most 0.34 blocks to an entry, all levels together. Blocks count among the bytes,
+/// those too that were split. So most of them there are where nothing else is: leaves that are full, of the smallest entries in
+/// ascending order, and then one batch that adds an entry to each, for which 107 bytes go to a block.
 pub(super) fn blocks_for(bytes: usize) -> usize {
-    (bytes / 35).saturating_mul(2) / 5 + 64
+    bytes / 80 + 64
 }
 
 /// The bytes of blocks to reckon with for an entry.

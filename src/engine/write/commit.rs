@@ -469,6 +469,9 @@ impl Committer {
     fn seal_largest(&self, state: &mut CommitState) {
         let largest = state.active.iter().max_by_key(|(_, active)| active.bytes).map(|(id, _)| *id);
         if let Some(id) = largest {
+            if let Some(active) = state.active.get(&id) {
+                active.tree.note_filled(self.env.monotonic());
+            }
             self.seal_locked(state, id, 0);
         }
     }

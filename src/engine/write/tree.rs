@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// A memtable that takes no more writes and waits to be flushed.
 #[derive(Clone)]
@@ -61,7 +62,12 @@ pub(crate) struct Tree {
     pub(crate) limits: Limits,
     l0_runs: AtomicUsize,
     debt: AtomicU64,
+    /// When a memtable was last sealed because it was full, in milliseconds of the environment's time; one more, so that 0 is never.
+    filled_at: AtomicU64,
 }
+
+/// For so long after a memtable was full the keyspace counts as being filled.
+const FILLING: Duration = Duration::from_secs(3);
 
 impl Tree {
     pub(crate) fn new(
@@ -89,6 +95,7 @@ impl Tree {
             ages: std::sync::Mutex::new(ages),
             l0_runs: AtomicUsize::new(0),
             debt: AtomicU64::new(0),
+            filled_at: AtomicU64::new(0),
         };
         tree.note_backlog(&version);
         tree
@@ -121,6 +128,19 @@ impl Tree {
     fn note_backlog(&self, version: &Version) {
         self.l0_runs.store(version.levels[0].runs.len(), Ordering::Relaxed);
         self.debt.store(picker::debt(version, &self.options.compaction), Ordering::Relaxed);
+    }
+
+    /// Notes that a memtable is full, at this time of the environment.
+    pub(crate) fn note_filled(&self, now: Duration) {
+        self.filled_at.store(now.as_millis() as u64 + 1, Ordering::Relaxed);
+    }
+
+    /// Whether a memtable was full not long ago.
+    pub(crate) fn is_filling(&self, now: Duration) -> bool {
+        match self.filled_at.load(Ordering::Relaxed) {
+            0 => false,
+            at => (now.as_millis() as u64 + 1).saturating_sub(at) < FILLING.as_millis() as u64,
+        }
     }
 
     /// Lets go of everything that a dropped keyspace held; readers that are under way keep what they pinned.

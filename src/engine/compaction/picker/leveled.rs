@@ -13,7 +13,9 @@
 //!   L6  ▪▪▪▪  base level     L6  ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪  7 GiB
 //! ```
 
-use super::{Choice, Context, InputRun, Merge, Pick, Reason, Span, below, must_rewrite_at_bottom, only_run};
+use super::{
+    Choice, Context, InputRun, Merge, Pick, Reason, Span, below, l0, must_rewrite_at_bottom, only_run,
+};
 use crate::manifest::{FileMeta, MAX_LEVELS, Version};
 use crate::options::CompactionStrategy;
 use std::sync::Arc;
@@ -43,7 +45,7 @@ impl Parameters {
     /// The most that the base level is meant to hold: `ratio` times what L0 brings at once. A level that holds less than that would be
     /// written anew by each merge and take nothing off the level below; while the last level is not larger than this, L0 goes
     /// there directly, for fewer written bytes and fewer places to look.
-    fn base_bytes(&self) -> u64 {
+    pub(super) fn base_bytes(&self) -> u64 {
         self.table_bytes.saturating_mul(self.l0_trigger as u64).saturating_mul(self.ratio)
     }
 
@@ -130,13 +132,13 @@ pub(super) fn pick(version: &Version, context: &Context<'_>) -> Option<Pick> {
     let shape = shape(version, &p);
     let mut scores: Vec<(f64, usize)> = (shape.base..LAST)
         .map(|l| (version.levels[l].bytes() as f64 / shape.targets[l] as f64, l))
-        .chain([(l0_score(version, &p), 0)])
+        .chain([(l0::score(version, &p), 0)])
         .filter(|(score, _)| *score >= 1.0)
         .collect();
     scores.sort_by(|a, b| b.0.total_cmp(&a.0));
     for (score, level) in scores {
         let (choice, reason) = match level {
-            0 => (pick_l0(version, context, &p, shape.base), Reason::Runs),
+            0 => (l0::pick_in_time(version, context, &p, shape.base), Reason::Runs),
             _ => (pick_level(version, context, &p, level, shape.targets[level]), Reason::Size),
         };
         if let Some(choice) = choice {
@@ -154,7 +156,7 @@ pub(super) fn pick(version: &Version, context: &Context<'_>) -> Option<Pick> {
 /// level down. At the last level nothing lies under it.
 fn pick_expired(version: &Version, context: &Context<'_>, p: &Parameters, base: usize) -> Option<Choice> {
     if version.levels[0].tables().any(|t| context.is_expired(t)) {
-        return pick_l0(version, context, p, base);
+        return l0::pick(version, context, p, base);
     }
     (base..LAST).find_map(|level| {
         let run = version.levels[level].runs.first()?;
@@ -168,23 +170,6 @@ pub(super) fn is_dense(table: &FileMeta) -> bool {
     table.deletes > 0 && table.deletes.saturating_mul(2) >= table.entries
 }
 
-/// Whether runs of L0 that are full of deletes may delete a tenth of what they would be merged with.
-fn l0_deletes_much(version: &Version, base: usize) -> bool {
-    let dense = || version.levels[0].tables().filter(|t| is_dense(t));
-    let Some(span) = Span::of(dense()) else { return false };
-    let deletes: u64 = dense().map(|t| t.deletes).sum();
-    let met: u64 =
-        version.levels[base].runs.iter().flat_map(|r| span.overlapping(r)).map(|t| t.entries).sum();
-    deletes.saturating_mul(10) >= met
-}
-
-/// Runs for the trigger; one made of deletes counts twice, because merging it gives space back.
-fn l0_score(version: &Version, p: &Parameters) -> f64 {
-    let runs: usize =
-        version.levels[0].runs.iter().map(|r| 1 + usize::from(r.tables.iter().all(|t| is_dense(t)))).sum();
-    runs as f64 / p.l0_trigger as f64
-}
-
 /// A level that another strategy left with several runs becomes one run in place.
 pub(super) fn reshape(version: &Version, p: &Parameters) -> Option<Pick> {
     let level = (1..MAX_LEVELS).find(|&l| version.levels[l].runs.len() > 1)?;
@@ -195,33 +180,6 @@ pub(super) fn reshape(version: &Version, p: &Parameters) -> Option<Pick> {
         .collect();
     let choice = merge(version, p, inputs, level)?;
     Some(Pick { choice, reason: Reason::Reshape, score: 2.0 })
-}
-
-/// The oldest L0 runs: moved if they meet nothing, else all merged into the base level.
-pub(super) fn pick_l0(
-    version: &Version,
-    context: &Context<'_>,
-    p: &Parameters,
-    base: usize,
-) -> Option<Choice> {
-    let l0 = &version.levels[0];
-    let mut moved: Vec<InputRun> = Vec::new();
-    for run in l0.runs.iter().rev() {
-        let input = InputRun { level: 0, run: run.id, tables: run.tables.clone() };
-        let span = Span::of(&input.tables)?;
-        let apart =
-            moved.iter().flat_map(|m| &m.tables).all(|t| !t.overlaps(Some(&span.start), Some(&span.end)));
-        if !apart || !is_movable(version, context, std::slice::from_ref(&input), base) {
-            break;
-        }
-        moved.push(input);
-    }
-    if !moved.is_empty() {
-        moved.reverse();
-        return Some(Choice::Move { inputs: moved, to_level: base, to_run: only_run(&version.levels[base]) });
-    }
-    let inputs = l0.runs.iter().map(|r| InputRun { level: 0, run: r.id, tables: r.tables.clone() }).collect();
-    into_level(version, p, inputs, base)
 }
 
 /// Whether the inputs, of one level, can become part of the run at `to` as they are.
@@ -351,8 +309,8 @@ pub(super) fn merge(version: &Version, p: &Parameters, inputs: Vec<InputRun>, to
 /// With nothing else to do: a table full of deletes, or with range tombstones, goes one level down; at the bottom it is
 /// rewritten once no snapshot needs its deletes.
 fn pick_dense(version: &Version, context: &Context<'_>, p: &Parameters, base: usize) -> Option<Choice> {
-    if l0_deletes_much(version, base) {
-        return pick_l0(version, context, p, base);
+    if l0::deletes_much(version, base) {
+        return l0::pick(version, context, p, base);
     }
     for level in base..MAX_LEVELS {
         let Some(run) = version.levels[level].runs.first() else { continue };
@@ -420,73 +378,6 @@ mod tests {
         sketch.put(6, 0, table(1, "a", "z").bytes(1_000_000));
         let large = shape(&sketch.version, &p);
         assert_eq!((large.base, large.targets[3], large.targets[5]), (3, 1000, 100_000));
-    }
-
-    #[test]
-    fn l0_waits_for_its_trigger_and_then_goes_whole() {
-        let mut sketch = Sketch::with_options(leveled(3, 10, 1000));
-        sketch.put(6, 0, table(1, "a", "m"));
-        sketch.put(6, 0, table(2, "n", "z"));
-        sketch.put(0, 10, table(10, "c", "e"));
-        sketch.put(0, 11, table(11, "b", "d"));
-        assert!(sketch.pick().is_none());
-        assert_eq!(debt(&sketch.version, &sketch.options.compaction), 0);
-        sketch.put(0, 12, table(12, "c", "d"));
-        assert!(debt(&sketch.version, &sketch.options.compaction) >= 400);
-        let Some(Pick { choice: Choice::Merge(merge), reason: Reason::Runs, .. }) = sketch.pick() else {
-            panic!("a merge is due")
-        };
-        assert_eq!(numbers(merge.tables()), [1, 10, 11, 12]);
-        assert_eq!(merge.inputs.iter().map(|i| i.run).collect::<Vec<_>>(), [12, 11, 10, 0]);
-        assert_eq!(merge.output_level, 6);
-        assert!(merge.bottommost());
-    }
-
-    #[test]
-    fn deletes_count_twice_at_l0() {
-        let mut large = table(1, "a", "m");
-        large.entries = 1000;
-        let mut sketch = Sketch::with_options(leveled(4, 10, 1000));
-        sketch.put(6, 0, large);
-        sketch.put(0, 10, table(10, "c", "e").with_deletes(9));
-        assert!(sketch.pick().is_none());
-        sketch.put(0, 11, table(11, "c", "e").with_deletes(5));
-        assert!(sketch.pick().is_some_and(|pick| pick.score >= 1.0));
-    }
-
-    #[test]
-    fn deletes_at_l0_that_would_take_much_away_do_not_wait() {
-        let mut sketch = Sketch::with_options(leveled(4, 10, 1000));
-        sketch.put(6, 0, table(1, "a", "m"));
-        sketch.put(0, 10, table(10, "c", "e").with_deletes(9));
-        let pick = sketch.pick().unwrap();
-        assert_eq!((numbers(pick.choice.tables()), pick.reason), (vec![1, 10], Reason::Tombstones));
-    }
-
-    #[test]
-    fn what_meets_nothing_is_moved() {
-        let mut sketch = Sketch::with_options(leveled(2, 10, 1000));
-        sketch.put(6, 0, table(1, "a", "c"));
-        sketch.put(0, 10, table(10, "d", "e"));
-        sketch.put(0, 11, table(11, "f", "g"));
-        sketch.put(0, 12, table(12, "e", "h")); // meets run 10 and 11
-        let Some(Pick { choice: choice @ Choice::Move { .. }, .. }) = sketch.pick() else {
-            panic!("a move is possible")
-        };
-        assert_eq!(numbers(choice.tables()), [10, 11]);
-        sketch.apply_without_bytes(&choice);
-        assert_eq!(sketch.version.levels[6].runs[0].tables.len(), 3);
-        // Other bytes at the other level: nothing is moved.
-        let mut sketch = Sketch::with_options(
-            leveled(1, 10, 1000)
-                .compression(crate::options::ByLevel::levels([Compression::None, Compression::Lz4])),
-        );
-        sketch.put(0, 10, table(10, "d", "e"));
-        assert!(matches!(sketch.pick(), Some(Pick { choice: Choice::Merge(_), .. })));
-        // Deletes that reach the bottom are not moved either: they would stay.
-        let mut sketch = Sketch::with_options(leveled(1, 10, 1000));
-        sketch.put(0, 10, table(10, "d", "e").with_deletes(1));
-        assert!(matches!(sketch.pick(), Some(Pick { choice: Choice::Merge(_), .. })));
     }
 
     #[test]

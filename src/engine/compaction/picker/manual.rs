@@ -7,8 +7,8 @@
 //!   L0 ──► base level ──► ... ──► last level in use ──► the last level's tables that are still as they were, in place
 //! ```
 
-use super::leveled::{Parameters, into_level, is_movable, merge, pick_l0, shape};
-use super::{Choice, Context, InputRun, Pick, Reason, tiered};
+use super::leveled::{Parameters, into_level, is_movable, merge, shape};
+use super::{Choice, Context, InputRun, Pick, Reason, l0, tiered};
 use crate::manifest::{FileMeta, Version};
 use crate::options::CompactionStrategy;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl ManualPlan {
         if self.level == 0 {
             // Tables that are flushed meanwhile do not belong to the plan.
             if version.levels[0].runs.iter().any(|r| !self.stale(&r.tables).is_empty()) {
-                return pick_l0(version, context, &p, base);
+                return l0::pick(version, context, &p, base);
             }
             self.level = 1;
         }

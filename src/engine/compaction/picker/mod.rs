@@ -5,7 +5,7 @@
 //!
 //! Invariants that every choice keeps:
 //! - The inputs of a merge are neighbours in age: no run between the newest and the oldest input holds a key of theirs
-//!   outside the inputs. So the output can stand where the oldest input stood.
+//!   outside the inputs. So the output can stand where an input stood.
 //! - All tables of the output run that meet the inputs' range are inputs themselves, so the output run stays sorted.
 //!
 //! A keyspace runs one compaction at a time, beside any number of flushes: the caller sees to it. A second one would have to
@@ -13,6 +13,7 @@
 
 mod expired;
 mod fifo;
+mod l0;
 mod leveled;
 mod manual;
 mod obsolete;
@@ -31,6 +32,8 @@ use std::sync::Arc;
 pub(crate) struct Context<'a> {
     /// The keyspace's options: strategy, formats and compression by level, hooks.
     pub(crate) options: &'a KeyspaceOptions,
+    /// Whether the keyspace is written so fast that its memtables fill up one soon after the other.
+    pub(crate) is_filling: bool,
     /// Entries up to this sequence number are older than the keyspace's time to live; 0 if none are.
     pub(crate) horizon: SeqNo,
     /// The sequence numbers of live snapshots, ascending.

@@ -65,6 +65,7 @@ type Lookup = dyn Fn(&Arc<FileMeta>) -> Option<Arc<Fragments>>;
 pub(crate) struct Sketch {
     pub(crate) version: Version,
     pub(crate) options: KeyspaceOptions,
+    pub(crate) is_filling: bool,
     pub(crate) horizon: SeqNo,
     pub(crate) snapshots: Vec<SeqNo>,
     pub(crate) tombstones: BTreeMap<u64, Vec<RangeTombstone>>,
@@ -76,6 +77,7 @@ impl Sketch {
         Sketch {
             version: Version::default(),
             options: KeyspaceOptions::default(),
+            is_filling: false,
             horizon: 0,
             snapshots: Vec::new(),
             tombstones: BTreeMap::new(),
@@ -136,6 +138,7 @@ impl Sketch {
     pub(crate) fn context(&self) -> Context<'_> {
         Context {
             options: &self.options,
+            is_filling: self.is_filling,
             horizon: self.horizon,
             snapshots: &self.snapshots,
             tombstones: &*self.lookup,

@@ -51,6 +51,9 @@ fn against_the_model(options: &KeyspaceOptions, seeds: std::ops::Range<u64>) {
                 store.snapshots.remove(gone);
             }
             store.flush().unwrap();
+            if random.below(12) == 0 {
+                store.is_filling = !store.is_filling;
+            }
             match random.below(12) {
                 0..=3 => {}
                 4 => store.compact(),

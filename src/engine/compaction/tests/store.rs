@@ -33,6 +33,7 @@ pub(super) struct Store {
     set: VersionSet,
     record: KeyspaceRecord,
     pub(super) options: KeyspaceOptions,
+    pub(super) is_filling: bool,
     pub(super) snapshots: Vec<SeqNo>,
     pub(super) seqno: SeqNo,
     pub(super) now_millis: u64,
@@ -88,6 +89,7 @@ impl Store {
             set,
             record,
             options,
+            is_filling: false,
             snapshots: Vec::new(),
             seqno: 0,
             now_millis: 0,
@@ -216,6 +218,7 @@ impl Store {
         };
         let context = Context {
             options: &self.options,
+            is_filling: self.is_filling,
             horizon: self.horizon(),
             snapshots: &self.snapshots,
             tombstones: &tombstones,
