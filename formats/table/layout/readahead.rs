@@ -2,7 +2,8 @@
 //! does once it turns out to scan.
 //!
 //! Over a map a [`Readahead`] asks for the next window in time, brings each window in with one call instead of one a block, and
-//! gives back what lies behind. Without a map it reads a window at a time and cuts the blocks out of it.
+//! gives back what lies behind. Without a map it reads a window at a time and cuts the blocks out of it, and the device brings in the
+//! next one meanwhile.
 //!
 //! Maps are read without reading around, which is right for single places and would make a scan wait for each block. So a
 //! cursor that has gone through a few neighbouring blocks, either way, asks for more and more of what comes next. These
@@ -67,11 +68,16 @@ impl Readahead {
             self.window = 0..0;
             return Err(error);
         }
+        self.ask_ahead(source);
+        Ok(())
+    }
+
+    /// Asks for the window after this one.
+    fn ask_ahead(&self, source: &BlockSource) {
         let ahead = WINDOW.min(self.limit.saturating_sub(self.window.end));
         if ahead > 0 {
             source.advise(Advice::WillNeed, self.window.end, ahead);
         }
-        Ok(())
     }
 
     /// For a source that is not mapped, or is better read by position: the stored block.
@@ -90,6 +96,7 @@ impl Readahead {
                     return Err(error);
                 }
             }
+            self.ask_ahead(source);
         }
         let start = (block.start - self.window.start) as usize;
         Ok(self.bytes.slice(start..start + (block.end - block.start) as usize))
@@ -267,7 +274,9 @@ mod tests {
 
     #[test]
     fn without_a_map_a_window_is_one_read() {
-        assert_eq!(walk(false).len(), 12);
+        let calls = walk(false);
+        assert_eq!(calls.iter().filter(|call| call.starts_with("read")).count(), 12);
+        assert_eq!(calls.iter().filter(|call| call.starts_with("WillNeed")).count(), 11);
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub(super) fn pick_in_time(
     p: &Parameters,
     base: usize,
 ) -> Option<Choice> {
-    let waits = context.is_filling && score(version, p) < PATIENCE && version.levels[0].bytes() < p.base_bytes();
+    let waits =
+        context.is_filling && score(version, p) < PATIENCE && version.levels[0].bytes() < p.base_bytes();
     match pick(version, context, p, base) {
         Some(Choice::Merge(_)) if waits => join_small(version, p),
         down => down,

@@ -103,6 +103,29 @@ fn loom_records_claim_nothing_of_another_segment() {
     });
 }
 
+/// Background work leaves a segment that is nearly full, unless writers come to its end before.
+#[test]
+fn loom_a_segment_is_left_in_the_background_or_by_who_fills_it() {
+    static LEFT: AtomicUsize = AtomicUsize::new(0);
+    let setup = Setup { segment_bytes: 120, ..Setup::default() };
+    let tend: fn(&Store) = |store| {
+        let before = store.log.segments();
+        store.committer.tend_log().unwrap();
+        LEFT.fetch_add(usize::from(store.log.segments() > before), Ordering::Relaxed);
+    };
+    let two: fn(&Store) = |store| {
+        store.write(Buffered);
+        store.write(Synced);
+    };
+    let after: fn(&Store) = |store| {
+        let (acknowledged, refused) = *std_lock(&store.outcome);
+        assert_eq!((store.log.records(), refused), (acknowledged, 0));
+    };
+    check(3, setup, [two, tend], after);
+    check(2, setup, [buffered, synced, tend], after);
+    assert!(LEFT.load(Ordering::Relaxed) > 0, "background work was never the first");
+}
+
 /// Who is served and who is refused is checked as it happens; here: that nobody is left over, that the failure was told
 /// if there was one, and that the store takes nothing any more.
 fn after_a_failure(store: &Store) {

@@ -281,9 +281,8 @@ impl Log {
         self.step();
         let mut files = std_lock(&self.files);
         let files = &mut *files;
-        for (_, before) in files.segments.range(..number) {
-            assert_eq!(before.synced, before.len, "a segment takes records before the last one is synced");
-        }
+        let is_synced = files.segments.range(..number).all(|(_, before)| before.synced == before.len);
+        let end_of_previous = files.segments.range(..number).next_back().map(|(_, before)| before.len as u64);
         let file = files.segments.entry(number).or_default();
         assert!(!file.torn, "a segment is written to after a write failed");
         if file.len == 0 {
@@ -294,6 +293,7 @@ impl Log {
         if bytes.is_empty() {
             return Ok(());
         }
+        assert!(is_synced, "a segment takes records before the last one is synced");
         files.writes += 1;
         if files.writes == self.setup.failing_write {
             file.torn = true;
@@ -307,7 +307,10 @@ impl Log {
             let (record, after) = rest.split_at(rest.len() - header.rest().len() + payload_len);
             let payload = &record[record.len() - payload_len..];
             let is_link = file.len == HEADER_LEN && payload.is_empty();
-            assert!(is_link || claimed <= file.synced as u64, "a record claims a sync that has not been");
+            match end_of_previous {
+                Some(end) if is_link => assert_eq!(claimed, end, "a link does not lead to the end"),
+                _ => assert!(claimed <= file.synced as u64, "a record claims a sync that has not been"),
+            }
             let mut framed = Vec::new();
             append_record(&mut framed, number, file.len as u64, claimed, &[payload]);
             assert_eq!(framed, record, "a record is framed for another place");
