@@ -58,7 +58,7 @@ fn a_keyspace_that_was_not_flushed_keeps_its_log() {
 
 #[test]
 fn memory_that_memtables_do_not_take_is_for_blocks() {
-    let budget = 24 << 20;
+    let budget = 28 << 20;
     // The simulated environment leaves background work to be stepped.
     let env = Arc::new(SimEnv::new());
     let db = Db::builder().env(env).memory_budget(budget).open("store").unwrap();
