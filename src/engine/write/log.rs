@@ -66,8 +66,12 @@ pub(crate) struct Tail {
     next: Option<u64>,
 }
 
-/// A segment that was rotated to holds the record of a commit if it is longer than this.
-const FIRST: u64 = (HEADER_LEN + MAX_RECORD_HEADER_LEN) as u64;
+/// The longest record that has no payload, whose length takes one byte and not five.
+const LONGEST_LINK: usize = MAX_RECORD_HEADER_LEN - 4;
+
+/// A segment holds the record of a commit if it is longer than this, whether it begins with a link or not: the shortest of those takes
+/// more than the longest link.
+const FIRST: u64 = (HEADER_LEN + LONGEST_LINK) as u64;
 
 impl Tail {
     pub(crate) fn new(segment: u64) -> Tail {
