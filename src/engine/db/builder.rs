@@ -269,7 +269,7 @@ impl Builder {
             return Err(Error::invalid("memory_budget", what));
         }
         #[cfg(not(loom))]
-        if let Err(e) = Memtable::try_capacity(self.memory_budget / 7 * 2 + (1 << 20)) {
+        if let Err(e) = Memtable::try_capacity(open::limits(self).memtable_capacity(0)) {
             let what = format!("the system does not give {} bytes ({e}); give less", self.memory_budget);
             return Err(Error::invalid("memory_budget", what));
         }

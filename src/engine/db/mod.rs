@@ -234,7 +234,7 @@ impl Db {
             ..VersionEdit::default()
         };
         core.log_and_apply(edit, |_| ())?;
-        let mem = Arc::new(Memtable::new(core.committer.memtable_capacity(0)));
+        let mem = Arc::new(Memtable::new(core.committer.limits.memtable_capacity(0)));
         let version = core.set.version(id)?;
         let tree =
             Arc::new(Tree::new(id, record, options, core.tables.clone(), mem, version, Ages::default()));

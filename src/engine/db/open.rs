@@ -233,7 +233,8 @@ fn memtable_bytes(budget: usize) -> usize {
     budget / 7
 }
 
-fn limits(builder: &Builder) -> WriteLimits {
+/// The sizes that writing keeps to, of the budget.
+pub(super) fn limits(builder: &Builder) -> WriteLimits {
     let budget = builder.memory_budget;
     let segment = (budget as u64 / 4).clamp(1 << 20, 64 << 20);
     WriteLimits {

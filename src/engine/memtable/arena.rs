@@ -25,7 +25,7 @@
 //!   stands says which they are. The nodes of two arenas are never mixed: an arena belongs to one memtable, whose
 //!   modules are the only ones that see nodes at all. Whether a block lies in bounds is checked at each access.
 //! - *Linked.* A link is asked only of nodes that were made with one: those of the range deletions, of which alone
-//!   `tombstones` knows.
+//!   `tombstones` knows (debug builds check the kind).
 //! - *No races.* The trailer, the lengths, the key and the value are written by the thread that made the node, before
 //!   any other thread can know it; a node becomes known by a word that is stored with release and loaded with acquire
 //!   order. From then on they are only read. Links and the words of blocks are only ever touched as atomics.
@@ -36,6 +36,8 @@
 
 use super::block::{Block, Words};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
+#[cfg(not(loom))]
+use esker_table::Kind;
 use esker_table::{Slice, Trailer};
 use std::num::NonZeroU32;
 use std::ptr::NonNull;
@@ -86,6 +88,12 @@ impl Node {
 /// Whether a value has its length in a unit of its own.
 fn is_long(value_len: usize) -> bool {
     value_len >= usize::from(LONG)
+}
+
+/// Whether a node with this trailer is a range deletion, or leads to the youngest of them.
+#[cfg(not(loom))]
+fn is_linked(trailer: Trailer) -> bool {
+    trailer == Trailer::FIRST || trailer.kind_number() == Kind::RangeDelete as u8
 }
 
 /// The bytes that a node takes.
@@ -220,6 +228,7 @@ mod native {
 
         #[inline]
         fn link(&self, node: Node) -> &AtomicU32 {
+            debug_assert!(is_linked(self.trailer(node)), "only range deletions are linked");
             // SAFETY: the node is linked (see the head of this file), so the unit before it is its link, which is
             // only touched as an atomic.
             unsafe { AtomicU32::from_ptr(self.units.as_ptr().add(node.0.get() as usize - 1)) }

@@ -51,7 +51,7 @@ const LEVELS: usize = 16;
 /// A split makes two blocks and one for a new root at times; between two splits in the same place a leaf takes in at
 /// least half of a block's fanout, so there are at most 0.34 blocks to an entry, all levels together. Blocks count among the bytes,
 /// those too that were split. So most of them there are where nothing else is: leaves that are full, of the smallest entries in
-/// ascending order, and then one batch that adds an entry to each, for which 107 bytes go to a block.
+/// ascending order, and then one batch that adds an entry to each: that is a block for each 107 bytes.
 pub(super) fn blocks_for(bytes: usize) -> usize {
     bytes / 80 + 64
 }

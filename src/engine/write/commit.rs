@@ -99,6 +99,11 @@ impl WriteLimits {
     pub(crate) fn tended_bytes(&self) -> u64 {
         self.segment_bytes / 4 * 3
     }
+
+    /// Address space for a memtable: it is only used as it fills, so there is room for what is under way when it is sealed.
+    pub(crate) fn memtable_capacity(&self, room: usize) -> usize {
+        (self.memtable_bytes * 2).max(room + room / 4) + (1 << 20)
+    }
 }
 
 /// Where a keyspace's entries go now.
@@ -480,7 +485,7 @@ impl Committer {
     fn seal_locked(&self, state: &mut CommitState, id: KeyspaceId, room: usize) {
         let (seqno, lsn) = (state.next_seqno - 1, state.tail.appended);
         let Some(active) = state.active.get_mut(&id) else { return };
-        let fresh = Arc::new(Memtable::new(self.memtable_capacity(room)));
+        let fresh = Arc::new(Memtable::new(self.limits.memtable_capacity(room)));
         let mem = std::mem::replace(&mut active.mem, fresh.clone());
         let sealed =
             Sealed { mem, seqno, lsn, first_segment: active.first_segment.take(), bytes: active.bytes };
@@ -489,11 +494,6 @@ impl Committer {
         self.stall.add_sealed(sealed.bytes);
         active.tree.seal(sealed, fresh);
         self.stall.wake_background();
-    }
-
-    /// Address space for a memtable: it is only used as it fills, so there is room for what is under way when it is sealed.
-    pub(crate) fn memtable_capacity(&self, room: usize) -> usize {
-        (self.limits.memtable_bytes * 2).max(room + room / 4) + (1 << 20)
     }
 
     /// Seals the memtable of a keyspace, if it holds anything.

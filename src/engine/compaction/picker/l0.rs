@@ -1,8 +1,8 @@
 //! What the leveled strategy does with L0: when its runs go down, and what happens to them until then.
 
 use super::leveled::{Parameters, into_level, is_dense, is_movable};
-use super::{Choice, Context, InputRun, Merge, Span, below, only_run};
-use crate::manifest::Version;
+use super::{Choice, Context, InputRun, Merge, Span, below, only_run, similar};
+use crate::manifest::{SortedRun, Version};
 
 /// While memtables fill up one soon after the other, so many times the runs of the trigger are gathered before they are merged into the
 /// level below, unless they hold as much as that level may.
@@ -25,22 +25,15 @@ pub(super) fn pick_in_time(
     }
 }
 
-/// An older run is joined with newer ones if it takes at most this many times what they take on average: what was joined before waits
-/// until there is more like it, or each join would write it anew.
-const SIMILAR: u64 = 2;
-
-/// The newest runs of L0 as one run of L0, if twice as many as the trigger are similar and take no more than half a table each.
+/// The newest runs of L0 as one run of L0, if twice as many as the trigger are similar and take no more than half a table each. What was
+/// joined before waits until there is more like it, or each join would write it anew.
 fn join_small(version: &Version, p: &Parameters) -> Option<Choice> {
-    let (mut inputs, mut bytes) = (Vec::new(), 0u64);
-    for run in &version.levels[0].runs {
-        let average = bytes / inputs.len().max(1) as u64;
-        let is_similar = inputs.is_empty() || run.bytes() <= average.saturating_mul(SIMILAR);
-        if !is_similar || run.bytes() > p.table_bytes / 2 {
-            break;
-        }
-        bytes += run.bytes();
-        inputs.push(InputRun { level: 0, run: run.id, tables: run.tables.clone() });
-    }
+    let runs = &version.levels[0].runs;
+    let sizes: Vec<u64> =
+        runs.iter().map(SortedRun::bytes).take_while(|&size| size <= p.table_bytes / 2).collect();
+    let joined = runs.iter().take(similar(&sizes));
+    let inputs: Vec<InputRun> =
+        joined.map(|r| InputRun { level: 0, run: r.id, tables: r.tables.clone() }).collect();
     if inputs.len() < p.l0_trigger.saturating_mul(2) {
         return None;
     }
@@ -99,25 +92,10 @@ pub(super) fn deletes_much(version: &Version, base: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::leveled::debt;
-    use super::super::sketch::{Sketch, table};
+    use super::super::sketch::{Sketch, leveled, numbers, table};
     use super::super::{Pick, Reason};
     use super::*;
-    use crate::manifest::FileMeta;
-    use crate::options::{CompactionStrategy, KeyspaceOptions};
     use esker_table::codec::Compression;
-    use std::sync::Arc;
-
-    fn leveled(l0_trigger: usize, ratio: u64, table_bytes: u64) -> KeyspaceOptions {
-        KeyspaceOptions::new()
-            .compaction(CompactionStrategy::Leveled { l0_trigger, ratio, table_bytes })
-            .compression(crate::options::ByLevel::all(Compression::None))
-    }
-
-    fn numbers<'a>(tables: impl Iterator<Item = &'a Arc<FileMeta>>) -> Vec<u64> {
-        let mut numbers: Vec<u64> = tables.map(|t| t.number).collect();
-        numbers.sort_unstable();
-        numbers
-    }
 
     #[test]
     fn l0_waits_for_its_trigger_and_then_goes_whole() {

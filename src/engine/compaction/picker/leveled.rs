@@ -42,7 +42,7 @@ impl Parameters {
         Parameters { l0_trigger: l0_trigger.max(1), ratio: ratio.max(2), table_bytes: table_bytes.max(1) }
     }
 
-    /// The most that the base level is meant to hold: `ratio` times what L0 brings at once. A level that holds less than that would be
+    /// The most that the base level is meant to hold: `ratio` times what the trigger's runs of L0 bring. A level that holds less than that would be
     /// written anew by each merge and take nothing off the level below; while the last level is not larger than this, L0 goes
     /// there directly, for fewer written bytes and fewer places to look.
     pub(super) fn base_bytes(&self) -> u64 {
@@ -344,23 +344,9 @@ fn pick_dense(version: &Version, context: &Context<'_>, p: &Parameters, base: us
 
 #[cfg(test)]
 mod tests {
-    use super::super::sketch::{Sketch, table};
+    use super::super::sketch::{Sketch, leveled, numbers, table};
     use super::*;
-    use crate::options::KeyspaceOptions;
-    use esker_table::codec::Compression;
     use std::collections::{BTreeMap, BTreeSet};
-
-    fn leveled(l0_trigger: usize, ratio: u64, table_bytes: u64) -> KeyspaceOptions {
-        KeyspaceOptions::new()
-            .compaction(CompactionStrategy::Leveled { l0_trigger, ratio, table_bytes })
-            .compression(crate::options::ByLevel::all(Compression::None))
-    }
-
-    fn numbers<'a>(tables: impl Iterator<Item = &'a Arc<FileMeta>>) -> Vec<u64> {
-        let mut numbers: Vec<u64> = tables.map(|t| t.number).collect();
-        numbers.sort_unstable();
-        numbers
-    }
 
     #[test]
     fn the_shape_follows_the_last_level() {

@@ -286,6 +286,20 @@ fn below(version: &Version, inputs: &[InputRun], span: &Span) -> Vec<Vec<Arc<Fil
         .collect()
 }
 
+/// Runs are similar if the older is at most this many times the average of the newer ones.
+const SIMILAR: u64 = 2;
+
+/// How many runs are similar, from the newest on, given all sizes from the newest to the oldest.
+fn similar(sizes: &[u64]) -> usize {
+    let (mut count, mut bytes) = (0, 0);
+    while let Some(&size) = sizes.get(count)
+        && (count == 0 || size <= (bytes / count as u64).saturating_mul(SIMILAR))
+    {
+        (count, bytes) = (count + 1, bytes + size);
+    }
+    count
+}
+
 /// Whether moving would miss something that a merge at the bottom does: dropping deletes and what expired, applying a hook.
 fn must_rewrite_at_bottom(context: &Context<'_>, tables: &[Arc<FileMeta>]) -> bool {
     context.options.filter.is_some()

@@ -2,10 +2,25 @@
 
 use super::{Choice, Context, InputRun, Pick};
 use crate::manifest::{FileGuard, FileMeta, Reclaim, SortedRun, Version};
-use crate::options::KeyspaceOptions;
+use crate::options::{ByLevel, CompactionStrategy, KeyspaceOptions};
+use esker_table::codec::Compression;
 use esker_table::{FormatId, Fragments, RangeTombstone, SeqNo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Leveled, and the same bytes at every level.
+pub(crate) fn leveled(l0_trigger: usize, ratio: u64, table_bytes: u64) -> KeyspaceOptions {
+    KeyspaceOptions::new()
+        .compaction(CompactionStrategy::Leveled { l0_trigger, ratio, table_bytes })
+        .compression(ByLevel::all(Compression::None))
+}
+
+/// The tables' numbers, ascending.
+pub(crate) fn numbers<'a>(tables: impl Iterator<Item = &'a Arc<FileMeta>>) -> Vec<u64> {
+    let mut numbers: Vec<u64> = tables.map(|t| t.number).collect();
+    numbers.sort_unstable();
+    numbers
+}
 
 /// A table of 100 bytes and 10 entries with sequence numbers 1 to 1.
 pub(crate) fn table(number: u64, smallest: &str, largest: &str) -> FileMeta {

@@ -15,16 +15,13 @@
 //!
 //! The output's number is the largest of its inputs', which keeps newer runs above and older runs below at its level.
 
-use super::{Choice, Context, InputRun, Merge, Pick, Reason, Span, below, by_age};
+use super::{Choice, Context, InputRun, Merge, Pick, Reason, Span, below, by_age, similar};
 use crate::manifest::{FileMeta, MAX_LEVELS, Version};
 use crate::options::CompactionStrategy;
 use std::sync::Arc;
 
 /// Output tables are cut at this size: small enough that `delete_range` can drop whole ones.
 const TABLE_BYTES: u64 = 64 << 20;
-
-/// Runs are similar if the older is at most this many times the average of the newer ones.
-const SIMILAR: u64 = 2;
 
 /// How many times the trigger the number of runs may be before size no longer matters.
 const MOST_RUNS: usize = 4;
@@ -104,13 +101,9 @@ fn window(sizes: &[u64], p: &Parameters) -> Option<(std::ops::Range<usize>, Reas
         return Some((0..count, Reason::SpaceAmplification, score.min(1000.0)));
     }
     for start in 0..count {
-        let (mut end, mut bytes) = (start + 1, sizes[start]);
-        while end < count && sizes[end] <= (bytes / (end - start) as u64).saturating_mul(SIMILAR) {
-            bytes += sizes[end];
-            end += 1;
-        }
-        if end - start >= p.runs {
-            return Some((start..end, Reason::Runs, (end - start) as f64 / p.runs as f64));
+        let similar = similar(&sizes[start..]);
+        if similar >= p.runs {
+            return Some((start..start + similar, Reason::Runs, similar as f64 / p.runs as f64));
         }
     }
     // Nothing is similar, but there are too many places to look: the cheapest neighbours go together.

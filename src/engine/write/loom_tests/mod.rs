@@ -121,9 +121,20 @@ fn loom_a_segment_is_left_in_the_background_or_by_who_fills_it() {
         let (acknowledged, refused) = *std_lock(&store.outcome);
         assert_eq!((store.log.records(), refused), (acknowledged, 0));
     };
+    // There is room for two records, so that only background work leaves the segment.
     check(3, setup, [two, tend], after);
     check(2, setup, [buffered, synced, tend], after);
-    assert!(LEFT.load(Ordering::Relaxed) > 0, "background work was never the first");
+    assert!(LEFT.load(Ordering::Relaxed) > 0, "background work never left it");
+    // And none for a third.
+    let three: fn(&Store) = |store| {
+        store.write(Buffered);
+        store.write(Buffered);
+        store.write(Synced);
+    };
+    check(2, setup, [three, tend], |store| {
+        assert_eq!(store.log.records(), 3);
+        assert!(store.log.segments() > 1);
+    });
 }
 
 /// Who is served and who is refused is checked as it happens; here: that nobody is left over, that the failure was told
