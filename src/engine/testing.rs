@@ -91,7 +91,7 @@ mod doors {
         if settle {
             wal::settle(env, dir, &replay)?;
         }
-        Ok(WalRead { records, torn: replay.torn.is_some(), read_only: replay.read_only.is_some() })
+        Ok(WalRead { records, torn: !replay.torn.is_empty(), read_only: replay.read_only.is_some() })
     }
 
     /// Loads the MANIFEST in force, and holds it against the files that are there. What it says, as text.

@@ -25,11 +25,14 @@ struct Acknowledged {
     tended: usize,
 }
 
+/// How many writes there are to one that is synced: several in a segment, and several segments without one.
+const SELDOM: [u32; 2] = [16, 110];
+
 /// Writes through several segments, with a step of background work after each write.
-fn write(env: &SimEnv, db: &Db) -> Acknowledged {
+fn write(env: &SimEnv, db: &Db, seldom: u32) -> Acknowledged {
     let mut done = Acknowledged::default();
     for i in 0..WRITES {
-        let durability = if i % 16 == 15 { Durability::Synced } else { Durability::Buffered };
+        let durability = if i % seldom == seldom - 1 { Durability::Synced } else { Durability::Buffered };
         let mut batch = WriteBatch::new();
         batch.put(i.to_be_bytes(), [7; 100]);
         if db.write(batch, durability).is_err() {
@@ -60,17 +63,17 @@ fn check(env: &SimEnv, least: u32, what: &str) {
         assert_eq!(keys, (0..keys.len() as u32).collect::<Vec<_>>(), "{what}: not a prefix");
         assert!(keys.len() as u32 >= least, "{what}: {} of {least} are there", keys.len());
         if !read_only {
-            write(env, &db);
+            write(env, &db, SELDOM[0]);
             assert_eq!(db.range(..).count(), WRITES as usize, "{what}: it does not go on");
         }
     }
 }
 
-fn calls() -> std::ops::Range<u64> {
+fn calls(seldom: u32) -> std::ops::Range<u64> {
     let probe = SimEnv::new();
     let db = open(&probe, false).unwrap();
     let before = probe.calls();
-    let done = write(&probe, &db);
+    let done = write(&probe, &db, seldom);
     assert_eq!(done.all, WRITES);
     assert!(done.tended >= 4, "background work began {} segments", done.tended);
     before..probe.calls()
@@ -78,13 +81,14 @@ fn calls() -> std::ops::Range<u64> {
 
 #[test]
 fn a_process_that_ends_anywhere_loses_nothing() {
-    for at in calls() {
+    for (at, seldom) in SELDOM.into_iter().flat_map(|seldom| calls(seldom).map(move |at| (at, seldom))) {
         let env = SimEnv::new();
         let db = open(&env, false).unwrap();
         env.fail_at(at, Fault::Stop);
-        let done = write(&env, &db);
+        let done = write(&env, &db, seldom);
         check(&env.kill(), done.all, &format!("killed at call {at}"));
-        for mode in [CrashMode::LoseAll, CrashMode::KeepAll, CrashMode::Subset(at)] {
+        let subsets = [at, at + 1000, at + 2000].map(CrashMode::Subset);
+        for mode in [CrashMode::LoseAll, CrashMode::KeepAll].into_iter().chain(subsets) {
             check(&env.power_loss(mode), done.synced, &format!("power lost at call {at}, {mode:?}"));
         }
     }
@@ -92,12 +96,13 @@ fn a_process_that_ends_anywhere_loses_nothing() {
 
 #[test]
 fn a_call_that_fails_anywhere_loses_nothing() {
-    for fault in [Fault::Io, Fault::FailedSync, Fault::NoSpace] {
-        for at in calls() {
+    let faults = [Fault::Io, Fault::FailedSync, Fault::NoSpace];
+    for (seldom, fault) in SELDOM.into_iter().flat_map(|seldom| faults.map(|fault| (seldom, fault))) {
+        for at in calls(seldom) {
             let env = SimEnv::new();
             let db = open(&env, false).unwrap();
             env.fail_at(at, fault);
-            let done = write(&env, &db);
+            let done = write(&env, &db, seldom);
             env.clear_faults();
             check(&env.kill(), done.all, &format!("{fault:?} at call {at}"));
             let mode = CrashMode::Subset(at);

@@ -293,8 +293,10 @@ impl Core {
         let mems: Vec<_> = sealed.iter().map(|s| s.mem.clone()).collect();
         let added = self.guard(compaction::flush(&self.job_context(tree, None), &mems))?;
         // A table makes its entries durable. Everything that was committed before them must be so too, or a power loss
-        // could keep a later write and lose an earlier one.
-        self.guard(self.committer.sync_under_locks(last.lsn))?;
+        // could keep a later write and lose an earlier one, or a part of a batch. Mostly that is in tables already.
+        if self.committer.others_unflushed(tree.id) {
+            self.guard(self.committer.sync_under_locks(last.lsn))?;
+        }
         self.guard(self.committer.leave_idle_segment())?;
         let (tables, bytes) = (added.len(), added.iter().map(|f| f.meta.size).sum());
         // The segment that records are appended to may not be on disk yet, and what the MANIFEST names has to be.
@@ -397,6 +399,7 @@ impl Core {
             return;
         }
         let oldest = self.set.oldest_wal();
+        self.committer.forget_segments_before(oldest);
         let mut segments = std_lock(&self.committer.segments);
         let needed = segments.split_off(&oldest);
         for number in std::mem::replace(&mut *segments, needed).into_keys() {

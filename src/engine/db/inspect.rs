@@ -3,7 +3,7 @@
 use crate::fs::Env;
 use crate::fs::filename::FileName;
 use crate::manifest::{self, StoreState, VersionEdit};
-use crate::record::{HEADER_LEN, LogKind, Salvage};
+use crate::record::{HEADER_LEN, Link, LogKind, Salvage};
 use crate::tables::FormatRegistry;
 use crate::write::batch::decode_payload;
 use crate::{Error, LocalEnv, Result};
@@ -249,11 +249,15 @@ fn inspect_segment(
     while let Some(record) = salvage.next()? {
         damage.show(&salvage, out);
         let (offset, len) = (record.offset, record.end - record.offset);
+        if let Some(Link { end, synced: (of, up_to) }) = record.link() {
+            line!(
+                out,
+                "{offset:>10}  link: the segment before ends at {end}; synced up to {up_to} of segment {of}"
+            );
+            continue;
+        }
         if record.payload.is_empty() {
-            match record.end_of_previous() {
-                Some(end) => line!(out, "{offset:>10}  link: the segment before ends at {end}"),
-                None => line!(out, "{offset:>10}  seal: synced up to {}", record.synced),
-            }
+            line!(out, "{offset:>10}  seal: synced up to {}", record.synced);
             continue;
         }
         let Some((first, ops)) = decode_payload(&record.payload) else {

@@ -12,9 +12,9 @@ mod reader;
 mod salvage;
 mod writer;
 
-pub(crate) use reader::{End, Expect, LogReader, Record, peek_header};
+pub(crate) use reader::{End, Expect, Link, LogReader, Record, peek_header};
 pub(crate) use salvage::{Damage, Salvage};
-pub(crate) use writer::{append_record, encode_header};
+pub(crate) use writer::{append_link, append_record, encode_header};
 
 use esker_table::codec::checksum::crc32c;
 use esker_table::footer::Features;

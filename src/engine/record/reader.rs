@@ -45,12 +45,30 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Where the records of the log before end, if this record is a link, which says that. It is the first of its log and has no
-    /// payload; no other record can claim that more is synced than what lies before it.
-    pub(crate) fn end_of_previous(&self) -> Option<u64> {
-        let is_first = self.offset == HEADER_LEN as u64;
-        (is_first && self.payload.is_empty() && self.synced > self.offset).then_some(self.synced)
+    /// What this record says of the log before, if it is a link. It is the first of its log, and no other record can claim that more is
+    /// synced than what lies before it.
+    pub(crate) fn link(&self) -> Option<Link> {
+        let is_link = self.offset == HEADER_LEN as u64 && self.synced > self.offset;
+        is_link.then(|| {
+            let mut reader = Reader::new(&self.payload);
+            let mut number = || reader.varint().unwrap_or(0);
+            Link { end: self.synced, synced: (number(), number()) }
+        })
     }
+
+    /// Whether it carries something, and is not a link or a record of which only `synced` counts.
+    pub(crate) fn is_commit(&self) -> bool {
+        !self.payload.is_empty() && self.link().is_none()
+    }
+}
+
+/// What the first record of a log says of those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// Where the records of the log before end.
+    pub(crate) end: u64,
+    /// Up to this offset of this log, and with all logs before it, they were synced when this record was written.
+    pub(crate) synced: (u64, u64),
 }
 
 /// How a log ends.

@@ -74,6 +74,11 @@ impl Salvage {
         Ok(found)
     }
 
+    /// Whether the search was given up, so that there may be intact records that were not found.
+    pub(crate) fn gave_up(&self) -> bool {
+        self.budget == 0
+    }
+
     /// What was passed over so far, in the order of the file.
     pub(crate) fn damage(&self) -> &[Damage] {
         &self.damage

@@ -1,6 +1,6 @@
 //! Laying down headers and records. The layouts are drawn in `FORMAT.md`.
 
-use super::{FEATURES, HEADER_LEN, LogHeader, MAGIC, MAX_PAYLOAD_LEN, MAX_RECORD_HEADER_LEN, VERSION};
+use super::{FEATURES, HEADER_LEN, Link, LogHeader, MAGIC, MAX_PAYLOAD_LEN, MAX_RECORD_HEADER_LEN, VERSION};
 use esker_table::codec::checksum::{crc32c, crc32c_append};
 use esker_table::codec::varint;
 
@@ -47,4 +47,13 @@ pub(crate) fn append_record(
     }
     let crc = crc32c_append(super::position_crc(number, offset), &out[start + 4..]);
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Appends to `out`, which holds the records of log `number` from its beginning on, the record that says where the log before
+/// ends.
+pub(crate) fn append_link(out: &mut Vec<u8>, number: u64, link: Link) {
+    let mut synced = Vec::with_capacity(2 * varint::MAX_LEN);
+    varint::put(&mut synced, link.synced.0);
+    varint::put(&mut synced, link.synced.1);
+    append_record(out, number, HEADER_LEN as u64, link.end, &[&synced]);
 }

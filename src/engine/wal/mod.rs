@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!   000012.wal ◄──previous── 000015.wal ◄──previous── 000019.wal
-//!   [batch][batch][batch]    [batch][batch]           [batch]       the newest takes the records
-//!   synced whole             synced whole             synced up to somewhere
+//!   [batch][batch][batch]    [link][batch][batch]     [link][batch]   the newest takes the records
+//!   ├─ synced ─┤             ├┤                       ├┤
 //! ```
 //!
-//! A segment is a log in the sense of [`crate::record`], one record a commit. It is synced whole before its successor
-//! takes a record, whose header names it and whose first record says where it ends, so a lost, cut or damaged segment is told from
-//! a torn end.
+//! A segment is a log in the sense of [`crate::record`], one record a commit. Its header names the one before, and its first record
+//! says where that ends and how far it was synced: it may be left unsynced. A sync is of all segments that are needed, oldest
+//! first, so that whatever is known to be synced proves what is before it to be. A lost, cut or damaged segment is told from a torn end by that.
 //! What a record's payload says is the write room's business.
 
 mod replay;

@@ -37,18 +37,15 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Creates segment `number`, which follows segment `previous` (0: it is the first), and makes its header and its
-    /// name durable.
-    ///
-    /// # Errors
-    /// `Io`.
+    /// Creates segment `number`, which follows segment `previous` (0: it is the first), wherever that ends.
+    #[cfg(test)]
     pub(crate) fn create(env: &dyn Env, dir: &Path, number: u64, previous: u64) -> Result<Segment> {
         Segment::create_after(env, dir, number, previous, 0, TableIo::Pread)
     }
 
-    /// Like [`create`](Segment::create), and records that the previous segment ends at `previous_end`: then even a cut
-    /// between two of its records is noticed. The previous segment must be synced up to there. With [`TableIo::Mmap`] records
-    /// may be laid into a map.
+    /// Creates segment `number`, which follows segment `previous` (0: it is the first), and makes its header and its name durable. The
+    /// header says that the previous one ends at `previous_end` (0: that is not known) and, if it does, that everything up to there, in
+    /// the segments before too, is durable: so it must be. With [`TableIo::Mmap`] records may be laid into a map.
     ///
     /// # Errors
     /// `Io`.
@@ -146,10 +143,5 @@ impl Segment {
             self.file.take_back(self.len()).map_err(|e| Error::io(&self.path, "shorten", e))?;
         }
         Ok(())
-    }
-
-    /// Starts writing back what was appended, without waiting.
-    pub(crate) fn start_writeback(&self) {
-        self.file.start_writeback();
     }
 }

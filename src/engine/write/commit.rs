@@ -538,6 +538,16 @@ impl Committer {
         unflushed.min().unwrap_or(u64::MAX).min(state.tail.segment)
     }
 
+    /// Whether keyspaces other than this one have something in the log that is in no table yet.
+    pub(crate) fn others_unflushed(&self, but: KeyspaceId) -> bool {
+        let state = lock(&self.state);
+        let others = state.active.values().filter(|active| active.tree.id != but);
+        others
+            .flat_map(|a| a.first_segment.into_iter().chain(a.tree.oldest_sealed_segment(0)))
+            .next()
+            .is_some()
+    }
+
     /// Goes on in another segment of the log if no active memtable holds anything of this one, so that this one can go once the
     /// sealed ones are tables: what was written last would otherwise keep its room until a segment is full.
     pub(crate) fn leave_idle_segment(&self) -> Result<()> {
@@ -592,7 +602,7 @@ impl Committer {
             return io.synced_end();
         }
         let state = lock(&self.state);
-        (state.tail.segment, state.tail.synced_offset)
+        (state.tail.segment, state.tail.synced_offset())
     }
 
     /// The segment of which the file is written, and where what was written ends.

@@ -10,10 +10,14 @@
 //!
 //! Positions in the log ([`Lsn`]) count record bytes over all segments and only grow.
 //!
-//! A segment is synced before its successor takes records, and the first record there says where it ends. So that no writer waits
-//! for that, background work [tends](Committer::tend_log) a segment that is nearly full: it prepares the next one, syncs
-//! most of what was written, and then rotates, which leaves little to be synced. A segment that is full before that is
-//! closed by the appender, which goes on in the buffer of the next; the next writer does the rest.
+//! A segment is left as it is, synced or not, and the first record of its successor says where it ends and how far it was synced. A
+//! sync is of all segments that were left and may hold something that is in no table, oldest first, and then of the one that
+//! is written. Where nobody asks for a sync, most of the log is never brought to the device: a segment that is not needed any
+//! more is removed before the operating system gets round to it.
+//!
+//! So that no writer waits for the next segment, background work [tends](Committer::tend_log) one that is nearly full: it
+//! prepares the next one and rotates. A segment that is full before that is closed by the appender, which goes on in the
+//! buffer of the next; the next writer does the rest.
 //!
 //! Lock order: whoever has the turn to sync takes I/O, then the prepared segment, then commit. The MANIFEST's lock may be taken under
 //! the first two, never under commit.
@@ -22,7 +26,7 @@ use super::batch::{OpHeaders, Ops, PayloadHeader};
 use super::commit::{CommitState, Committer};
 use crate::error::Result;
 use crate::manifest::VersionEdit;
-use crate::record::{self, HEADER_LEN, MAX_RECORD_HEADER_LEN};
+use crate::record::{self, HEADER_LEN, Link, MAX_RECORD_HEADER_LEN};
 use crate::sync::{Condvar, Mutex, Ordering, lock, std_lock, try_lock, wait};
 use crate::wal::Segment;
 use esker_table::SeqNo;
@@ -31,15 +35,6 @@ use std::sync::Arc;
 
 /// A position in the log: bytes of records appended before it, over all segments since the store was opened.
 pub(crate) type Lsn = u64;
-
-/// The environment is told to begin writing back whenever this much was written. Where it can, the sync at the end of a
-/// segment is shorter for it.
-const WRITEBACK_BYTES: usize = 4 << 20;
-
-/// Before a rotation a segment is synced while writers go on, until no more than this is left for the sync that they wait for, but
-/// at most so many times: what is written meanwhile is always less.
-const LITTLE_UNSYNCED: u64 = 256 << 10;
-const MOST_SYNCS: usize = 4;
 
 /// What a buffer has room for at first: a record of one put, which grows by a byte now and then as its sequence number does.
 const FIRST_BUFFER: usize = 4 << 10;
@@ -54,8 +49,11 @@ pub(crate) struct Tail {
     pub(crate) segment: u64,
     /// Where in it the next record will lie.
     pub(crate) offset: u64,
-    /// Everything before this offset of the segment is synced.
-    pub(crate) synced_offset: u64,
+    /// Where in it the first record of a commit lies.
+    begin: u64,
+    /// Everything before this offset of this segment is synced, with all needed segments before it. That may not be the segment
+    /// that records are appended to.
+    synced: (u64, u64),
     /// Records of the segment that were not taken for writing yet.
     buffer: Vec<u8>,
     /// Everything ever appended.
@@ -66,19 +64,13 @@ pub(crate) struct Tail {
     next: Option<u64>,
 }
 
-/// The longest record that has no payload, whose length takes one byte and not five.
-const LONGEST_LINK: usize = MAX_RECORD_HEADER_LEN - 4;
-
-/// A segment holds the record of a commit if it is longer than this, whether it begins with a link or not: the shortest of those takes
-/// more than the longest link.
-const FIRST: u64 = (HEADER_LEN + LONGEST_LINK) as u64;
-
 impl Tail {
     pub(crate) fn new(segment: u64) -> Tail {
         Tail {
             segment,
             offset: HEADER_LEN as u64,
-            synced_offset: HEADER_LEN as u64,
+            begin: HEADER_LEN as u64,
+            synced: (segment, HEADER_LEN as u64),
             buffer: Vec::with_capacity(FIRST_BUFFER),
             appended: 0,
             closed: VecDeque::new(),
@@ -94,21 +86,26 @@ impl Tail {
     /// Whether a record with this payload makes the segment longer than `segment_bytes`.
     pub(crate) fn is_full(&self, payload_len: usize, segment_bytes: u64) -> bool {
         let end = self.offset + (MAX_RECORD_HEADER_LEN + payload_len) as u64;
-        self.offset > FIRST && end > segment_bytes
+        self.holds_commit() && end > segment_bytes
     }
 
-    /// Goes on in the next segment, for which `number` gives a number unless it has one. Its first record says where the one
-    /// before ends, which is synced up to there by then.
+    /// Whether the segment has the record of a commit. Any other may be left only then, for the next would begin at once.
+    fn holds_commit(&self) -> bool {
+        self.offset > self.begin
+    }
+
+    /// Goes on in the next segment, for which `number` gives a number unless it has one. Its first record is the link to the one
+    /// before.
     pub(crate) fn rotate(&mut self, number: impl FnOnce() -> u64) {
-        let end = self.offset;
-        debug_assert!(end <= u64::from(u32::MAX), "a segment is longer than its link can say");
+        let link = Link { end: self.offset, synced: self.synced };
+        debug_assert!(link.end <= u64::from(u32::MAX), "a segment is longer than its link can say");
         let buffer = std::mem::replace(&mut self.buffer, Vec::with_capacity(FIRST_BUFFER));
         self.closed.push_back((self.segment, buffer));
         self.segment = self.next.take().unwrap_or_else(number);
-        self.offset = HEADER_LEN as u64;
-        self.synced_offset = end;
-        self.append_payload(&[]);
-        self.synced_offset = HEADER_LEN as u64;
+        record::append_link(&mut self.buffer, self.segment, link);
+        self.begin = (HEADER_LEN + self.buffer.len()) as u64;
+        self.appended += self.buffer.len() as u64;
+        self.offset = self.begin;
     }
 
     /// Appends one commit as one record.
@@ -125,10 +122,16 @@ impl Tail {
         }
     }
 
+    /// How far the segment is synced.
+    pub(crate) fn synced_offset(&self) -> u64 {
+        if self.synced.0 == self.segment { self.synced.1 } else { HEADER_LEN as u64 }
+    }
+
     /// Appends a record. One without payload carries nothing but the proof of what was synced before it.
     pub(crate) fn append_payload(&mut self, parts: &[&[u8]]) -> Lsn {
         let before = self.buffer.len();
-        record::append_record(&mut self.buffer, self.segment, self.offset, self.synced_offset, parts);
+        let synced = self.synced_offset();
+        record::append_record(&mut self.buffer, self.segment, self.offset, synced, parts);
         let len = (self.buffer.len() - before) as u64;
         self.offset += len;
         self.appended += len;
@@ -179,15 +182,15 @@ impl Drop for Turn<'_> {
 #[derive(Debug)]
 pub(crate) struct LogIo {
     segment: Arc<Segment>,
+    /// Segments that were left and may not be synced to their ends, oldest first. Those that are not needed any more may be among them.
+    left: Vec<Arc<Segment>>,
     /// Written last, to be filled again.
     spare: Vec<u8>,
-    /// Bytes written since writing back was last begun.
-    dirty: usize,
 }
 
 impl LogIo {
     pub(crate) fn new(segment: Segment) -> LogIo {
-        LogIo { segment: Arc::new(segment), spare: Vec::with_capacity(FIRST_BUFFER), dirty: 0 }
+        LogIo { segment: Arc::new(segment), left: Vec::new(), spare: Vec::with_capacity(FIRST_BUFFER) }
     }
 
     /// The segment that is written, and where what was written ends.
@@ -195,7 +198,7 @@ impl LogIo {
         (self.segment.number(), self.segment.len())
     }
 
-    /// The segment that is written, and how far it is synced. Those before it are closed.
+    /// The segment that is written, and how far it is synced. Those before it are written to their ends.
     pub(crate) fn synced_end(&self) -> (u64, u64) {
         (self.segment.number(), self.segment.synced())
     }
@@ -216,8 +219,8 @@ impl Committer {
         self.write_out(&mut io, true).inspect_err(|error| self.fail(error)).map(|_| ())
     }
 
-    /// Hands what was appended to the operating system, unless somebody else is at it or a segment ends: then a sync may be
-    /// in the way. Returns whether everything up to `lsn` has been handed over.
+    /// Hands what was appended to the operating system, unless somebody else is at it or a segment ends: then the next may have to be
+    /// created. Returns whether everything up to `lsn` has been handed over.
     pub(crate) fn write_without_waiting(&self, lsn: Lsn) -> Result<bool> {
         let is_written = || self.written.load(Ordering::Acquire) >= lsn;
         let Some(log) = self.log.as_ref().filter(|_| !is_written()) else { return Ok(true) };
@@ -232,13 +235,13 @@ impl Committer {
         if unwritten > KEEP_BUFFER / 4 { self.write_without_waiting(lsn).map(|_| ()) } else { Ok(()) }
     }
 
-    /// Writes everything that was appended so far. If no sync may be waited for and one were needed, nothing happens and
-    /// the answer is `false`.
-    fn write_out(&self, io: &mut LogIo, may_sync: bool) -> Result<bool> {
+    /// Writes everything that was appended so far. If no file may be created and one were needed, nothing happens and the answer is
+    /// `false`.
+    fn write_out(&self, io: &mut LogIo, may_create: bool) -> Result<bool> {
         let (closed, number, end) = {
             let mut state = lock(&self.state);
             let tail = &mut state.tail;
-            if !may_sync && !tail.closed.is_empty() {
+            if !may_create && !tail.closed.is_empty() {
                 return Ok(false);
             }
             std::mem::swap(&mut tail.buffer, &mut io.spare);
@@ -248,11 +251,6 @@ impl Committer {
             io.segment.append(&io.spare)?;
         } else {
             self.write_rotation(io, closed, number)?;
-        }
-        io.dirty += io.spare.len();
-        if io.dirty >= WRITEBACK_BYTES {
-            io.segment.start_writeback();
-            io.dirty = 0;
         }
         self.metrics.write.wal_bytes.add(io.spare.len() as u64);
         self.metrics.write.wal_writes.add(1);
@@ -297,8 +295,6 @@ impl Committer {
         if before == number {
             return Ok(());
         }
-        io.segment.sync()?;
-        self.metrics.write.fsyncs.add(1);
         // What is behind the records is no part of the log once the next segment says where they end.
         self.shorten(&io.segment);
         let (len, mut prepared) = (io.segment.len(), lock(&self.prepared));
@@ -310,7 +306,10 @@ impl Committer {
                 next
             }
         };
-        io.segment = Arc::new(next);
+        let left = std::mem::replace(&mut io.segment, Arc::new(next));
+        if left.synced() < len {
+            io.left.push(left);
+        }
         std_lock(&self.segments).insert(before, len);
         self.events.emit(&crate::Event::LogSegmentCreated { number });
         Ok(())
@@ -354,7 +353,7 @@ impl Committer {
         Ok(true)
     }
 
-    /// Leaves a segment that is nearly full, while writers go on. For background work.
+    /// Leaves a segment that is nearly full, once there is another. For background work.
     ///
     /// # Errors
     /// `Io`. What was acknowledged may be lost then, and nothing more must be written.
@@ -365,7 +364,7 @@ impl Committer {
             let io = lock(log);
             let mut state = lock(&self.state);
             let tail = &mut state.tail;
-            let is_nearly_full = tail.offset >= self.limits.tended_bytes().max(FIRST + 1);
+            let is_nearly_full = tail.holds_commit() && tail.offset >= self.limits.tended_bytes();
             if !is_nearly_full || io.segment.number() != tail.segment {
                 return Ok(());
             }
@@ -375,14 +374,6 @@ impl Committer {
         self.health.check_writable()?;
         if !self.prepare_segment(next, current)? {
             return Ok(());
-        }
-        for _ in 0..MOST_SYNCS {
-            let segment = lock(log).segment.clone();
-            if segment.number() != current || segment.len() - segment.synced() <= LITTLE_UNSYNCED {
-                break;
-            }
-            segment.sync().inspect_err(|error| self.fail(error))?;
-            self.metrics.write.fsyncs.add(1);
         }
         self.rotate_if(|state| state.tail.segment == current)
     }
@@ -420,23 +411,39 @@ impl Committer {
         self.health.check_writable()?;
         let appended = lock(&self.state).tail.appended;
         self.write_through(appended)?;
-        // What was written by now is in segments that were synced when they were left, or in this one. `written` is read
-        // under the I/O lock, so that it belongs to the segment.
-        let (segment, target, offset) = {
-            let io = lock(log);
+        // What was written by now is in segments that were left, or in this one. `written` is read under the I/O lock, so
+        // that it belongs to the segment.
+        let (left, segment, target, offset) = {
+            let mut io = lock(log);
+            io.left.retain(|segment| segment.synced() < segment.len());
             io.segment.make_room();
-            (io.segment.clone(), self.written.load(Ordering::Acquire), io.segment.len())
+            (io.left.clone(), io.segment.clone(), self.written.load(Ordering::Acquire), io.segment.len())
         };
-        segment.sync().inspect_err(|error| self.fail(error))?;
-        self.metrics.write.fsyncs.add(1);
-        {
-            let mut state = lock(&self.state);
-            if state.tail.segment == segment.number() {
-                state.tail.synced_offset = offset;
-            }
+        // Oldest first: that something is synced proves all before it to be.
+        for segment in left.iter().chain([&segment]) {
+            segment.sync().inspect_err(|error| self.fail(error))?;
+            self.metrics.write.fsyncs.add(1);
         }
+        let proof = {
+            let tail = &mut lock(&self.state).tail;
+            tail.synced = (segment.number(), offset);
+            // Of segments that were left nothing else says so until there is another commit.
+            let is_due = !left.is_empty() && tail.segment == segment.number();
+            is_due.then(|| tail.append_payload(&[]))
+        };
         self.synced.store(target, Ordering::Release);
+        if let Some(end) = proof {
+            // If it cannot be written, the next write says so: what was asked for here is done.
+            let _ = self.write_through(end);
+        }
         Ok(())
+    }
+
+    /// Lets go of the segments before `oldest`, which are needed no more and have not to be synced.
+    pub(crate) fn forget_segments_before(&self, oldest: u64) {
+        if let Some(log) = &self.log {
+            lock(log).left.retain(|segment| segment.number() >= oldest);
+        }
     }
 
     /// Ends in the prepared segment if there is one: the MANIFEST knows of it.

@@ -6,6 +6,7 @@ use super::writer::Output;
 use crate::fs::Env;
 use crate::fs::filename::FileName;
 use crate::manifest::KeyspaceId;
+use crate::options::TableIo;
 use crate::record::{Damage, LogKind, Salvage, append_record};
 use crate::write::batch::{Ops, decode_payload};
 use crate::{Error, Recovery, Result, wal};
@@ -111,7 +112,7 @@ impl OldLog {
                 Err(error) => return Err(error),
             };
             while let Some(record) = salvage.next()? {
-                if record.payload.is_empty() {
+                if !record.is_commit() {
                     continue;
                 }
                 match decode_payload(&record.payload) {
@@ -167,7 +168,7 @@ impl OldLog {
         self.each_commit(output.env, output.dir, &mut |number, payload, _, _| {
             let old = copies.last().map(|copy| copy.old);
             if old != Some(number) {
-                let previous = copies.last_mut().map_or(Ok(0), Copy::finish)?;
+                let previous = copies.last_mut().map_or(Ok((0, 0)), Copy::finish)?;
                 copies.push(Copy::begin(output, number, previous)?);
             }
             match copies.last_mut() {
@@ -190,8 +191,10 @@ struct Copy {
 }
 
 impl Copy {
-    fn begin(output: &Output<'_>, old: u64, previous: u64) -> Result<Copy> {
-        let segment = wal::Segment::create(output.env, output.dir, output.number(), previous)?;
+    /// Begins the copy of segment `old`, behind a segment and the place where it ends.
+    fn begin(output: &Output<'_>, old: u64, (previous, end): (u64, u64)) -> Result<Copy> {
+        let (number, io) = (output.number(), TableIo::Pread);
+        let segment = wal::Segment::create_after(output.env, output.dir, number, previous, end, io)?;
         Ok(Copy { old, segment, buffer: Vec::new() })
     }
 
@@ -207,10 +210,10 @@ impl Copy {
         Ok(())
     }
 
-    /// Makes it durable, before its successor takes a record. Returns its number.
-    fn finish(&mut self) -> Result<u64> {
+    /// Makes it durable, before its successor is begun. Returns its number, and where it ends.
+    fn finish(&mut self) -> Result<(u64, u64)> {
         self.write()?;
         self.segment.sync()?;
-        Ok(self.segment.number())
+        Ok((self.segment.number(), self.segment.len()))
     }
 }

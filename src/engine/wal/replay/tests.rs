@@ -4,7 +4,7 @@ use super::*;
 use crate::fs::LocalEnv;
 use crate::fs::simulated::{CrashMode, Fault, SimEnv};
 use crate::options::TableIo;
-use crate::record::{HEADER_LEN, append_record};
+use crate::record::{HEADER_LEN, Link, append_link, append_record};
 use crate::wal::{Segment, list};
 use std::fs;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ fn segments_are_replayed_in_order_without_empty_records() {
     for mode in [Recovery::TolerateTornTail, Recovery::Absolute] {
         let (seen, report) = log.replay(mode).unwrap();
         assert_eq!(seen, [(10, "a".into()), (10, "b".into()), (15, "c".into())]);
-        assert_eq!((report.records, report.bytes, &report.torn), (3, 3, &None));
+        assert_eq!((report.records, report.bytes, &report.torn[..]), (3, 3, &[][..]));
         // The closing record itself proves nothing durable, and is not counted upon.
         assert_eq!(report.last, Some((15, last.len() - record_len(""))));
         assert_eq!((report.segments, &report.unsettled[..]), (3, &[][..]));
@@ -132,10 +132,10 @@ fn a_torn_tail_is_reported_cut_and_then_gone() {
     let (seen, report) = log.replay(Recovery::TolerateTornTail).unwrap();
     assert_eq!(seen, [(1, "kept".into())]);
     let bytes = record_len("dropped") + record_len("intact but after the hole");
-    assert_eq!(report.torn, Some(TornTail { path: log.path(1), offset, bytes, records: 1 }));
+    assert_eq!(report.torn, [TornTail { path: log.path(1), offset, bytes, records: 1 }]);
     settle(&LocalEnv, log.dir.path(), &report).unwrap();
     let (_, report) = log.replay(Recovery::Absolute).unwrap();
-    assert_eq!(report.torn, None);
+    assert_eq!(report.torn, []);
     // The log goes on, and knows from now on where segment 1 ends.
     let (previous, end) = report.last.unwrap();
     let next = Segment::create_after(&LocalEnv, log.dir.path(), 2, previous, end, TableIo::Mmap).unwrap();
@@ -145,54 +145,215 @@ fn a_torn_tail_is_reported_cut_and_then_gone() {
     assert_eq!(log.corrupt_at(), (log.path(1), HEADER_LEN as u64));
 }
 
+/// Appends a link to the segment before, which ends at `end`; up to which place of which segment it was synced.
+fn link(segment: &Segment, end: u64, synced: (u64, u64)) {
+    let mut record = Vec::new();
+    append_link(&mut record, segment.number(), Link { end, synced });
+    segment.append(&record).unwrap();
+}
+
 #[test]
 fn a_link_says_where_the_segment_before_ends() {
     let log = Log::new();
-    log.write(1, 0, &["a", "b", "c"], true);
+    let first = log.write(1, 0, &["a", "b", "c"], true);
     let next = log.write(2, 1, &[], true);
-    let end = HEADER_LEN as u64 + record_len("a") + record_len("b") + record_len("c");
-    let mut link = Vec::new();
-    append_record(&mut link, 2, HEADER_LEN as u64, end, &[]);
-    next.append(&link).unwrap();
+    link(&next, first.len(), (1, first.len()));
     fill(&next, &["d"], true);
     assert_eq!(log.payloads(), ["a", "b", "c", "d"]);
     // A cut between two records leaves no other trace.
-    let cut = end - record_len("c");
+    let cut = first.len() - record_len("c");
     log.edit(1, |bytes| bytes.truncate(cut as usize));
     assert_eq!(log.corrupt_at(), (log.path(1), cut));
     // What lies behind the end is not looked at.
     let log = Log::new();
     log.write(1, 0, &["a", "b", "c"], true);
     let next = log.write(2, 1, &[], true);
-    let mut link = Vec::new();
-    append_record(&mut link, 2, HEADER_LEN as u64, cut, &[]);
-    next.append(&link).unwrap();
+    link(&next, cut, (1, cut));
     log.edit(1, |bytes| bytes.extend_from_slice(b"what was never appended"));
     assert_eq!(log.payloads(), ["a", "b"]);
     // A link alone is no closing record: it proves nothing of its own segment.
     let (_, report) = log.replay(Recovery::TolerateTornTail).unwrap();
     assert_eq!(report.last, Some((2, next.len())));
+    assert_eq!(report.unsettled, [Unsettled { number: 2, end: next.len() }]);
+}
+
+/// Three segments: of the first all up to "b" was synced when the second was begun, of the others nothing.
+fn left_unsynced(log: &Log) -> [Segment; 3] {
+    let first = log.write(1, 0, &["a", "b"], true);
+    let synced = first.len();
+    fill(&first, &["c", "d"], false);
+    let second = log.write(2, 1, &[], true);
+    link(&second, first.len(), (1, synced));
+    fill(&second, &["e", "f"], false);
+    let third = log.write(3, 2, &[], true);
+    link(&third, second.len(), (1, synced));
+    fill(&third, &["g"], false);
+    [first, second, third]
 }
 
 #[test]
-fn a_torn_tail_before_a_successor_with_records_is_corruption() {
+fn segments_that_were_left_unsynced_are_replayed_and_settled() {
+    let log = Log::new();
+    let segments = left_unsynced(&log);
+    let (seen, report) = log.replay(Recovery::Absolute).unwrap();
+    assert_eq!(seen.iter().map(|(_, payload)| &payload[..]).collect::<String>(), "abcdefg");
+    let ends = segments.iter().map(|segment| Unsettled { number: segment.number(), end: segment.len() });
+    assert!(ends.eq(report.unsettled));
+    // A record that was written after a sync proves that all segments before are durable.
+    segments[2].sync().unwrap();
+    fill(&segments[2], &["h"], false);
+    let (_, report) = log.replay(Recovery::Absolute).unwrap();
+    assert_eq!(report.unsettled, [Unsettled { number: 3, end: segments[2].len() }]);
+}
+
+/// What a power loss may do to a segment whose records end at `end`, of what lies behind `from`.
+fn losses(bytes: &[u8], from: usize) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for at in from..bytes.len() {
+        let zeros = |to: usize| {
+            let mut bytes = bytes.to_vec();
+            bytes[at..to].fill(0);
+            bytes
+        };
+        all.extend([bytes[..at].to_vec(), zeros(bytes.len()), zeros(bytes.len().min(at + 9))]);
+    }
+    all
+}
+
+#[test]
+fn what_was_lost_of_segments_left_unsynced_takes_the_later_ones_along() {
+    let log = Log::new();
+    left_unsynced(&log);
+    let whole: Vec<Vec<u8>> = (1..=3).map(|number| fs::read(log.path(number)).unwrap()).collect();
+    let restore =
+        || (1..=3).for_each(|number| fs::write(log.path(number), &whole[number as usize - 1]).unwrap());
+    let synced = HEADER_LEN + 2 * record_len("a") as usize;
+    for (number, from) in [(1, synced), (2, HEADER_LEN), (3, HEADER_LEN)] {
+        for lost in losses(&whole[number as usize - 1], from) {
+            restore();
+            fs::write(log.path(number), &lost).unwrap();
+            let (seen, report) = log.replay(Recovery::TolerateTornTail).unwrap();
+            let seen: String = seen.iter().map(|(_, payload)| &payload[..]).collect();
+            assert!("abcdefg".starts_with(&seen) && seen.len() < 7 && seen.len() >= 2, "{number}: {seen}");
+            let is_torn = !report.torn.is_empty();
+            assert_eq!(log.replay(Recovery::Absolute).is_err(), is_torn, "{number}: {report:?}");
+            assert!(is_torn || number == 3, "{report:?}");
+            let torn =
+                report.torn.first().and_then(|torn| (1..=3).find(|&number| torn.path == log.path(number)));
+            let dropped = report.dropped.iter().map(|dropped| dropped.number);
+            assert!(dropped.eq(torn.unwrap_or(3) + 1..=3), "{number}: {report:?}");
+            // The log goes on behind what is left.
+            settle(&LocalEnv, log.dir.path(), &report).unwrap();
+            let (again, settled) = log.replay(Recovery::Absolute).unwrap();
+            assert!(again.iter().map(|(_, payload)| &payload[..]).collect::<String>() == seen);
+            assert_eq!(settled.last, report.last);
+            let (previous, end) = report.last.unwrap();
+            let next =
+                Segment::create_after(&LocalEnv, log.dir.path(), 4, previous, end, TableIo::Mmap).unwrap();
+            fill(&next, &["x"], true);
+            assert_eq!(log.payloads().concat(), format!("{seen}x"));
+            // From then on the ends of all segments are known.
+            let kept = report.torn.first().map_or(HEADER_LEN as u64, |torn| torn.offset);
+            if kept > HEADER_LEN as u64 {
+                let torn = report.torn[0].path.clone();
+                let mut bytes = fs::read(&torn).unwrap();
+                bytes.truncate(kept as usize - 1);
+                fs::write(&torn, &bytes).unwrap();
+                assert_eq!(log.corrupt_at().0, torn);
+            }
+            fs::remove_file(log.path(4)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_settling_that_is_interrupted_anywhere_is_done_again() {
+    let dir = Path::new("store");
+    let mut calls = 0;
+    loop {
+        let log = Log::new();
+        left_unsynced(&log);
+        let env = SimEnv::new();
+        env.create_dir_all(dir).unwrap();
+        for number in 1..=3 {
+            let mut bytes = fs::read(log.path(number)).unwrap();
+            if number == 1 {
+                *bytes.last_mut().unwrap() ^= 1;
+            }
+            env.write_file(FileName::Wal(number).path(dir), &bytes).unwrap();
+        }
+        let read = |env: &SimEnv, mode| {
+            let mut seen = String::new();
+            let report = replay(env, dir, &list(env, dir)?, mode, &Known::NOTHING, &mut |_, _, payload| {
+                seen.push_str(std::str::from_utf8(payload).unwrap());
+                Ok(())
+            })?;
+            Ok::<_, Error>((seen, report))
+        };
+        let (seen, report) = read(&env, Recovery::TolerateTornTail).unwrap();
+        assert_eq!((&seen[..], report.dropped.len()), ("abc", 2));
+        env.fail_at(env.calls() + calls, Fault::Stop);
+        let done = settle(&env, dir, &report).is_ok();
+        for mode in [CrashMode::LoseAll, CrashMode::KeepAll, CrashMode::Subset(calls)] {
+            let env = env.power_loss(mode);
+            let (seen, report) = read(&env, Recovery::TolerateTornTail).unwrap();
+            assert_eq!(seen, "abc", "stopped at call {calls}, {mode:?}");
+            settle(&env, dir, &report).unwrap();
+            assert_eq!(read(&env, Recovery::Absolute).unwrap().0, "abc");
+        }
+        if done {
+            break;
+        }
+        calls += 1;
+    }
+    assert!(calls > 8, "settling took {calls} calls");
+}
+
+#[test]
+fn a_link_proves_what_was_synced_of_any_segment_before() {
+    for (synced, is_proof) in [((1, HEADER_LEN as u64), false), ((1, u64::MAX), true), ((2, 64), true)] {
+        let log = Log::new();
+        let first = log.write(1, 0, &["a", "b"], false);
+        let second = log.write(2, 1, &[], true);
+        link(&second, first.len(), (1, HEADER_LEN as u64));
+        fill(&second, &["c"], false);
+        let third = log.write(3, 2, &[], true);
+        link(&third, second.len(), synced);
+        log.edit(1, |bytes| *bytes.last_mut().unwrap() ^= 1);
+        let torn_at = first.len() - record_len("b");
+        if is_proof {
+            assert_eq!(log.corrupt_at(), (log.path(1), torn_at), "{synced:?}");
+        } else {
+            let (seen, report) = log.replay(Recovery::TolerateTornTail).unwrap();
+            assert_eq!((seen.len(), report.torn[0].offset, report.dropped.len()), (1, torn_at, 2));
+        }
+    }
+}
+
+#[test]
+fn a_later_segment_that_proves_a_sync_makes_a_torn_tail_corruption() {
     for damage_header in [false, true] {
         let log = Log::new();
         log.write(1, 0, &["a", "b"], false);
-        let next = log.write(2, 1, &[], true);
+        log.write(2, 1, &["c"], false);
+        let next = log.write(3, 2, &[], true);
+        fill(&next, &["d"], false);
         let at = if damage_header { 0 } else { HEADER_LEN as u64 + record_len("a") };
         log.edit(1, |bytes| bytes[at as usize + 5] ^= 1);
         if !damage_header {
             let (seen, report) = log.replay(Recovery::TolerateTornTail).unwrap();
             assert_eq!(seen.len(), 1);
-            assert_eq!(report.torn.unwrap().offset, at);
-            assert_eq!(report.last, Some((2, HEADER_LEN as u64)));
-            assert_eq!(report.unsettled.len(), 2);
+            assert_eq!(report.torn.iter().map(|torn| torn.records).collect::<Vec<_>>(), [0, 1, 1]);
+            assert_eq!(report.torn[0].offset, at);
+            assert_eq!(report.last, Some((3, HEADER_LEN as u64)));
+            assert_eq!((report.unsettled.len(), report.dropped.len()), (1, 2));
         }
-        fill(&next, &["c"], true);
+        next.sync().unwrap();
+        fill(&next, &["e", "f"], false);
         assert_eq!(log.corrupt_at(), (log.path(1), at), "header {damage_header}");
-        // What is left of a record proves as much as a whole one.
-        log.edit(2, |bytes| *bytes.last_mut().unwrap() ^= 1);
+        // However little is left of what came after that sync.
+        log.edit(3, |bytes| bytes[HEADER_LEN + 5] ^= 1);
+        log.edit(3, |bytes| *bytes.last_mut().unwrap() ^= 1);
         assert_eq!(log.corrupt_at(), (log.path(1), at), "header {damage_header}");
     }
 }
@@ -264,7 +425,7 @@ fn every_flipped_byte_is_found() {
                 Err(error) => assert!(error.is_corruption(), "{error}"),
                 Ok((seen, report)) => {
                     // Only in the last record, which nothing proves synced and which says nothing.
-                    assert!(number == 2 && report.torn.is_some(), "byte {at} of segment {number}");
+                    assert!(number == 2 && !report.torn.is_empty(), "byte {at} of segment {number}");
                     assert!(seen.iter().map(|(_, p)| p).eq(&want));
                 }
             }
@@ -385,7 +546,7 @@ fn room_behind_the_records_is_no_part_of_the_log() {
         let (seen, report) = read_first(env.as_ref(), &dir);
         assert_eq!(
             (seen, report.last, report.torn.clone()),
-            (vec!["first".into(), "second".into()], Some((1, written)), None)
+            (vec!["first".into(), "second".into()], Some((1, written)), vec![])
         );
         // What goes on after a crash is a copy without the room.
         settle(env.as_ref(), &dir, &report).unwrap();

@@ -76,9 +76,9 @@ fn loom_synced_writes_are_synced_once_acknowledged() {
     check(3, Setup::default(), [synced, written_first], |store| assert_eq!(store.log.records(), 2));
 }
 
-/// A segment takes one record here, so every record but the first needs the segment before it synced.
+/// A segment takes one record here, so a sync is of all segments that were left before.
 #[test]
-fn loom_segments_are_synced_before_their_successors_take_records() {
+fn loom_a_sync_is_of_all_segments_that_were_left() {
     let setup = Setup { segment_bytes: 1, ..Setup::default() };
     let after: fn(&Store) = |store| {
         let (acknowledged, refused) = *std_lock(&store.outcome);
@@ -164,9 +164,9 @@ fn loom_a_failed_sync_fails_all_that_it_concerns() {
     }
 }
 
-/// The sync that fails may be the one that ends a segment, beside one for a write.
+/// The sync that fails may be that of a segment that was left.
 #[test]
-fn loom_a_segment_that_could_not_be_synced_has_no_successor() {
+fn loom_a_segment_that_was_left_and_could_not_be_synced_ends_writing() {
     let setup = Setup { segment_bytes: 1, failing_sync: 1, ..Setup::default() };
     check(3, setup, [synced, buffered], |store| assert!(store.log.failed()));
 }

@@ -281,8 +281,17 @@ impl Log {
         self.step();
         let mut files = std_lock(&self.files);
         let files = &mut *files;
-        let is_synced = files.segments.range(..number).all(|(_, before)| before.synced == before.len);
-        let end_of_previous = files.segments.range(..number).next_back().map(|(_, before)| before.len as u64);
+        let is_whole = |before: (&u64, &File)| before.1.synced == before.1.len;
+        let before = files.segments.range(..number);
+        let end_of_previous = before.clone().next_back().map(|(_, file)| file.len as u64);
+        let all_are_whole = before.clone().all(is_whole);
+        let whole_up_to = before.clone().take_while(|&one| is_whole(one)).count();
+        // How far a link may claim that the log is synced.
+        let synced_to = before
+            .clone()
+            .nth(whole_up_to)
+            .or(before.last())
+            .map(|(&number, file)| (number, file.synced as u64));
         let file = files.segments.entry(number).or_default();
         assert!(!file.torn, "a segment is written to after a write failed");
         if file.len == 0 {
@@ -293,7 +302,6 @@ impl Log {
         if bytes.is_empty() {
             return Ok(());
         }
-        assert!(is_synced, "a segment takes records before the last one is synced");
         files.writes += 1;
         if files.writes == self.setup.failing_write {
             file.torn = true;
@@ -306,16 +314,22 @@ impl Log {
             let (payload_len, claimed) = (header.varint().unwrap() as usize, header.varint().unwrap());
             let (record, after) = rest.split_at(rest.len() - header.rest().len() + payload_len);
             let payload = &record[record.len() - payload_len..];
-            let is_link = file.len == HEADER_LEN && payload.is_empty();
-            match end_of_previous {
-                Some(end) if is_link => assert_eq!(claimed, end, "a link does not lead to the end"),
-                _ => assert!(claimed <= file.synced as u64, "a record claims a sync that has not been"),
+            let first = HEADER_LEN as u64;
+            let is_link = file.len == HEADER_LEN && claimed > first;
+            if is_link {
+                let mut link = Reader::new(payload);
+                let claims = Some((link.varint().unwrap(), link.varint().unwrap()));
+                assert_eq!(Some(claimed), end_of_previous, "a link does not lead to the end");
+                assert!(claims <= synced_to, "a link claims syncs that have not been");
+            } else {
+                assert!(claimed <= file.synced as u64, "a record claims a sync that has not been");
+                assert!(claimed <= first || all_are_whole, "a record claims syncs that have not been");
             }
             let mut framed = Vec::new();
             append_record(&mut framed, number, file.len as u64, claimed, &[payload]);
             assert_eq!(framed, record, "a record is framed for another place");
             file.len += record.len();
-            if !payload.is_empty() {
+            if !payload.is_empty() && !is_link {
                 let seqno = Reader::new(payload).varint().unwrap();
                 assert_eq!(seqno, files.records.len() as u64 + 1, "records are not in order");
                 files.records.push(Record { seqno, segment: number, end: file.len });
@@ -367,6 +381,9 @@ impl Log {
         if durability == Durability::Synced {
             let synced = files.segments[&record.segment].synced;
             assert!(record.end <= synced, "write {seqno} is acknowledged and not synced");
+            let are_before =
+                files.segments.range(..record.segment).all(|(_, before)| before.synced == before.len);
+            assert!(are_before, "write {seqno} is acknowledged, and what is before it is not synced");
         }
     }
 
