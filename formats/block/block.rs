@@ -333,6 +333,28 @@ impl<'a> Block<'a> {
         Some(self.key(i)?.iter().map(|part| part.len()).sum())
     }
 
+    /// No keys of so many entries are longer together.
+    #[inline]
+    pub(crate) fn most_key_bytes(&self, entries: usize) -> usize {
+        let shared = if self.layout.has_shared { usize::from(u8::MAX) } else { 0 };
+        let tails = self.layout.values_at - self.layout.tails_at;
+        entries.saturating_mul(self.prefix.len() + HEAD + shared).saturating_add(tails)
+    }
+
+    /// The first of the entries before `to`, which is above 0, whose keys together are no longer than `max_keys`; but at least `limit`
+    /// and, however long its key, at most the last.
+    pub(crate) fn fitting_backwards(&self, to: usize, limit: usize, max_keys: usize) -> Option<usize> {
+        let (mut from, mut bytes) = (to - 1, self.key_len(to - 1)?);
+        while from > limit {
+            bytes += self.key_len(from - 1)?;
+            if bytes > max_keys {
+                break;
+            }
+            from -= 1;
+        }
+        Some(from)
+    }
+
     /// The key of entry `i`, which exists, as one vector.
     ///
     /// # Errors

@@ -91,15 +91,12 @@ impl BlockCursor {
     fn fill_backwards(&mut self, to: usize, run: &mut Run, want: usize) -> Result<()> {
         let block = Block::parse(&self.body, self.at)?;
         let limit = to.saturating_sub(want.max(1));
-        let (mut from, mut bytes) = (to - 1, block.ok(block.key_len(to - 1))?);
-        while from > limit {
-            bytes += block.ok(block.key_len(from - 1))?;
-            if bytes > MAX_RUN_KEYS {
-                break;
-            }
-            from -= 1;
-        }
-        self.from = from;
+        // Mostly they are short, however long each may be.
+        self.from = match block.most_key_bytes(to - limit) {
+            ..=MAX_RUN_KEYS => limit,
+            _ => block.ok(block.fitting_backwards(to, limit, MAX_RUN_KEYS))?,
+        };
+        let from = self.from;
         run.begin(self.body.clone());
         self.to = block.ok(block.fill(from, to, run, MAX_RUN_KEYS))?;
         self.place = Place::Run;

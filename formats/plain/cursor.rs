@@ -2,6 +2,7 @@
 
 use crate::data::Reads;
 use crate::entry::MAX_HEADER;
+use crate::index::GROUP_ENTRIES;
 use crate::reader::{Body, PlainTable};
 use crate::window::Window;
 use esker_table::{ReadOptions, Result, Run, TableCursor, TableError, Trailer};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 /// A run ends when its entries take so much of the data: values may be long, and a run counts in 32 bits.
 const MAX_RUN_BYTES: u64 = 256 << 20;
 
-/// Going backwards, groups are joined into one run until they take this much.
+/// Going backwards, groups are joined into one run unless they take more than this.
 const BACKWARDS_BYTES: u64 = 256 << 10;
 
 /// Where a cursor stands.
@@ -95,13 +96,13 @@ impl Walk<'_> {
             *self.place = Place::End;
             return Ok(());
         }
-        let end = self.fill(from, self.body.data.len(), run, want)?;
+        let end = self.fill(from, run, want)?;
         *self.place = Place::Run(from, end);
         Ok(())
     }
 
-    /// Fills with at most `want` entries that lie between `from` and `until`. Returns where the last one ends.
-    fn fill(&mut self, from: u64, until: u64, run: &mut Run, want: usize) -> Result<u64> {
+    /// Fills with at most `want` entries from `from` on. Returns where the last one ends.
+    fn fill(&mut self, from: u64, run: &mut Run, want: usize) -> Result<u64> {
         let data = &self.body.data;
         let mut entry = self.window.entry(data, from, &self.reads)?;
         run.begin_borrowed(self.window.bytes_from(from));
@@ -109,7 +110,7 @@ impl Walk<'_> {
             let key_start = (self.window.key_at(&entry) - from) as usize;
             run.push_borrowed(key_start, entry.key_len, entry.value_len, entry.trailer);
             let end = self.window.end_of(&entry);
-            if run.len() >= want || end >= until || end - from > MAX_RUN_BYTES {
+            if run.len() >= want || end >= data.len() || end - from > MAX_RUN_BYTES {
                 return Ok(end);
             }
             match self.window.entry_in_place(data, end, &self.reads)? {
@@ -126,57 +127,44 @@ impl Walk<'_> {
             return Ok(());
         }
         let want = want.max(1);
-        let mut group = self.table.group_before(self.body, to, *self.hint)?;
-        *self.hint = Some(group);
+        let last = self.table.group_before(self.body, to, *self.hint)?;
+        let mut group = last.saturating_sub(u32::try_from(want / GROUP_ENTRIES).unwrap_or(u32::MAX));
         let mut from = self.table.group(self.body, group)?.1;
-        loop {
-            self.gather(from, to)?;
-            if self.starts.len() >= want || group == 0 {
-                break;
-            }
-            let before = self.table.group(self.body, group - 1)?.1;
-            if to.saturating_sub(before) > BACKWARDS_BYTES || before >= from {
-                break;
-            }
-            // So many groups as there are entries missing, of as many entries as this one has on average.
-            let have = self.starts.len().max(1);
-            let more = (want - self.starts.len()).div_ceil(have).min(group as usize) as u32;
-            group -= more;
+        while group < last && to.saturating_sub(from) > BACKWARDS_BYTES {
+            group += (last - group).div_ceil(2);
             from = self.table.group(self.body, group)?.1;
-            if to.saturating_sub(from) > BACKWARDS_BYTES {
-                group += more - 1;
-                from = before;
-            }
         }
-        let from = self.starts[self.starts.len() - want.min(self.starts.len())];
-        let end = self.fill(from, to, run, want)?;
-        if end != to {
-            return Err(TableError::corruption(from, "the index does not lead to the entries"));
-        }
-        *self.place = Place::Run(from, to);
+        self.gather(from, to, run)?;
+        let surplus = run.len().saturating_sub(want);
+        run.keep(surplus, run.len());
+        // A group has one entry at least.
+        *self.hint = Some(last.min(group.saturating_add(surplus as u32)));
+        *self.place = Place::Run(self.starts[surplus], to);
         Ok(())
     }
 
-    /// Notes where the entries between `from` and `to` begin, of which there is one at least.
-    fn gather(&mut self, from: u64, to: u64) -> Result<()> {
+    /// Fills with all entries between `from` and `to`, of which there is one at least, and notes where they begin.
+    fn gather(&mut self, from: u64, to: u64, run: &mut Run) -> Result<()> {
+        let astray = || TableError::corruption(from, "the index does not lead to the entries");
         let data = &self.body.data;
         self.starts.clear();
-        if from >= to {
-            return Err(TableError::corruption(from, "the index does not lead to the entries"));
+        // A group is short, or one entry: what is longer than a run may be is none.
+        if from >= to || to - from > MAX_RUN_BYTES {
+            return Err(astray());
         }
         // Of the last entry as much is looked at as a header may take, or another piece of the file would be read for it.
         let end = data.len().min(to.saturating_add(MAX_HEADER as u64));
         self.window.bring_in(data, from..end, &self.reads)?;
+        run.begin_borrowed(self.window.bytes_from(from));
         let mut at = from;
         while at < to {
+            let entry = self.window.entry_in_place(data, at, &self.reads)?.ok_or_else(astray)?;
+            let key_start = (self.window.key_at(&entry) - from) as usize;
+            run.push_borrowed(key_start, entry.key_len, entry.value_len, entry.trailer);
             self.starts.push(at);
-            let entry = self.window.entry(data, at, &self.reads)?;
             at = self.window.end_of(&entry);
         }
-        if at != to {
-            return Err(TableError::corruption(from, "the index does not lead to the entries"));
-        }
-        Ok(())
+        if at == to { Ok(()) } else { Err(astray()) }
     }
 }
 

@@ -25,7 +25,7 @@ const CHILDREN: usize = 9;
 const LOCATIONS: usize = 8 * LEAF_GROUPS;
 
 /// A group is closed when it has so many entries,
-const GROUP_ENTRIES: usize = 4;
+pub(crate) const GROUP_ENTRIES: usize = 4;
 /// or so many units of data.
 const GROUP_UNITS: u32 = 1024 / crate::entry::UNIT as u32;
 

@@ -96,7 +96,8 @@ impl Window {
     ///
     /// # Errors
     /// `Corruption` or `Io`.
-    #[inline]
+    // A scan spends its time in the loops that call this, one for each way.
+    #[inline(always)]
     pub(crate) fn entry_in_place(
         &mut self,
         data: &Data,

@@ -327,7 +327,7 @@ impl VisibleCursor {
             if matches!(seen, Seen::Covered) {
                 continue;
             }
-            let same = (versions > 0 || skip) && self.merge.key() == self.key;
+            let same = (versions > 0 || skip) && is_same(self.merge.key(), &self.key);
             if same && skip {
                 self.step(false)?;
                 continue;
