@@ -2,30 +2,42 @@
 //!
 //! Writers are slowed down gently and early instead of being stopped hard and late. Every resource that can run out
 //! has a *soft* and a *hard* limit; between them the delay rises, at the hard limit writers wait for background work.
-//! The curve is such that half way between the limits a writer is as fast as background work drains:
+//! The curve is such that half way between the limits a writer is as fast as background work drains what it is that runs out:
 //!
 //! ```text
 //!   delay per byte
 //!        │                        ┊  stop
-//!     4d │                      ⟋ ┊
-//!        │                   ⟋    ┊           d = the time background work needs for a byte
-//!      d │              ⟋         ┊
-//!        │_________⟋              ┊
+//!     4d │                      ⟋ ┊           d = the time background work needs for a byte
+//!     2d │                   ⟋ ─ ─┊
+//!      d │              ⟋ ─       ┊           ⟋   memtables
+//!        │_________⟋─             ┊           ─ ─ L0 runs, debt
 //!        └─────────┴────┴─────────┴──────► L0 runs, debt, sealed memtables
 //!                 soft half      hard
 //! ```
+//!
+//! A merge takes many runs of L0 at once and takes long, so that their number swings around what the writers' speed makes it. A
+//! writer that is a third slower than merges can bear should not feel that: the line is straight there, and where there are more runs than
+//! there were on average, the average counts.
 //!
 //! Pure arithmetic: whoever accepts writes measures, asks and waits.
 
 use crate::options::CompactionStrategy;
 
+/// What compaction of a keyspace has before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Backlog {
+    /// Runs at L0.
+    pub(crate) l0_runs: u64,
+    /// How many there were lately, on average.
+    pub(crate) l0_average: u64,
+    /// What [`super::picker::debt`] says.
+    pub(crate) debt: u64,
+}
+
 /// How far background work is behind, for one keyspace.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Pressure {
-    /// Runs at L0.
-    pub(crate) l0_runs: usize,
-    /// What [`super::picker::debt`] says.
-    pub(crate) debt: u64,
+    pub(crate) backlog: Backlog,
     /// Bytes of memtables that are sealed and not yet flushed.
     pub(crate) sealed_bytes: u64,
     /// How many bytes of them the memory budget allows.
@@ -34,8 +46,10 @@ pub(crate) struct Pressure {
     pub(crate) active_bytes: u64,
     /// How many bytes they are sealed at.
     pub(crate) active_limit: u64,
-    /// How many bytes a second background work has lately brought out of the way; 0 if that is not known.
-    pub(crate) drain_bytes_per_second: u64,
+    /// How many bytes of memtables a second flushes have lately brought out of the way; 0 if that is not known.
+    pub(crate) flush_drain: u64,
+    /// The same of merges: how many that were flushed before left L0. If it is not known, flushes' speed counts.
+    pub(crate) merge_drain: u64,
 }
 
 /// What a writer has to do.
@@ -96,41 +110,44 @@ pub(crate) fn pace(pressure: &Pressure, limits: &Limits) -> Pace {
     let (soft, hard) = limits.l0_runs;
     // What fills up while another memtable is flushed takes memory beside it.
     let beside = if pressure.sealed_bytes > 0 { pressure.active_bytes } else { 0 };
-    let resources = [
-        (pressure.l0_runs as u64, (soft as u64, hard as u64), f64::MAX, "L0 has too many runs"),
-        (pressure.debt, limits.debt, f64::MAX, "compaction is too far behind"),
-        (
-            pressure.sealed_bytes,
-            (pressure.sealed_limit / 2, pressure.sealed_limit),
-            f64::MAX,
-            "memtables wait to be flushed",
-        ),
+    let (sealed_limit, active_limit) = (pressure.sealed_limit, pressure.active_limit);
+    let Backlog { l0_runs, l0_average, debt } = pressure.backlog;
+    let l0_counts = if l0_runs < hard as u64 { l0_runs.min(l0_average) } else { l0_runs };
+    let merges = [
+        (l0_counts, (soft as u64, hard as u64), f64::MAX, "L0 has too many runs"),
+        (debt, limits.debt, f64::MAX, "compaction is too far behind"),
+    ];
+    let flushes = [
+        (pressure.sealed_bytes, (sealed_limit / 2, sealed_limit), f64::MAX, "memtables wait to be flushed"),
         // Never a reason to stop: when it is full it is sealed, and counts above.
         (
             beside,
-            (pressure.active_limit / 8, pressure.active_limit / 8 * 5),
+            (active_limit / 4, active_limit / 4 * 3),
             0.99,
             "a memtable fills up before another is flushed",
         ),
     ];
     // So it is for most writes, and there is no more to be reckoned.
-    if resources.iter().all(|(now, (soft, _), ..)| now <= soft) {
+    if merges.iter().chain(&flushes).all(|(now, (soft, _), ..)| now <= soft) {
         return Pace::Free;
     }
-    let parts = resources.map(|(now, (soft, hard), most, why)| {
-        let part = now.saturating_sub(soft) as f64 / hard.saturating_sub(soft).max(1) as f64;
-        (part.min(most), why)
-    });
-    let (most, why) = parts.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, ""));
-    if most >= 1.0 {
-        return Pace::Stop { why };
-    }
-    let drain = match pressure.drain_bytes_per_second {
-        0 => ASSUMED_DRAIN,
-        measured => measured,
+    let worst = |resources: [(u64, (u64, u64), f64, &'static str); 2]| {
+        let parts = resources.map(|(now, (soft, hard), most, why)| {
+            let part = now.saturating_sub(soft) as f64 / hard.saturating_sub(soft).max(1) as f64;
+            (part.min(most), why)
+        });
+        parts.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, ""))
     };
-    let nanos = (most * most * 4.0 * 1e9 / drain as f64) as u64;
-    match nanos.min(MAX_NANOS_PER_BYTE) {
+    let ((merged, why_merge), (flushed, why_flush)) = (worst(merges), worst(flushes));
+    if merged >= 1.0 || flushed >= 1.0 {
+        return Pace::Stop { why: if merged >= 1.0 { why_merge } else { why_flush } };
+    }
+    let known = |drain: u64, otherwise: u64| if drain == 0 { otherwise } else { drain };
+    let flush_drain = known(pressure.flush_drain, ASSUMED_DRAIN);
+    let merge_drain = known(pressure.merge_drain, flush_drain);
+    let nanos =
+        f64::max(merged * 2.0 / merge_drain as f64, flushed * flushed * 4.0 / flush_drain as f64) * 1e9;
+    match (nanos as u64).min(MAX_NANOS_PER_BYTE) {
         0 => Pace::Free,
         nanos_per_byte => Pace::Slow { nanos_per_byte },
     }
@@ -150,11 +167,15 @@ mod tests {
         let calm = Pressure { sealed_limit: 100, ..Pressure::default() };
         assert_eq!(at(calm), Pace::Free);
         assert_eq!(at(Pressure { sealed_bytes: 50, ..calm }), Pace::Free);
-        assert_eq!(at(Pressure { l0_runs: 24, ..calm }), Pace::Free);
-        assert!(matches!(at(Pressure { l0_runs: 25, ..calm }), Pace::Slow { .. } | Pace::Free));
-        assert!(matches!(at(Pressure { l0_runs: 48, ..calm }), Pace::Stop { .. }));
+        let runs =
+            |l0_runs, l0_average| Pressure { backlog: Backlog { l0_runs, l0_average, debt: 0 }, ..calm };
+        assert_eq!(at(runs(24, 40)), Pace::Free);
+        assert!(matches!(at(runs(25, 25)), Pace::Slow { .. } | Pace::Free));
+        assert_eq!((at(runs(40, 30)), at(runs(30, 40))), (at(runs(30, 30)), at(runs(30, 30))));
+        assert!(matches!(at(runs(48, 30)), Pace::Stop { .. }));
         assert!(matches!(at(Pressure { sealed_bytes: 100, ..calm }), Pace::Stop { .. }));
-        assert!(matches!(at(Pressure { debt: u64::MAX, ..calm }), Pace::Stop { .. }));
+        let backlog = Backlog { debt: u64::MAX, ..Backlog::default() };
+        assert!(matches!(at(Pressure { backlog, ..calm }), Pace::Stop { .. }));
     }
 
     #[test]
@@ -165,37 +186,34 @@ mod tests {
                 sealed_limit: 200,
                 active_bytes,
                 active_limit: 100,
-                drain_bytes_per_second: 1_000_000_000,
+                flush_drain: 1_000_000_000,
                 ..Pressure::default()
             };
             pace(&pressure, &limits())
         };
-        assert_eq!((at(0, 99), at(80, 12)), (Pace::Free, Pace::Free));
+        assert_eq!((at(0, 99), at(80, 25)), (Pace::Free, Pace::Free));
         assert!(matches!(at(80, 70), Pace::Slow { .. }));
         assert!(matches!(at(80, 100), Pace::Slow { nanos_per_byte: 3 }));
     }
 
     #[test]
     fn half_way_writers_are_as_fast_as_the_drain() {
-        let pressure = Pressure {
-            l0_runs: 36,
-            sealed_limit: 100,
-            drain_bytes_per_second: 10_000_000,
-            ..Pressure::default()
-        };
+        let backlog = Backlog { l0_runs: 36, l0_average: 36, debt: 0 };
+        let pressure =
+            Pressure { backlog, sealed_limit: 100, merge_drain: 10_000_000, ..Pressure::default() };
         assert_eq!(pace(&pressure, &limits()), Pace::Slow { nanos_per_byte: 100 });
+        let pressure =
+            Pressure { sealed_bytes: 75, sealed_limit: 100, flush_drain: 20_000_000, ..Pressure::default() };
+        assert_eq!(pace(&pressure, &limits()), Pace::Slow { nanos_per_byte: 50 });
     }
 
     #[test]
     fn the_delay_rises_and_stays_bounded() {
         let mut last = 0;
         for l0_runs in 0..48 {
-            let pressure = Pressure {
-                l0_runs,
-                sealed_limit: 100,
-                drain_bytes_per_second: 1_000_000,
-                ..Pressure::default()
-            };
+            let backlog = Backlog { l0_runs, l0_average: l0_runs, debt: 0 };
+            let pressure =
+                Pressure { backlog, sealed_limit: 100, merge_drain: 1_000_000, ..Pressure::default() };
             let now = match pace(&pressure, &limits()) {
                 Pace::Free => 0,
                 Pace::Slow { nanos_per_byte } => nanos_per_byte,
@@ -210,7 +228,8 @@ mod tests {
     #[test]
     fn fifo_never_waits_for_a_compaction_that_does_not_come() {
         let limits = Limits::of(&CompactionStrategy::Fifo { max_bytes: 1 });
-        let pressure = Pressure { l0_runs: 100_000, sealed_limit: 100, ..Pressure::default() };
+        let backlog = Backlog { l0_runs: 100_000, l0_average: 100_000, debt: 0 };
+        let pressure = Pressure { backlog, sealed_limit: 100, ..Pressure::default() };
         assert_eq!(pace(&pressure, &limits), Pace::Free);
     }
 }

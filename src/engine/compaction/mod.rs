@@ -43,8 +43,8 @@ pub(crate) use flush::flush;
 pub(crate) use job::run;
 pub(crate) use output::Outputs;
 #[cfg(all(test, not(loom)))]
-pub(crate) use picker::{Choice, Reason};
-pub(crate) use picker::{Context, ManualPlan, Pick, pick};
+pub(crate) use picker::Choice;
+pub(crate) use picker::{Context, ManualPlan, Pick, Reason, pick};
 pub(crate) use split::Splitter;
 
 use crate::Result;

@@ -1,13 +1,16 @@
 //! Background work: the worker's loop, and what compaction does to the store.
 
+use super::builder::Builder;
 use super::core::Core;
-use crate::compaction::{self, Context, JobContext, ManualPlan, Pick};
+use crate::compaction::{self, Context, JobContext, ManualPlan, Pick, Reason};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::fs::Background;
 use crate::manifest::{FileMeta, VersionEdit};
 use crate::read::Bounds;
 use crate::sync::std_lock;
 use crate::write::commit::Committer;
+use crate::write::stall::Duty;
 use crate::write::tree::Tree;
 use esker_table::Fragments;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,15 +33,32 @@ pub(crate) fn supervise(committer: &Committer, body: impl FnOnce()) {
     committer.notify_done();
 }
 
+/// What each background thread of a store is to do.
+pub(super) fn duties(builder: &Builder) -> Vec<Duty> {
+    match builder.background_threads {
+        _ if builder.read_only || builder.env.background() == Background::Stepped => Vec::new(),
+        1 => vec![Duty::All],
+        threads => (0..threads).map(|n| if n == 0 { Duty::Flush } else { Duty::Compaction }).collect(),
+    }
+}
+
 /// The body of a background thread.
-pub(crate) fn run(core: &Arc<Core>) {
-    core.env.lower_priority();
-    while core.committer.stall.wait_work(LOOK_EVERY) {
+pub(crate) fn run(core: &Arc<Core>, duty: Duty) {
+    // Writers wait for flushes, and nobody for a merge.
+    if duty == Duty::Compaction {
+        core.env.lower_priority();
+    }
+    while core.committer.stall.wait_work(duty, LOOK_EVERY) {
         loop {
             if core.stop.load(Ordering::Acquire) {
                 return;
             }
-            match core.step() {
+            let done = match duty {
+                Duty::All => core.step(),
+                Duty::Flush => core.flush_step(),
+                Duty::Compaction => core.compact_step(),
+            };
+            match done {
                 Ok(true) => {}
                 Ok(false) => break,
                 // The failure has made the store read-only and was reported.
@@ -155,7 +175,7 @@ impl Core {
         });
         let between = || -> Result<()> {
             self.committer.tend_log()?;
-            if self.committer.stall.sealed_bytes() > 0 {
+            if !self.duties.contains(&Duty::Flush) && self.committer.stall.sealed_bytes() > 0 {
                 self.flush_pending()?;
             }
             Ok(())
@@ -177,8 +197,8 @@ impl Core {
         metrics.compaction_bytes.add(report.bytes_written);
         metrics.compaction_read_bytes.add(report.bytes_read);
         metrics.fsyncs.add(tables as u64 + 1);
-        if report.bytes_read > 0 {
-            self.note_drain(report.bytes_read, took);
+        if report.bytes_read > 0 && pick.reason != Reason::Manual {
+            tree.drain.note_merge(pick.choice.bytes_out_of_l0(), took);
         }
         self.remove_obsolete();
         self.committer.stall.progress();

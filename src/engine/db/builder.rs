@@ -60,7 +60,7 @@ impl Default for Builder {
             formats: Vec::new(),
             listeners: Vec::new(),
             segment_bytes: None,
-            background_threads: 1,
+            background_threads: 2,
             keyspace_defaults: KeyspaceOptions::default(),
             keyspace_options: BTreeMap::new(),
             keyspace_options_by: None,
@@ -164,7 +164,8 @@ impl Builder {
         self
     }
 
-    /// Threads for flush and compaction. Default 1, which suits two cores.
+    /// Threads for flush and compaction. If there are several, one of them does nothing but flushes, and the others merge with a
+    /// lower priority where the system has such a thing. Default 2, which suits two cores.
     pub fn background_threads(mut self, threads: usize) -> Self {
         self.background_threads = threads;
         self

@@ -1,12 +1,13 @@
 //! [`Core`]: what an open store consists of, and the work that is not tied to one keyspace.
 
+use super::background;
 use super::open::{RecoveryReport, cache_bytes};
 use crate::compaction;
 use crate::compaction::limiter::{self, Pace, Pressure};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::fs::filename::FileName;
-use crate::fs::{Background, DirLock, Env};
+use crate::fs::{DirLock, Env};
 use crate::manifest::{KeyspaceEdit, KeyspaceId, Version, VersionEdit, VersionSet};
 use crate::metrics::Metrics;
 use crate::options::Durability;
@@ -17,11 +18,12 @@ use crate::write::WriteOptions;
 use crate::write::batch::Ops;
 use crate::write::commit::{Committed, Committer};
 use crate::write::health::Health;
+use crate::write::stall::Duty;
 use crate::write::tree::Tree;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -57,8 +59,8 @@ pub(crate) struct Core {
     pub(crate) copying: Mutex<()>,
     /// Held while the store is closed.
     pub(crate) closing: Mutex<()>,
-    /// Bytes a second that background work lately brought out of the way; 0 before it was measured.
-    pub(crate) drain: AtomicU64,
+    /// What each background thread does.
+    pub(crate) duties: Vec<Duty>,
     /// Ends the background threads.
     pub(crate) stop: AtomicBool,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
@@ -119,15 +121,14 @@ impl Core {
 
     /// What a writer has to do before it may write to this keyspace.
     fn pace_of(&self, tree: &Tree) -> Pace {
-        let (l0_runs, debt) = tree.backlog();
         let pressure = Pressure {
-            l0_runs,
-            debt,
+            backlog: tree.backlog(),
             sealed_bytes: self.committer.stall.sealed_bytes() as u64,
             sealed_limit: self.committer.limits.sealed_bytes as u64,
             active_bytes: self.committer.stall.active_bytes() as u64,
             active_limit: self.committer.limits.memtable_bytes as u64,
-            drain_bytes_per_second: self.drain.load(Ordering::Relaxed),
+            flush_drain: tree.drain.flushes(),
+            merge_drain: tree.drain.merges(),
         };
         limiter::pace(&pressure, &tree.limits)
     }
@@ -223,20 +224,17 @@ impl Core {
         self.events.emit(&Event::Stalled { reason, waited });
     }
 
-    /// Notes how quickly background work brought `bytes` out of the way, as a running average.
-    pub(crate) fn note_drain(&self, bytes: u64, took: Duration) {
-        let now = (bytes as f64 / took.as_secs_f64().max(1e-6)) as u64;
-        let before = self.drain.load(Ordering::Relaxed);
-        let average = if before == 0 { now } else { before - before / 4 + now / 4 };
-        self.drain.store(average, Ordering::Relaxed);
-    }
-
     /// Does one piece of background work. Returns whether there was any.
     pub(crate) fn step(&self) -> Result<bool> {
         // Also after a failure, so that those who wait are told.
         if self.committer.stall.stepped && self.committer.do_wanted()? {
             return Ok(true);
         }
+        Ok(self.flush_step()? || self.compact_step()?)
+    }
+
+    /// Does one piece of what writers may wait for. Returns whether there was any.
+    pub(crate) fn flush_step(&self) -> Result<bool> {
         self.health.check_writable()?;
         self.note_ages();
         self.share_memory(false);
@@ -245,9 +243,12 @@ impl Core {
             return Ok(true);
         }
         self.committer.seal_idle();
-        if self.seal_expired() {
-            return self.flush_pending();
-        }
+        Ok(self.seal_expired() && self.flush_pending()?)
+    }
+
+    /// Does one compaction, if one is wanted. Returns whether there was one.
+    pub(crate) fn compact_step(&self) -> Result<bool> {
+        self.health.check_writable()?;
         if self.compact_once()? {
             return Ok(true);
         }
@@ -325,8 +326,9 @@ impl Core {
         self.committer.stall.remove_sealed(drained);
         self.remove_old_segments();
         self.committer.stall.progress();
+        self.committer.stall.wake(Duty::Compaction);
         let took = self.env.monotonic().saturating_sub(began);
-        self.note_drain(drained as u64, took);
+        tree.drain.note_flush(drained as u64, bytes, took);
         self.metrics.write.flushes.add(1);
         self.metrics.write.flush_bytes.add(bytes);
         self.events.emit(&Event::FlushEnd { keyspace: tree.name().to_owned(), tables, bytes, took });
@@ -480,22 +482,23 @@ impl Core {
     }
 
     /// Starts the threads that an environment with threads wants.
-    pub(crate) fn start_threads(self: &Arc<Self>, background: usize) -> Result<()> {
-        if self.read_only || self.env.background() == Background::Stepped {
+    pub(crate) fn start_threads(self: &Arc<Self>) -> Result<()> {
+        if self.duties.is_empty() {
             return Ok(());
         }
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| -> Result<()> {
             let committer = self.committer.clone();
             let thread = self
                 .env
-                .spawn(name, Box::new(move || super::background::supervise(&committer, work)))
+                .spawn(name, Box::new(move || background::supervise(&committer, work)))
                 .map_err(|error| Error::io(&self.dir, "start a thread for", error))?;
             std_lock(&self.threads).push(thread);
             Ok(())
         };
-        for _ in 0..background {
+        for &duty in &self.duties {
             let core = self.clone();
-            spawn("esker-background", Box::new(move || super::background::run(&core)))?;
+            let name = if duty == Duty::Flush { "esker-flush" } else { "esker-background" };
+            spawn(name, Box::new(move || background::run(&core, duty)))?;
         }
         let committer = self.committer.clone();
         spawn("esker-sync", Box::new(move || committer.run_sync_thread()))

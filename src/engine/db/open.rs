@@ -95,12 +95,12 @@ pub(super) fn open(builder: Builder, dir: &Path) -> Result<Db> {
         (create(&builder, &registry, dir)?, None)
     };
     let core = assemble(builder, dir, Arc::new(set), report, registry, lock)?;
-    let default = core.0.tree(DEFAULT_KEYSPACE_NAME)?;
-    core.0.start_threads(core.1)?;
-    if !core.0.read_only {
-        core.0.committer.stall.wake_background();
+    let default = core.tree(DEFAULT_KEYSPACE_NAME)?;
+    core.start_threads()?;
+    if !core.read_only {
+        core.committer.stall.wake_background();
     }
-    Ok(Db::new(Arc::new(Handle { core: core.0 }), default))
+    Ok(Db::new(Arc::new(Handle { core }), default))
 }
 
 /// Looks at the directory, and creates it if a store is to be created. Returns whether there is a store.
@@ -270,7 +270,7 @@ fn assemble(
     loaded: Option<LoadReport>,
     registry: Arc<FormatRegistry>,
     lock: Box<dyn crate::fs::DirLock>,
-) -> Result<(Arc<Core>, usize)> {
+) -> Result<Arc<Core>> {
     let env = builder.env.clone();
     let metrics = Arc::new(Metrics::default());
     let health =
@@ -325,7 +325,7 @@ fn assemble(
         log_readers: Mutex::new(0),
         copying: Mutex::new(()),
         closing: Mutex::new(()),
-        drain: AtomicU64::new(0),
+        duties: super::background::duties(&builder),
         stop: AtomicBool::new(false),
         threads: Mutex::new(Vec::new()),
         lock: Mutex::new(Some(lock)),
@@ -335,7 +335,7 @@ fn assemble(
         core.record_ages()?;
         shorten_log(&core, replay.segments);
     }
-    Ok((core, builder.background_threads))
+    Ok(core)
 }
 
 /// Removes segments that are not needed, and flushes what was recovered from too many.

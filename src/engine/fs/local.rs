@@ -141,10 +141,10 @@ fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-/// How much background work stands back for others: a thread of it has half the weight of one that reads or writes. With much less,
-/// flushes fall so far behind that writers wait for them.
+/// How much a thread that merges stands back for others: it has a quarter of the weight of one that reads, writes or flushes. With
+/// much less, L0 grows until writers wait for merges.
 #[cfg(target_os = "linux")]
-const NICENESS: i32 = 3;
+const NICENESS: i32 = 6;
 
 /// What room is made of.
 #[cfg(unix)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod commit;
+pub(crate) mod drain;
 pub(crate) mod handle;
 pub(crate) mod health;
 pub(crate) mod log;

@@ -27,7 +27,7 @@ pub(crate) struct Stall {
     /// Counts steps of progress, so that none is missed between looking and waiting.
     epoch: Mutex<u64>,
     progress: Condvar,
-    /// Counts wake-ups of the background.
+    /// What background threads have not looked at since they were told.
     work: Mutex<Work>,
     work_changed: Condvar,
     pub(crate) stalls: AtomicU64,
@@ -37,8 +37,38 @@ pub(crate) struct Stall {
 
 #[derive(Debug, Default)]
 struct Work {
-    pending: bool,
+    flush: bool,
+    compaction: bool,
     stopped: bool,
+}
+
+/// What a background thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// Everything, flushes first.
+    All,
+    Flush,
+    Compaction,
+}
+
+impl Duty {
+    fn flushes(self) -> bool {
+        self != Duty::Compaction
+    }
+
+    fn compacts(self) -> bool {
+        self != Duty::Flush
+    }
+}
+
+impl Work {
+    /// Takes from what is pending what a thread of this duty looks for. Returns whether there is any.
+    fn take(&mut self, duty: Duty) -> bool {
+        let pending = (self.flush && duty.flushes()) || (self.compaction && duty.compacts());
+        self.flush &= !duty.flushes();
+        self.compaction &= !duty.compacts();
+        pending
+    }
 }
 
 impl Stall {
@@ -118,26 +148,33 @@ impl Stall {
         }
     }
 
-    /// Tells the background worker that there may be something to do.
+    /// Tells background threads that there may be something to do.
     pub(crate) fn wake_background(&self) {
-        std_lock(&self.work).pending = true;
+        self.wake(Duty::All);
+    }
+
+    /// Tells background threads that there may be something of this kind to do.
+    pub(crate) fn wake(&self, duty: Duty) {
+        let mut work = std_lock(&self.work);
+        work.flush |= duty.flushes();
+        work.compaction |= duty.compacts();
         self.work_changed.notify_all();
     }
 
-    /// Waits until there may be something to do, for at most `limit`. Returns false once the worker shall end.
-    pub(crate) fn wait_work(&self, limit: Duration) -> bool {
+    /// Waits until there may be something to do for a thread of this duty, for at most `limit`. Returns false once it shall end.
+    pub(crate) fn wait_work(&self, duty: Duty, limit: Duration) -> bool {
         let mut work = std_lock(&self.work);
-        if !work.pending && !work.stopped {
+        if !work.take(duty) && !work.stopped {
             work = match self.work_changed.wait_timeout(work, limit) {
                 Ok((work, _)) => work,
                 Err(poisoned) => poisoned.into_inner().0,
             };
+            work.take(duty);
         }
-        work.pending = false;
         !work.stopped
     }
 
-    /// Ends the background worker.
+    /// Ends the background threads.
     pub(crate) fn stop_background(&self) {
         std_lock(&self.work).stopped = true;
         self.work_changed.notify_all();
@@ -155,6 +192,22 @@ mod tests {
         assert_eq!(stall.owe(Duration::from_micros(300)), Some(Duration::from_micros(600)));
         assert_eq!(stall.owe(Duration::from_micros(300)), None);
         assert_eq!(stall.owe(Duration::from_secs(9)), Some(MAX_DELAY));
+    }
+
+    #[test]
+    fn each_duty_is_told_of_its_own() {
+        let stall = Stall::new(false);
+        let took = |duty| std_lock(&stall.work).take(duty);
+        stall.wake_background();
+        assert!(took(Duty::Flush) && took(Duty::Compaction));
+        assert!(!took(Duty::All));
+        stall.wake(Duty::Compaction);
+        assert!(!took(Duty::Flush) && took(Duty::All) && !took(Duty::Compaction));
+        // What is pending is not waited for.
+        stall.wake(Duty::Flush);
+        assert!(stall.wait_work(Duty::Flush, Duration::MAX));
+        stall.stop_background();
+        assert!(!stall.wait_work(Duty::Flush, Duration::MAX));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! [`Tree`]: one keyspace of an open store: its memtables, its version, and what readers read.
 
+use super::drain::Drain;
 use super::log::Lsn;
-use crate::compaction::limiter::Limits;
+use crate::compaction::limiter::{Backlog, Limits};
 use crate::compaction::picker;
 use crate::manifest::{Ages, KeyspaceId, KeyspaceRecord, Version};
 use crate::memtable::{Memtable, entry_bound};
@@ -60,11 +61,17 @@ pub(crate) struct Tree {
     /// to live.
     pub(crate) ages: std::sync::Mutex<Ages>,
     pub(crate) limits: Limits,
+    /// How fast background work lately was here.
+    pub(crate) drain: Drain,
     l0_runs: AtomicUsize,
+    /// Their running average over flushes and merges, in parts of [`AVERAGED`].
+    l0_average: AtomicU64,
     debt: AtomicU64,
     /// When a memtable was last sealed because it was full, in milliseconds of the environment's time; one more, so that 0 is never.
     filled_at: AtomicU64,
 }
+
+const AVERAGED: u64 = 256;
 
 /// For so long after a memtable was full the keyspace counts as being filled.
 const FILLING: Duration = Duration::from_secs(3);
@@ -93,7 +100,9 @@ impl Tree {
             dropped: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             ages: std::sync::Mutex::new(ages),
+            drain: Drain::default(),
             l0_runs: AtomicUsize::new(0),
+            l0_average: AtomicU64::new(version.levels[0].runs.len() as u64 * AVERAGED),
             debt: AtomicU64::new(0),
             filled_at: AtomicU64::new(0),
         };
@@ -119,14 +128,21 @@ impl Tree {
         lock(&self.layers).version.clone()
     }
 
-    /// Runs at level 0, and the bytes that compaction owes.
+    /// What compaction has before it.
     #[inline]
-    pub(crate) fn backlog(&self) -> (usize, u64) {
-        (self.l0_runs.load(Ordering::Relaxed), self.debt.load(Ordering::Relaxed))
+    pub(crate) fn backlog(&self) -> Backlog {
+        Backlog {
+            l0_runs: self.l0_runs.load(Ordering::Relaxed) as u64,
+            l0_average: self.l0_average.load(Ordering::Relaxed) / AVERAGED,
+            debt: self.debt.load(Ordering::Relaxed),
+        }
     }
 
     fn note_backlog(&self, version: &Version) {
-        self.l0_runs.store(version.levels[0].runs.len(), Ordering::Relaxed);
+        let runs = version.levels[0].runs.len();
+        self.l0_runs.store(runs, Ordering::Relaxed);
+        let before = self.l0_average.load(Ordering::Relaxed);
+        self.l0_average.store(before - before / 8 + runs as u64 * AVERAGED / 8, Ordering::Relaxed);
         self.debt.store(picker::debt(version, &self.options.compaction), Ordering::Relaxed);
     }
 

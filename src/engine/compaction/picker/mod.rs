@@ -176,6 +176,16 @@ impl Choice {
         }
     }
 
+    /// The bytes that a merge takes out of L0.
+    pub(crate) fn bytes_out_of_l0(&self) -> u64 {
+        match self {
+            Choice::Merge(merge) if merge.output_level > 0 => {
+                merge.inputs.iter().filter(|input| input.level == 0).map(InputRun::bytes).sum()
+            }
+            _ => 0,
+        }
+    }
+
     /// All tables that the choice is about.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<FileMeta>> {
         let inputs = match self {
