@@ -20,8 +20,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Handed to the operating system: survives a killed process, not a power loss. That takes the end of what was written, at most
-    /// what is in no table and was not [synced](crate::Db::sync).
+    /// Handed to the operating system: survives a killed process, not a power loss. A power loss takes the end of what was written, at
+    /// most what is in no table and was not [synced](crate::Db::sync).
     #[default]
     Buffered,
     /// On the device: survives a power loss.

@@ -13,6 +13,7 @@
 
 mod check;
 mod closing;
+mod flushing;
 mod hanging_sync;
 mod rotation;
 mod script;

@@ -110,3 +110,28 @@ fn a_call_that_fails_anywhere_loses_nothing() {
         }
     }
 }
+
+#[test]
+fn what_one_sync_made_durable_in_several_segments_is_no_torn_tail() {
+    let env = SimEnv::new();
+    let db = open(&env, false).unwrap();
+    for i in 0..WRITES {
+        let mut batch = WriteBatch::new();
+        batch.put(i.to_be_bytes(), [7; 100]);
+        let durability = if i == WRITES - 1 { Durability::Synced } else { Durability::Buffered };
+        db.write(batch, durability).unwrap();
+    }
+    let files = env.files().into_iter().map(|(path, _)| path.trim_start_matches('/').to_owned());
+    let mut segments: Vec<String> = files.filter(|path| path.ends_with(".wal")).collect();
+    segments.sort_unstable();
+    let (_, full) = segments.split_last().unwrap();
+    assert!(full.len() >= 3, "{segments:?}");
+    let env = env.kill();
+    for path in full {
+        env.flip(path, 1000, 1).unwrap();
+        let error = open(&env, false).unwrap_err();
+        assert!(error.is_corruption() && error.to_string().contains(path), "{error}");
+        env.flip(path, 1000, 1).unwrap();
+    }
+    assert_eq!(open(&env, false).unwrap().range(..).count(), WRITES as usize);
+}

@@ -318,7 +318,6 @@ impl Pieces {
         if bytes.len() >= PIECE {
             self.file.append(bytes)?;
             gathered.handed += bytes.len() as u64;
-            self.file.start_writeback();
             return Ok(());
         }
         gathered.bytes.extend_from_slice(bytes);
@@ -330,7 +329,6 @@ impl Pieces {
             self.file.append(&gathered.bytes)?;
             gathered.handed += gathered.bytes.len() as u64;
             gathered.bytes.clear();
-            self.file.start_writeback();
         }
         Ok(())
     }

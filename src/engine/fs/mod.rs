@@ -67,9 +67,6 @@ pub trait WritableFile: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Starts writing back what was appended so far, without waiting; a hint that keeps a later sync short.
-    fn start_writeback(&self) {}
-
     /// Says that what was written will not be read again soon, so that it need not occupy memory.
     fn forget(&self) {}
 }

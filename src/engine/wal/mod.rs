@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A segment is a log in the sense of [`crate::record`], one record a commit. Its header names the one before, and its first record
-//! says where that ends and how far it was synced: it may be left unsynced. A sync is of all segments that are needed, oldest
+//! says where that ends and how far the log was synced: a segment may be left unsynced. A sync is of all segments that are needed, oldest
 //! first, so that whatever is known to be synced proves what is before it to be. A lost, cut or damaged segment is told from a torn end by that.
 //! What a record's payload says is the write room's business.
 

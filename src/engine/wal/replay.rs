@@ -33,7 +33,7 @@ pub(crate) struct Known {
     pub(crate) oldest: u64,
     /// Segments up to this one were created whole: their headers are durable.
     pub(crate) newest: u64,
-    /// A segment and a length of it that is durable; behind that length it has no records.
+    /// A segment and a length of it that is durable, with all segments before it; behind that length it has no records.
     pub(crate) end: Option<(u64, u64)>,
 }
 
@@ -85,8 +85,8 @@ pub(crate) struct Dropped {
 /// How much is copied at a time.
 const COPY_AT_ONCE: u64 = 1 << 20;
 
-/// What is known of a segment before its records are read.
-struct Link {
+/// What is known of a segment of the chain before its records are read.
+struct Chained {
     number: u64,
     path: PathBuf,
     /// It was synced up to here at least.
@@ -97,13 +97,13 @@ struct Link {
     end: Option<u64>,
 }
 
-impl Link {
-    fn new(dir: &Path, number: u64, known: &Known) -> Link {
+impl Chained {
+    fn new(dir: &Path, number: u64, known: &Known) -> Chained {
         let created = if number <= known.newest { HEADER_LEN as u64 } else { 0 };
         let end = known.end.filter(|&(segment, _)| segment == number).map(|(_, end)| end);
         let is_whole = known.end.is_some_and(|(segment, _)| number < segment);
         let synced = created.max(end.unwrap_or(0));
-        Link { number, path: FileName::Wal(number).path(dir), synced, is_whole, end }
+        Chained { number, path: FileName::Wal(number).path(dir), synced, is_whole, end }
     }
 
     /// Takes down where its successor says that it ends.
@@ -147,11 +147,11 @@ pub(crate) fn replay(
     each: &mut EachRecord<'_>,
 ) -> Result<Replay> {
     let mut report = Replay::default();
-    let links = follow(env, dir, segments, mode, known, &mut report)?;
-    for (at, link) in links.iter().enumerate() {
-        let torn = read_segment(env, link, mode, &mut report, each)?;
+    let chain = follow(env, dir, segments, mode, known, &mut report)?;
+    for (at, segment) in chain.iter().enumerate() {
+        let torn = read_segment(env, segment, mode, &mut report, each)?;
         if let Some(torn) = torn {
-            drop_behind(env, &links[at..], torn, mode, &mut report)?;
+            drop_behind(env, &chain[at..], torn, mode, &mut report)?;
             break;
         }
     }
@@ -161,15 +161,15 @@ pub(crate) fn replay(
 /// Hands the records of one segment on. Returns what it has behind them, if it is torn.
 fn read_segment(
     env: &dyn Env,
-    link: &Link,
+    segment: &Chained,
     mode: Recovery,
     report: &mut Replay,
     each: &mut EachRecord<'_>,
 ) -> Result<Option<TornTail>> {
-    let mut reader = open(env, link, mode)?;
+    let mut reader = open(env, segment, mode)?;
     let mut seal = None;
     // What lies behind the end is no part of the log: a closing record whose sync failed, for example.
-    while link.end.is_none_or(|end| reader.offset() < end) {
+    while segment.end.is_none_or(|end| reader.offset() < end) {
         let Some(record) = reader.next()? else { break };
         let is_link = record.link().is_some();
         if !is_link && record.synced > HEADER_LEN as u64 {
@@ -179,48 +179,48 @@ fn read_segment(
         let is_seal = !is_link && record.payload.is_empty() && record.synced >= record.offset;
         seal = is_seal.then_some(record.offset);
         if record.is_commit() {
-            each(link.number, record.offset, &record.payload)?;
+            each(segment.number, record.offset, &record.payload)?;
             report.records += 1;
             report.bytes += record.payload.len() as u64;
         }
     }
     report.segments += 1;
     let mut end = reader.offset();
-    let torn = match (reader.outcome(), link.end) {
+    let torn = match (reader.outcome(), segment.end) {
         (End::Torn { offset, bytes, records }, _) => Some((offset, bytes, records)),
         // Cut off between two records.
         (End::Clean, Some(expected)) if end < expected => Some((end, expected - end, 0)),
         (End::Clean, _) => None,
     };
     match seal {
-        _ if link.is_settled() => {}
+        _ if segment.is_settled() => {}
         // A closing record proves that all before it was synced. It may itself be in the page cache only, because
         // its own sync failed: so nothing relies on it from here on.
-        Some(seal) if torn.is_none() && link.end.is_none() => end = seal,
-        _ => report.unsettled.push(Unsettled { number: link.number, end }),
+        Some(seal) if torn.is_none() && segment.end.is_none() => end = seal,
+        _ => report.unsettled.push(Unsettled { number: segment.number, end }),
     }
-    report.last = Some((link.number, end));
-    Ok(torn.map(|(offset, bytes, records)| TornTail { path: link.path.clone(), offset, bytes, records }))
+    report.last = Some((segment.number, end));
+    Ok(torn.map(|(offset, bytes, records)| TornTail { path: segment.path.clone(), offset, bytes, records }))
 }
 
-/// Takes down that the first of `links` is torn, and that nothing in the others counts.
+/// Takes down that the first of `chain` is torn, and that nothing in the others counts.
 ///
 /// # Errors
 /// `Corruption` if one of them proves that the first had been synced beyond that, or `mode` allows no torn tail; `Io`.
 fn drop_behind(
     env: &dyn Env,
-    links: &[Link],
+    chain: &[Chained],
     torn: TornTail,
     mode: Recovery,
     report: &mut Replay,
 ) -> Result<()> {
-    let Some((first, behind)) = links.split_first() else { return Ok(()) };
+    let Some((first, behind)) = chain.split_first() else { return Ok(()) };
     let mut previous = (first.number, torn.offset);
     let mut tails = Vec::new();
-    for link in behind {
-        let source = open_file(env, &link.path)?;
+    for segment in behind {
+        let source = open_file(env, &segment.path)?;
         let end = source.len();
-        let mut salvage = Salvage::open(source, &link.path, LogKind::Wal, link.number)?;
+        let mut salvage = Salvage::open(source, &segment.path, LogKind::Wal, segment.number)?;
         let (mut records, mut last) = (0, HEADER_LEN as u64);
         while let Some(record) = salvage.next()? {
             let is_proof = match record.link() {
@@ -230,7 +230,7 @@ fn drop_behind(
             if is_proof {
                 let what = format!(
                     "the records end here, but a record at {} of segment {} proves that more was synced",
-                    record.offset, link.number
+                    record.offset, segment.number
                 );
                 return Err(Error::corruption(&torn.path, torn.offset, what));
             }
@@ -239,15 +239,15 @@ fn drop_behind(
         }
         if salvage.gave_up() {
             let what = "what is damaged here looks like records without end, among which there may be a proof that the segments before were synced";
-            return Err(Error::corruption(&link.path, last, what));
+            return Err(Error::corruption(&segment.path, last, what));
         }
         let damaged = salvage.damage().iter().map(|damage| damage.offset + damage.bytes).max().unwrap_or(0);
         let (offset, bytes) = (HEADER_LEN as u64, last.max(damaged).min(end) - HEADER_LEN as u64);
         if records > 0 || damaged > 0 {
-            tails.push(TornTail { path: link.path.clone(), offset, bytes, records });
+            tails.push(TornTail { path: segment.path.clone(), offset, bytes, records });
         }
-        report.dropped.push(Dropped { number: link.number, previous });
-        previous = (link.number, HEADER_LEN as u64);
+        report.dropped.push(Dropped { number: segment.number, previous });
+        previous = (segment.number, HEADER_LEN as u64);
     }
     if mode == Recovery::Absolute {
         let what = "the records end here, and later ones were written; these were never synced, so opening without absolute recovery keeps what is before";
@@ -326,11 +326,11 @@ fn follow(
     mode: Recovery,
     known: &Known,
     report: &mut Replay,
-) -> Result<Vec<Link>> {
-    let mut links: Vec<Link> = Vec::new();
+) -> Result<Vec<Chained>> {
+    let mut chain: Vec<Chained> = Vec::new();
     for &number in segments {
-        let link = Link::new(dir, number, known);
-        let mut reader = open(env, &link, mode)?;
+        let segment = Chained::new(dir, number, known);
+        let mut reader = open(env, &segment, mode)?;
         if reader.is_read_only() {
             report.read_only = Some(number);
         }
@@ -338,13 +338,13 @@ fn follow(
             report.unborn.push(number);
             continue;
         };
-        if let Some(before) = links.last_mut() {
+        if let Some(before) = chain.last_mut() {
             if header.previous > before.number {
                 return Err(lost(dir, header.previous, number, report));
             }
             if header.previous != before.number {
                 return Err(Error::corruption(
-                    &link.path,
+                    &segment.path,
                     40,
                     format!("it follows segment {}, not segment {}", header.previous, before.number),
                 ));
@@ -352,22 +352,22 @@ fn follow(
             if header.previous_end > 0 {
                 // Whoever knew that had made everything before durable.
                 before.ends_at(header.previous_end);
-                links.iter_mut().for_each(|before| before.is_whole = true);
+                chain.iter_mut().for_each(|before| before.is_whole = true);
             }
         } else if report.unborn.contains(&header.previous)
             || (header.previous != 0 && header.previous >= known.oldest)
         {
             return Err(lost(dir, header.previous, number, report));
         }
-        if let Some(before) = links.last_mut()
+        if let Some(before) = chain.last_mut()
             && let Some(of) = first_link(&mut reader)?
         {
             before.ends_at(of.end);
-            links.iter_mut().for_each(|link| link.is_synced_to(of.synced));
+            chain.iter_mut().for_each(|before| before.is_synced_to(of.synced));
         }
-        links.push(link);
+        chain.push(segment);
     }
-    Ok(links)
+    Ok(chain)
 }
 
 /// The error for a segment that another names as its predecessor and that cannot be read.
@@ -393,15 +393,16 @@ fn first_link(reader: &mut LogReader) -> Result<Option<record::Link>> {
     }
 }
 
-fn open(env: &dyn Env, link: &Link, recovery: Recovery) -> Result<LogReader> {
-    let source = open_file(env, &link.path)?;
+fn open(env: &dyn Env, segment: &Chained, recovery: Recovery) -> Result<LogReader> {
+    let source = open_file(env, &segment.path)?;
     // What lies behind the end may be taken away while the rest is read, if the segment is still in use.
-    let source = match link.end {
+    let source = match segment.end {
         Some(end) if end < source.len() => Arc::new(Front { source, len: end }),
         _ => source,
     };
-    let expect = Expect { kind: LogKind::Wal, number: link.number, recovery, synced: link.must_reach() };
-    LogReader::open(source, &link.path, expect)
+    let expect =
+        Expect { kind: LogKind::Wal, number: segment.number, recovery, synced: segment.must_reach() };
+    LogReader::open(source, &segment.path, expect)
 }
 
 fn open_file(env: &dyn Env, path: &Path) -> Result<Arc<dyn ByteSource>> {

@@ -594,15 +594,9 @@ impl Committer {
         (state.tail.appended, state.tail.segment, state.tail.offset)
     }
 
-    /// The segment that the log ends in, and how far it is synced.
+    /// Up to which place of which segment the log is synced, with all segments before it that are needed.
     pub(crate) fn synced_end(&self) -> (u64, u64) {
-        // The file that is written, which may be behind the segment that is appended to.
-        if let Some(log) = &self.log {
-            let io = lock(log);
-            return io.synced_end();
-        }
-        let state = lock(&self.state);
-        (state.tail.segment, state.tail.synced_offset())
+        lock(&self.state).tail.synced
     }
 
     /// The segment of which the file is written, and where what was written ends.

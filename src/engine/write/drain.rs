@@ -31,8 +31,12 @@ struct Share {
 }
 
 impl Share {
-    fn note(&mut self, one: f64, other: f64) -> f64 {
+    fn note(&mut self, one: f64, other: f64) {
         (self.one, self.other) = (self.one * 0.75 + one, self.other * 0.75 + other);
+    }
+
+    /// 0 if nothing was noted.
+    fn ratio(&self) -> f64 {
         self.one / self.other.max(1e-6)
     }
 }
@@ -51,9 +55,12 @@ impl Drain {
     /// Notes that so many bytes of memtables became so many of tables.
     pub(crate) fn note_flush(&self, memtables: u64, tables: u64, took: Duration) {
         let mut measured = std_lock(&self.measured);
-        let speed = measured.flushes.note(memtables as f64, took.as_secs_f64());
-        self.flushes.store(speed as u64, Ordering::Relaxed);
-        measured.expansion.note(memtables as f64, tables as f64);
+        measured.flushes.note(memtables as f64, took.as_secs_f64());
+        self.flushes.store(measured.flushes.ratio() as u64, Ordering::Relaxed);
+        // What left nothing behind says nothing of how much tables take.
+        if tables > 0 {
+            measured.expansion.note(memtables as f64, tables as f64);
+        }
     }
 
     /// Notes a merge that took so many bytes out of L0.
@@ -62,10 +69,9 @@ impl Drain {
         measured.merging += took.as_secs_f64();
         if from_l0 > 0 {
             let took = std::mem::take(&mut measured.merging);
-            let Share { one, other } = measured.expansion;
-            let memtables = from_l0 as f64 * (one / other.max(1.0)).max(1.0);
-            let speed = measured.merges.note(memtables, took);
-            self.merges.store(speed as u64, Ordering::Relaxed);
+            let memtables = from_l0 as f64 * measured.expansion.ratio().max(1.0);
+            measured.merges.note(memtables, took);
+            self.merges.store(measured.merges.ratio() as u64, Ordering::Relaxed);
         }
     }
 }
@@ -94,6 +100,9 @@ mod tests {
         drain.note_flush(50_000_000, 25_000_000, Duration::from_millis(500));
         drain.note_flush(10_000, 10, Duration::from_millis(20));
         assert!((80_000_000..110_000_000).contains(&drain.flushes()), "{}", drain.flushes());
+        drain.note_merge(1_000_000, Duration::from_millis(20));
+        assert!((99_000_000..101_000_000).contains(&drain.merges()), "{}", drain.merges());
+        drain.note_flush(40_000_000, 0, Duration::from_millis(400));
         drain.note_merge(1_000_000, Duration::from_millis(20));
         assert!((99_000_000..101_000_000).contains(&drain.merges()), "{}", drain.merges());
     }

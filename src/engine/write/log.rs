@@ -10,7 +10,7 @@
 //!
 //! Positions in the log ([`Lsn`]) count record bytes over all segments and only grow.
 //!
-//! A segment is left as it is, synced or not, and the first record of its successor says where it ends and how far it was synced. A
+//! A segment is left as it is, synced or not, and the first record of its successor says where it ends and how far the log was synced. A
 //! sync is of all segments that were left and may hold something that is in no table, oldest first, and then of the one that
 //! is written. Where nobody asks for a sync, most of the log is never brought to the device: a segment that is not needed any
 //! more is removed before the operating system gets round to it.
@@ -49,11 +49,11 @@ pub(crate) struct Tail {
     pub(crate) segment: u64,
     /// Where in it the next record will lie.
     pub(crate) offset: u64,
-    /// Where in it the first record of a commit lies.
+    /// Where in it the first record behind its link lies.
     begin: u64,
     /// Everything before this offset of this segment is synced, with all needed segments before it. That may not be the segment
     /// that records are appended to.
-    synced: (u64, u64),
+    pub(crate) synced: (u64, u64),
     /// Records of the segment that were not taken for writing yet.
     buffer: Vec<u8>,
     /// Everything ever appended.
@@ -86,11 +86,11 @@ impl Tail {
     /// Whether a record with this payload makes the segment longer than `segment_bytes`.
     pub(crate) fn is_full(&self, payload_len: usize, segment_bytes: u64) -> bool {
         let end = self.offset + (MAX_RECORD_HEADER_LEN + payload_len) as u64;
-        self.holds_commit() && end > segment_bytes
+        self.holds_records() && end > segment_bytes
     }
 
-    /// Whether the segment has the record of a commit. Any other may be left only then, for the next would begin at once.
-    fn holds_commit(&self) -> bool {
+    /// Whether the segment has more than its link. If not, leaving it for want of room gains none.
+    fn holds_records(&self) -> bool {
         self.offset > self.begin
     }
 
@@ -123,7 +123,7 @@ impl Tail {
     }
 
     /// How far the segment is synced.
-    pub(crate) fn synced_offset(&self) -> u64 {
+    fn synced_offset(&self) -> u64 {
         if self.synced.0 == self.segment { self.synced.1 } else { HEADER_LEN as u64 }
     }
 
@@ -196,11 +196,6 @@ impl LogIo {
     /// The segment that is written, and where what was written ends.
     pub(crate) fn written_end(&self) -> (u64, u64) {
         (self.segment.number(), self.segment.len())
-    }
-
-    /// The segment that is written, and how far it is synced. Those before it are written to their ends.
-    pub(crate) fn synced_end(&self) -> (u64, u64) {
-        (self.segment.number(), self.segment.synced())
     }
 }
 
@@ -364,7 +359,7 @@ impl Committer {
             let io = lock(log);
             let mut state = lock(&self.state);
             let tail = &mut state.tail;
-            let is_nearly_full = tail.holds_commit() && tail.offset >= self.limits.tended_bytes();
+            let is_nearly_full = tail.holds_records() && tail.offset >= self.limits.tended_bytes();
             if !is_nearly_full || io.segment.number() != tail.segment {
                 return Ok(());
             }
@@ -439,7 +434,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Lets go of the segments before `oldest`, which are needed no more and have not to be synced.
+    /// Lets go of the segments before `oldest`: what is needed no more need not be synced.
     pub(crate) fn forget_segments_before(&self, oldest: u64) {
         if let Some(log) = &self.log {
             lock(log).left.retain(|segment| segment.number() >= oldest);
@@ -465,5 +460,41 @@ impl Committer {
         };
         self.sync_under_locks(end)?;
         Ok((segment, offset))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::record::{LogHeader, LogKind, Salvage, encode_header};
+    use esker_table::BlockSource;
+    use std::path::Path;
+
+    #[test]
+    fn a_sync_that_ended_after_its_segment_was_left_is_claimed_by_the_next_link() {
+        // The link at the beginning of the segment that records are appended to.
+        let link = |tail: &Tail| {
+            let header = LogHeader { kind: LogKind::Wal, number: tail.segment, previous: 1, previous_end: 0 };
+            let bytes = [&encode_header(&header)[..], &tail.buffer].concat();
+            let source = Arc::clone(BlockSource::from_memory(bytes).bytes());
+            let mut salvage = Salvage::open(source, Path::new("log"), LogKind::Wal, tail.segment).unwrap();
+            salvage.next().unwrap().unwrap().link().unwrap()
+        };
+        let mut tail = Tail::new(1);
+        tail.append_payload(&[b"first"]);
+        let first = tail.offset;
+        tail.rotate(|| 2);
+        assert_eq!(link(&tail), Link { end: first, synced: (1, HEADER_LEN as u64) });
+        assert!(!tail.is_full(100, 10), "a segment that has a link alone has room for any record");
+        tail.append_payload(&[b"second"]);
+        assert!(tail.is_full(100, 10));
+        // Ends now, and was of the segment before. Records here claim nothing of their own segment.
+        tail.synced = (1, first);
+        assert_eq!(tail.synced_offset(), HEADER_LEN as u64);
+        let second = tail.offset;
+        tail.rotate(|| 3);
+        assert_eq!(link(&tail), Link { end: second, synced: (1, first) });
+        tail.synced = (3, tail.offset);
+        assert_eq!(tail.synced_offset(), tail.offset);
     }
 }

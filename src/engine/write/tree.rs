@@ -71,6 +71,7 @@ pub(crate) struct Tree {
     filled_at: AtomicU64,
 }
 
+/// The average of L0's runs counts in so many parts of a run.
 const AVERAGED: u64 = 256;
 
 /// For so long after a memtable was full the keyspace counts as being filled.
