@@ -9,7 +9,7 @@
 //!
 //! Two risks remain and are stated in the manual. Another program that writes into the store's directory can change
 //! mapped bytes; no lock can forbid that. A device that fails while a page is read raises a signal instead of an
-//! error; [`populate`](ByteSource::populate) turns that into an error for the first touch of every page, but a page that
+//! error; [`populate`](ByteSource::populate) turns that into an error for every page that was not in memory yet, but a page that
 //! was evicted and fails to come back later cannot be caught. `TableIo::Pread` has neither.
 
 #![allow(unsafe_code)]
@@ -21,6 +21,7 @@ use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{self, AtomicU64};
 
 /// How much is read ahead, at most, for one piece of advice: a reader from front to back advises as it goes.
 #[cfg(unix)]
@@ -38,12 +39,13 @@ pub(super) fn map(file: &File, len: u64) -> io::Result<Arc<dyn ByteSource>> {
         .map_err(|_| io::Error::other("the file is larger than the address space; use TableIo::Pread"))?;
     if len == 0 {
         // Nothing can be mapped; reading nothing needs no map.
-        return Ok(Arc::new(Mapped { owner: None, data: NonNull::dangling(), len: 0 }));
+        let (owner, data) = (None, NonNull::dangling());
+        return Ok(Arc::new(Mapped { owner, data, len: 0, pages: Pages::default() }));
     }
     // SAFETY: nobody changes or shortens the file, see the head of this file.
     let map = unsafe { memmap2::MmapOptions::new().len(len).map(file)? };
     let data = NonNull::from(&map[..]).cast();
-    Ok(Arc::new(Mapped { owner: Some(Arc::new(map)), data, len }))
+    Ok(Arc::new(Mapped { owner: Some(Arc::new(map)), data, len, pages: Pages::of(file, len) }))
 }
 
 /// A mapped file. Slices of it share the map.
@@ -52,6 +54,44 @@ struct Mapped {
     owner: Option<Arc<memmap2::Mmap>>,
     data: NonNull<u8>,
     len: usize,
+    pages: Pages,
+}
+
+/// Which pages of a map have been seen in memory.
+///
+/// A page that was there need not be brought in: the device gave it. Mostly all are there, and to bring in one that is takes a
+/// system call, which for the small pieces that readers look at is as much as the rest. So whole stretches of pages are
+/// asked about, and remembered, for as long as the table is open.
+#[derive(Debug, Default)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+struct Pages {
+    /// How long a page is; 0 if the system does not say which are in memory.
+    size: usize,
+    /// A bit for each stretch of which all pages have been seen.
+    seen: Box<[AtomicU64]>,
+}
+
+/// Pages in a stretch.
+#[cfg(target_os = "linux")]
+const STRETCH: usize = 16;
+
+impl Pages {
+    /// Linux says of a file to its owner which pages are in memory. To others it says that all are, without looking.
+    #[cfg(target_os = "linux")]
+    fn of(file: &File, len: usize) -> Pages {
+        use std::os::unix::fs::MetadataExt;
+        if !file.metadata().is_ok_and(|file| file.uid() == rustix::process::geteuid().as_raw()) {
+            return Pages::default();
+        }
+        let size = rustix::param::page_size();
+        let words = len.div_ceil(size * STRETCH).div_ceil(64);
+        Pages { size, seen: (0..words).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn of(_file: &File, _len: usize) -> Pages {
+        Pages::default()
+    }
 }
 
 // SAFETY: `data` points into the map that `owner` holds, which is Send and Sync and never changes.
@@ -64,6 +104,47 @@ impl Mapped {
     fn range(&self, offset: u64, len: usize) -> Option<(usize, usize)> {
         let start = usize::try_from(offset).ok()?;
         (start.checked_add(len)? <= self.len).then_some((start, len))
+    }
+
+    /// Whether all pages of a range of the map are known to lie in memory, or to have lain there.
+    #[cfg(target_os = "linux")]
+    fn is_in_memory(&self, start: usize, len: usize) -> bool {
+        let stretch = self.pages.size * STRETCH;
+        if stretch == 0 || len == 0 {
+            return false;
+        }
+        if len > stretch {
+            return self.lies_in_memory(start, len);
+        }
+        (start / stretch..=(start + len - 1) / stretch).all(|number| {
+            let (word, bit) = (&self.pages.seen[number / 64], 1 << (number % 64));
+            if word.load(atomic::Ordering::Relaxed) & bit != 0 {
+                return true;
+            }
+            let from = number * stretch;
+            let is_there = self.lies_in_memory(from, stretch.min(self.len - from));
+            if is_there {
+                word.fetch_or(bit, atomic::Ordering::Relaxed);
+            }
+            is_there
+        })
+    }
+
+    /// Whether the system says that all pages of a range of the map lie in memory. `false` for more than it is asked about at once.
+    #[cfg(target_os = "linux")]
+    fn lies_in_memory(&self, start: usize, len: usize) -> bool {
+        const MOST: usize = 128;
+        let first = start / self.pages.size * self.pages.size;
+        let pages = (start + len - first).div_ceil(self.pages.size);
+        let mut states = [0; MOST];
+        if pages > MOST {
+            return false;
+        }
+        // SAFETY: the map begins with a page, the range lies within it, and `states` has a byte for each page that it lies on.
+        let told = unsafe {
+            libc::mincore(self.data.as_ptr().add(first).cast(), start + len - first, states.as_mut_ptr())
+        };
+        told == 0 && states[..pages].iter().all(|state| state & 1 == 1)
     }
 }
 
@@ -97,6 +178,9 @@ impl ByteSource for Mapped {
         let (Some((start, len)), Some(map)) = (self.range(offset, len), &self.owner) else {
             return Ok(());
         };
+        if self.is_in_memory(start, len) {
+            return Ok(());
+        }
         if len > READ_AHEAD_FROM {
             // One request for all of it, where populating alone would fetch page by page.
             let _ = map.advise_range(memmap2::Advice::WillNeed, start, len);
@@ -136,3 +220,35 @@ impl ByteSource for Mapped {
 /// Populating less than this needs no read-ahead.
 #[cfg(target_os = "linux")]
 const READ_AHEAD_FROM: usize = 16 << 10;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_in_memory_is_not_brought_in_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::create_new(dir.path().join("file")).unwrap();
+        let size = rustix::param::page_size();
+        let len = 40 * size + 7;
+        // Nobody has read or written any of it.
+        file.set_len(len as u64).unwrap();
+        let file = File::open(dir.path().join("file")).unwrap();
+        let map = unsafe { memmap2::MmapOptions::new().len(len).map(&file).unwrap() };
+        let data = NonNull::from(&map[..]).cast();
+        let pages = Pages::of(&file, len);
+        let mapped = Mapped { owner: Some(Arc::new(map)), data, len, pages };
+        assert!(!mapped.is_in_memory(0, 1));
+        mapped.populate(0, (STRETCH + 1) * size).unwrap();
+        assert!(mapped.is_in_memory(0, 1) && mapped.is_in_memory(STRETCH * size - 1, 1));
+        // Of the second stretch one page is there, asked about alone or not.
+        assert!(!mapped.is_in_memory(STRETCH * size - 1, 2) && !mapped.is_in_memory(STRETCH * size, 1));
+        assert!(
+            mapped.is_in_memory(0, (STRETCH + 1) * size) && !mapped.is_in_memory(0, (STRETCH + 1) * size + 1)
+        );
+        // The last is shorter than the others.
+        mapped.populate(32 * size as u64, 8 * size + 7).unwrap();
+        assert!(mapped.is_in_memory(len - 1, 1) && mapped.is_in_memory(32 * size, 8 * size + 7));
+        assert!(!mapped.is_in_memory(0, 0));
+    }
+}
