@@ -4,7 +4,11 @@
 //! block. Everything else is reached through the source: over a map in place, otherwise through the block cache.
 //!
 //! When a block is verified: over a map at first touch, remembered in [`Verified`]; by position, whenever it is read
-//! from the file (the cache holds verified bodies only); with [`Verify::Always`] at every access, past the cache.
+//! from the file (the cache holds verified blocks only); with [`Verify::Always`] at every access, past the cache.
+//!
+//! The cache holds decoded bodies. Where memory is too small for the tables, so that a block that it does not have is mostly
+//! waited for, it holds compressed blocks as they are stored: about twice as many, each of which is decoded as far as it is read.
+//! A stored block has the length that its handle says, and a body that is kept has another.
 
 use crate::block::{Block, Bucket, HEADER, Layout, malformed_header};
 use crate::filter::Filter;
@@ -173,15 +177,15 @@ impl BlockTable {
     #[inline]
     pub(crate) fn block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
         let may_be_cached = !matches!(bring, Bring::Ahead(_));
-        if let Some(body) = self.cached(handle, options, may_be_cached && self.may_be_cached) {
-            return Ok(body);
+        if let Some(kept) = self.kept(handle, options, may_be_cached && self.may_be_cached) {
+            return kept.into_body(handle);
         }
         // Nothing that costs is asked about a block that the cache has.
         if !self.source.prefers_positions() {
             return self.load(handle, options, bring);
         }
-        match self.cached(handle, options, may_be_cached && !self.may_be_cached) {
-            Some(body) => Ok(body),
+        match self.kept(handle, options, may_be_cached && !self.may_be_cached) {
+            Some(kept) => kept.into_body(handle),
             None => self.read_block(handle, options, bring),
         }
     }
@@ -194,13 +198,34 @@ impl BlockTable {
         let stored = self.mapped(handle, options, bring)?;
         let is_compressed = stored::tag(&stored) != Some(TAG_NONE);
         let body = stored::body(stored, handle.offset)?;
-        if is_compressed && Self::fills_cache(options) {
-            self.source.keep(handle.offset, &body);
+        if is_compressed && Self::fills_cache(options) && self.source.wants() {
+            self.keep_body(handle, &body);
         }
         Ok(body)
     }
 
-    /// The block's body, if the cache has it.
+    /// Gives the cache a body that it wants.
+    fn keep_body(&self, handle: Handle, body: &Slice) {
+        // Compressed blocks are shorter than their bodies, unless somebody else wrote them; others have a frame.
+        if body.len() != handle.len as usize {
+            self.source.insert(handle.offset, body);
+        }
+    }
+
+    /// Whether the cache is to have this block as it is stored.
+    fn is_kept_stored(&self, stored: &[u8]) -> bool {
+        self.source.prefers_positions() && stored::tag(stored) != Some(TAG_NONE)
+    }
+
+    /// The block, if the cache has it.
+    #[inline]
+    fn kept(&self, handle: Handle, options: &ReadOptions, may_be_cached: bool) -> Option<Brought> {
+        let bytes = self.cached(handle, options, may_be_cached)?;
+        let is_stored = bytes.len() == handle.len as usize;
+        Some(if is_stored { Brought::Compressed(bytes) } else { Brought::Body(bytes) })
+    }
+
+    /// What the cache has of the block.
     #[inline]
     fn cached(&self, handle: Handle, options: &ReadOptions, may_be_cached: bool) -> Option<Slice> {
         let asked = may_be_cached && options.verify != Verify::Always;
@@ -261,9 +286,15 @@ impl BlockTable {
     /// The body of the block at `handle`, which is read by position.
     fn read_block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
         let sequential = matches!(bring, Bring::Ahead(_));
-        let body = stored::body(self.positioned(handle, bring)?, handle.offset)?;
-        if !sequential && Self::fills_cache(options) {
-            self.source.keep(handle.offset, &body);
+        let stored = self.positioned(handle, bring)?;
+        let keeps = !sequential && Self::fills_cache(options) && self.source.wants();
+        if keeps && self.is_kept_stored(&stored) {
+            self.source.insert(handle.offset, &stored);
+            return stored::body(stored, handle.offset);
+        }
+        let body = stored::body(stored, handle.offset)?;
+        if keeps {
+            self.keep_body(handle, &body);
         }
         Ok(body)
     }
@@ -286,14 +317,15 @@ impl BlockTable {
     /// Looks `key` up in the data block at `handle`.
     #[inline]
     fn get_in(&self, handle: Handle, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Lookup> {
-        let body = match self.cached(handle, options, self.may_be_cached) {
-            Some(body) => body,
-            None => match self.bring_for_lookup(handle, options)? {
-                Brought::Body(body) => body,
-                Brought::Compressed(stored) => {
-                    return look_up_in_front(stored::decoding(&stored, handle.offset)?, handle, key);
-                }
-            },
+        let brought = match self.kept(handle, options, self.may_be_cached) {
+            Some(kept) => kept,
+            None => self.bring_for_lookup(handle, options)?,
+        };
+        let body = match brought {
+            Brought::Body(body) => body,
+            Brought::Compressed(stored) => {
+                return look_up_in_front(stored::decoding(&stored, handle.offset)?, handle, key);
+            }
         };
         look_up(&Block::parse(&body, handle.offset)?, key).map(|place| match place {
             Place::At(trailer, value) => Lookup::Found(Found { trailer, value: body.into_part(value) }),
@@ -302,12 +334,12 @@ impl BlockTable {
         })
     }
 
-    /// A data block that the cache does not have, for a lookup: its body, which is cached now if it may be, or as it is stored if nobody
-    /// will ask for it soon.
+    /// A data block that the cache did not have, for a lookup: its body, or as it is stored if nobody will ask for it soon, or if the
+    /// cache has it so now.
     fn bring_for_lookup(&self, handle: Handle, options: &ReadOptions) -> Result<Brought> {
         let by_position = !self.source.is_mapped() || self.source.prefers_positions();
-        if let Some(body) = self.cached(handle, options, by_position && !self.may_be_cached) {
-            return Ok(Brought::Body(body));
+        if let Some(kept) = self.kept(handle, options, by_position && !self.may_be_cached) {
+            return Ok(kept);
         }
         let stored = match by_position {
             true => self.positioned(handle, Bring::Block)?,
@@ -316,15 +348,17 @@ impl BlockTable {
         let is_plain = stored::tag(&stored) == Some(TAG_NONE);
         // What lies in a map as it is need not be cached.
         let may_be_kept = (by_position || !is_plain) && Self::fills_cache(options);
-        if may_be_kept && self.source.wants() {
+        let keeps = may_be_kept && self.source.wants();
+        if keeps && self.is_kept_stored(&stored) {
+            self.source.insert(handle.offset, &stored);
+        } else if keeps || is_plain {
             let body = stored::body(stored, handle.offset)?;
-            self.source.insert(handle.offset, &body);
+            if keeps {
+                self.keep_body(handle, &body);
+            }
             return Ok(Brought::Body(body));
         }
-        match is_plain {
-            true => stored::body(stored, handle.offset).map(Brought::Body),
-            false => Ok(Brought::Compressed(stored)),
-        }
+        Ok(Brought::Compressed(stored))
     }
 
     /// A lookup that ran off the end of its block: the next one is asked if it begins with the same user key.
@@ -356,11 +390,20 @@ enum Lookup {
     Behind,
 }
 
-/// A data block that was brought for a lookup.
+/// A data block at hand.
 enum Brought {
     Body(Slice),
-    /// As it is stored, to be decompressed as far as the lookup needs.
+    /// As it is stored, to be decompressed as far as it is needed.
     Compressed(Slice),
+}
+
+impl Brought {
+    fn into_body(self, handle: Handle) -> Result<Slice> {
+        match self {
+            Brought::Body(body) => Ok(body),
+            Brought::Compressed(stored) => stored::body(stored, handle.offset),
+        }
+    }
 }
 
 /// Looks `key` up in a data block that nobody will ask for soon, and decompresses no more of it than that takes.

@@ -22,7 +22,7 @@ pub enum Verify {
 pub struct ReadOptions {
     /// When checksums are verified.
     pub verify: Verify,
-    /// Whether decoded blocks may enter the block cache. Compaction and long scans say no.
+    /// Whether blocks may enter the block cache. Compaction and long scans say no.
     pub fill_cache: bool,
     /// Whether the table will be read from front to back: read ahead, and give up what was read.
     pub sequential: bool,
@@ -42,7 +42,7 @@ impl ReadOptions {
         self
     }
 
-    /// Sets whether decoded blocks may enter the block cache.
+    /// Sets whether blocks may enter the block cache.
     #[must_use]
     pub fn with_fill_cache(mut self, yes: bool) -> Self {
         self.fill_cache = yes;

@@ -68,7 +68,7 @@ pub trait ByteSource: Send + Sync {
     }
 }
 
-/// A cache of decoded blocks, shared by many tables and kept within a budget by the engine.
+/// A cache of blocks, in the form that a format gives them, shared by many tables and kept within a budget by the engine.
 pub trait BlockCache: Send + Sync {
     /// The block of table `table` that starts at `offset`, if it is cached.
     fn get(&self, table: u64, offset: u64) -> Option<Slice>;
@@ -79,11 +79,11 @@ pub trait BlockCache: Send + Sync {
         true
     }
 
-    /// Gives a decoded block that the cache [wants](BlockCache::wants).
+    /// Gives a block that the cache [wants](BlockCache::wants).
     fn insert(&self, table: u64, offset: u64, block: Slice);
 }
 
-/// The bytes of one table, with the cache that its decoded blocks may live in.
+/// The bytes of one table, with the cache that its blocks may live in.
 #[derive(Clone)]
 pub struct BlockSource {
     bytes: Arc<dyn ByteSource>,
@@ -101,7 +101,7 @@ impl BlockSource {
         BlockSource { whole: bytes.whole(), is_mapped: bytes.is_mapped(), bytes, cache: None, table: 0 }
     }
 
-    /// Reads from `bytes`, and keeps decoded blocks in `cache` under the number `table`, which no other table
+    /// Reads from `bytes`, and keeps blocks in `cache` under the number `table`, which no other table
     /// may use for as long as the cache exists.
     pub fn with_cache(bytes: Arc<dyn ByteSource>, cache: Arc<dyn BlockCache>, table: u64) -> BlockSource {
         BlockSource { cache: Some(cache), table, ..BlockSource::new(bytes) }
@@ -212,7 +212,7 @@ impl BlockSource {
         self.bytes.advise(advice, offset, len);
     }
 
-    /// The decoded block that starts at `offset`, if the cache has it.
+    /// The block that starts at `offset`, if the cache has it, in the form that it was given.
     #[inline]
     pub fn cached(&self, offset: u64) -> Option<Slice> {
         self.cache.as_ref()?.get(self.table, offset)
@@ -224,14 +224,14 @@ impl BlockSource {
         self.cache.as_ref().is_some_and(|cache| cache.wants())
     }
 
-    /// Gives the cache a decoded block that it [wants](BlockSource::wants).
+    /// Gives the cache a block that it [wants](BlockSource::wants).
     pub fn insert(&self, offset: u64, block: &Slice) {
         if let Some(cache) = &self.cache {
             cache.insert(self.table, offset, block.clone());
         }
     }
 
-    /// Offers a decoded block to the cache.
+    /// Offers a block to the cache.
     pub fn keep(&self, offset: u64, block: &Slice) {
         if self.wants() {
             self.insert(offset, block);

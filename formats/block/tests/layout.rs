@@ -6,9 +6,10 @@
 use esker_format_block::BlockFormat;
 use esker_table::codec::Compression;
 use esker_table::key::{Kind, MAX_SEQNO};
+use esker_table::layout::stored;
 use esker_table::{
-    BlockCache, BlockSource, ByteSource, LookupKey, ReadOptions, Slice, TableFormat, TableReader, Trailer,
-    Verify, WriteOptions,
+    BlockCache, BlockSource, ByteSource, LookupKey, ReadOptions, Run, Slice, TableFormat, TableReader,
+    Trailer, Verify, WriteOptions,
 };
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -49,6 +50,7 @@ fn key(i: u32) -> Vec<u8> {
 struct Counted {
     bytes: Vec<u8>,
     read: AtomicU64,
+    is_larger_than_memory: bool,
 }
 
 impl ByteSource for Counted {
@@ -63,6 +65,10 @@ impl ByteSource for Counted {
 
     fn is_mapped(&self) -> bool {
         false
+    }
+
+    fn by_position(&self) -> Option<&dyn ByteSource> {
+        self.is_larger_than_memory.then_some(self)
     }
 }
 
@@ -216,7 +222,7 @@ fn a_block_holds_no_more_of_its_keys_than_a_reader_can_bear() {
 #[test]
 fn positioned_reads_hold_little_and_read_little() {
     let file = table(200_000, 20, BlockFormat::new(), &WriteOptions::default());
-    let source = Arc::new(Counted { bytes: file, read: AtomicU64::new(0) });
+    let source = Arc::new(Counted { bytes: file, read: AtomicU64::new(0), is_larger_than_memory: false });
     let cache = Arc::new(KeepAll::default());
     let reader = BlockFormat::new().open(BlockSource::with_cache(source.clone(), cache, 1)).unwrap();
     assert!(reader.heap_bytes() < 16 << 10, "a reader holds {} bytes", reader.heap_bytes());
@@ -232,6 +238,41 @@ fn positioned_reads_hold_little_and_read_little() {
     );
     assert!(reader.get(&lookup, &ReadOptions::default()).unwrap().is_some());
     assert_eq!(source.read.load(Ordering::Relaxed), 0, "the second time everything is cached");
+}
+
+#[test]
+fn where_memory_is_small_compressed_blocks_are_kept_as_they_are_stored() {
+    let lz4 = WriteOptions::default().with_compression(Compression::Lz4);
+    for (options, is_larger_than_memory) in
+        [(lz4.clone(), true), (lz4, false), (WriteOptions::default(), true)]
+    {
+        let file = table(20_000, 100, BlockFormat::new(), &options);
+        let source = Counted { bytes: file, read: AtomicU64::new(0), is_larger_than_memory };
+        let (source, cache) = (Arc::new(source), Arc::new(KeepAll::default()));
+        let reader =
+            BlockFormat::new().open(BlockSource::with_cache(source.clone(), cache.clone(), 1)).unwrap();
+        let looks_up = |at: u32| {
+            let wanted = key(at);
+            let lookup = LookupKey::new(&wanted, MAX_SEQNO);
+            reader.get(&lookup, &ReadOptions::default()).unwrap().unwrap().value.len() == 100
+        };
+        let seeks = |at: u32| {
+            let mut run = Run::new();
+            reader
+                .clone()
+                .cursor(&ReadOptions::default())
+                .seek(&key(at), Trailer::FIRST, &mut run, 1)
+                .unwrap();
+            run.key(0) == key(at) && run.value(0).len() == 100
+        };
+        assert!(looks_up(7_777) && seeks(12_345));
+        let kept = cache.0.lock().unwrap().values().filter(|kept| stored::check(kept, 0).is_ok()).count();
+        let is_stored = options.compression != Compression::None && is_larger_than_memory;
+        assert_eq!(kept, if is_stored { 2 } else { 0 }, "blocks are kept as they are stored");
+        source.read.store(0, Ordering::Relaxed);
+        assert!(looks_up(7_777) && seeks(7_777) && looks_up(12_345) && seeks(12_345));
+        assert_eq!(source.read.load(Ordering::Relaxed), 0, "the second time everything is cached");
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Builder {
         self
     }
 
-    /// Memory for memtables (a half at most), decoded blocks (a quarter, and what memtables do not take of that half), and
+    /// Memory for memtables (a half at most), cached blocks (a quarter, and what memtables do not take of that half), and
     /// compaction and open tables (the rest), in bytes.
     /// Mapped files are the operating system's and do not count. A batch may take up to a quarter of it. Default 256 MiB, at
     /// least [`MIN_MEMORY_BUDGET`].

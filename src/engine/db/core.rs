@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use crate::options::Durability;
 use crate::read::SnapshotList;
 use crate::sync::std_lock;
-use crate::tables::{DecodedBlocks, FormatRegistry, TableCache};
+use crate::tables::{CachedBlocks, FormatRegistry, TableCache};
 use crate::write::WriteOptions;
 use crate::write::batch::Ops;
 use crate::write::commit::{Committed, Committer};
@@ -38,9 +38,9 @@ pub(crate) struct Core {
     pub(crate) durability: Durability,
     pub(crate) registry: Arc<FormatRegistry>,
     pub(crate) tables: TableCache,
-    pub(crate) blocks: Arc<DecodedBlocks>,
+    pub(crate) blocks: Arc<CachedBlocks>,
     pub(crate) memory_budget: usize,
-    /// What decoded blocks may take now.
+    /// What cached blocks may take now.
     pub(crate) cache_share: Mutex<u64>,
     pub(crate) set: Arc<VersionSet>,
     pub(crate) committer: Arc<Committer>,
@@ -257,7 +257,7 @@ impl Core {
         Ok(false)
     }
 
-    /// Takes from decoded blocks the memory that sealed memtables take, and if `is_idle` gives it back. Only then: a cache that grows and
+    /// Takes from cached blocks the memory that sealed memtables take, and if `is_idle` gives it back. Only then: a cache that grows and
     /// shrinks with every flush forgets what it knows of blocks that it has given up.
     fn share_memory(&self, is_idle: bool) {
         let mut share = std_lock(&self.cache_share);

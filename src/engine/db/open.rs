@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::options::KeyspaceOptions;
 use crate::read::SnapshotList;
 use crate::record::{End, MAX_PAYLOAD_LEN};
-use crate::tables::{DecodedBlocks, FormatRegistry, TableCache};
+use crate::tables::{CachedBlocks, FormatRegistry, TableCache};
 use crate::wal;
 use crate::write::batch::{DEFAULT_KEYSPACE, decode_payload};
 use crate::write::commit::{Committer, CommitterParts, WriteLimits};
@@ -247,7 +247,7 @@ pub(super) fn limits(builder: &Builder) -> WriteLimits {
     }
 }
 
-/// What decoded blocks may take while sealed memtables take `sealed` bytes: three quarters of the budget are theirs and the
+/// What cached blocks may take while sealed memtables take `sealed` bytes: three quarters of the budget are theirs and the
 /// memtables' together, of which a seventh of the budget is always the active ones' and a quarter always the blocks'. What is
 /// sealed counts to the nearest such part, which is what a memtable is sealed at, so that there are few sizes.
 pub(super) fn cache_bytes(budget: usize, sealed: usize) -> u64 {
@@ -353,10 +353,10 @@ fn caches(
     dir: &Path,
     registry: &Arc<FormatRegistry>,
     metrics: &Arc<Metrics>,
-) -> (TableCache, Arc<DecodedBlocks>) {
+) -> (TableCache, Arc<CachedBlocks>) {
     let bytes = cache_bytes(builder.memory_budget, 0);
     let block_bytes = builder.keyspace_defaults.block_bytes;
-    let blocks = Arc::new(DecodedBlocks::new(bytes, block_bytes, metrics.clone()));
+    let blocks = Arc::new(CachedBlocks::new(bytes, block_bytes, metrics.clone()));
     let (env, registry) = (builder.env.clone(), registry.clone());
     (TableCache::new(env, dir, builder.table_io, registry, blocks.clone(), metrics.clone()), blocks)
 }

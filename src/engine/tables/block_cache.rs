@@ -1,4 +1,4 @@
-//! [`DecodedBlocks`]: the cache of decoded blocks, shared by all tables of a store and weighed in bytes.
+//! [`CachedBlocks`]: the cache of blocks, shared by all tables of a store and weighed in bytes.
 
 use crate::metrics::Metrics;
 use esker_table::{BlockCache, Slice};
@@ -60,23 +60,24 @@ impl Hasher for Mix {
 }
 
 /// Of the blocks that are offered to a full cache one in so many is kept. What is asked for again and again comes in soon; what is
-/// asked for once mostly pushes nothing out, and is decoded no further than it is read.
+/// asked for once mostly pushes nothing out, and is decoded no further than it is read. Where files are read by position, what is kept so
+/// long is mostly none of what the system still remembers of them.
 const KEPT_OF: u64 = 4;
 
 /// Offers between two looks whether the cache is full.
 const LOOK: u64 = 64;
 
-/// Decoded blocks, up to a number of bytes.
-pub(crate) struct DecodedBlocks {
+/// Blocks, decoded or as they are stored, up to a number of bytes.
+pub(crate) struct CachedBlocks {
     cache: Cache<BlockId, Slice, ByBytes, Mix>,
     offers: AtomicU64,
     is_full: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
-impl DecodedBlocks {
+impl CachedBlocks {
     /// A cache of about `bytes` bytes; blocks are expected to have about `block_bytes`.
-    pub(crate) fn new(bytes: u64, block_bytes: usize, metrics: Arc<Metrics>) -> DecodedBlocks {
+    pub(crate) fn new(bytes: u64, block_bytes: usize, metrics: Arc<Metrics>) -> CachedBlocks {
         let items = (bytes / (block_bytes.max(256) as u64 + OVERHEAD)).clamp(16, 1 << 24);
         let shards = (bytes / SHARD_BYTES).clamp(1, 16).next_power_of_two() as usize;
         let mut options = OptionsBuilder::new();
@@ -88,7 +89,7 @@ impl DecodedBlocks {
                 Cache::with(items as usize, bytes, ByBytes, Mix::default(), DefaultLifecycle::default())
             }
         };
-        DecodedBlocks { cache, offers: AtomicU64::new(0), is_full: AtomicBool::new(false), metrics }
+        CachedBlocks { cache, offers: AtomicU64::new(0), is_full: AtomicBool::new(false), metrics }
     }
 
     /// Gives the blocks so many bytes from now on; what is too much goes at once.
@@ -107,7 +108,7 @@ impl DecodedBlocks {
     }
 }
 
-impl BlockCache for DecodedBlocks {
+impl BlockCache for CachedBlocks {
     fn get(&self, table: u64, offset: u64) -> Option<Slice> {
         let found = self.cache.get(&(table, offset));
         let read = &self.metrics.read;
@@ -131,9 +132,9 @@ impl BlockCache for DecodedBlocks {
     }
 }
 
-impl std::fmt::Debug for DecodedBlocks {
+impl std::fmt::Debug for CachedBlocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DecodedBlocks")
+        f.debug_struct("CachedBlocks")
             .field("bytes_used", &self.bytes_used())
             .field("capacity", &self.capacity())
             .finish()
@@ -144,7 +145,7 @@ impl std::fmt::Debug for DecodedBlocks {
 mod tests {
     use super::*;
 
-    fn offer(cache: &DecodedBlocks, offset: u64, block: Slice) {
+    fn offer(cache: &CachedBlocks, offset: u64, block: Slice) {
         if cache.wants() {
             cache.insert(1, offset, block);
         }
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn blocks_are_kept_within_the_budget() {
         let metrics = Arc::new(Metrics::default());
-        let cache = DecodedBlocks::new(1 << 20, 4096, metrics.clone());
+        let cache = CachedBlocks::new(1 << 20, 4096, metrics.clone());
         for offset in 0..1000u64 {
             offer(&cache, offset * 4096, Slice::from(vec![offset as u8; 4096]));
             assert!(cache.bytes_used() <= 1 << 20);
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_full_cache_keeps_what_is_asked_for_again() {
-        let cache = DecodedBlocks::new(1 << 20, 4096, Arc::new(Metrics::default()));
+        let cache = CachedBlocks::new(1 << 20, 4096, Arc::new(Metrics::default()));
         let insert = |offset: u64| offer(&cache, offset, Slice::from(vec![0; 4096]));
         (0..1000).for_each(insert);
         let kept = |from: u64| (from..from + 100).filter(|offset| cache.get(1, *offset).is_some()).count();

@@ -12,7 +12,7 @@ mod table;
 mod table_cache;
 mod way;
 
-pub(crate) use block_cache::DecodedBlocks;
+pub(crate) use block_cache::CachedBlocks;
 pub(crate) use level_view::LevelView;
 pub(crate) use registry::FormatRegistry;
 pub(crate) use table::{Table, TableRuns};

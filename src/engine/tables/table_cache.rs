@@ -2,7 +2,7 @@
 //!
 //! The cache holds its slots weakly: a table is closed when the last version, read or cursor that names it goes.
 
-use super::block_cache::DecodedBlocks;
+use super::block_cache::CachedBlocks;
 use super::registry::FormatRegistry;
 use super::table::Table;
 use super::way::{Mapped, Way};
@@ -31,7 +31,7 @@ struct Shared {
     dir: PathBuf,
     io: TableIo,
     formats: Arc<FormatRegistry>,
-    blocks: Arc<DecodedBlocks>,
+    blocks: Arc<CachedBlocks>,
     metrics: Arc<Metrics>,
     way: Arc<Way>,
     slots: Mutex<HashMap<u64, Weak<TableSlot>>>,
@@ -44,7 +44,7 @@ impl TableCache {
         dir: &Path,
         io: TableIo,
         formats: Arc<FormatRegistry>,
-        blocks: Arc<DecodedBlocks>,
+        blocks: Arc<CachedBlocks>,
         metrics: Arc<Metrics>,
     ) -> TableCache {
         let (way, slots) = Default::default();

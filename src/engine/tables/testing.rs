@@ -103,7 +103,7 @@ impl TestTables {
         for format in formats {
             registry.register(format).unwrap();
         }
-        let blocks = Arc::new(super::DecodedBlocks::new(1 << 20, 256, metrics.clone()));
+        let blocks = Arc::new(super::CachedBlocks::new(1 << 20, 256, metrics.clone()));
         let dir = PathBuf::from("/store");
         let env: Arc<dyn Env> = files.clone();
         let io = crate::options::TableIo::Mmap;

@@ -11,7 +11,7 @@ use crate::manifest::{
 use crate::memtable::{Memtable, entry_bound};
 use crate::metrics::Metrics;
 use crate::options::{KeyspaceOptions, TableIo};
-use crate::tables::{DecodedBlocks, FormatRegistry, TableCache};
+use crate::tables::{CachedBlocks, FormatRegistry, TableCache};
 use esker_format_block::BlockFormat;
 use esker_table::{Fragments, Kind, LookupKey, ReadOptions, Run, SeqNo, TableFormat, Trailer};
 use std::collections::BTreeMap;
@@ -79,7 +79,7 @@ impl Store {
         formats.into_iter().for_each(|format| registry.register(format).unwrap());
         let registry = Arc::new(registry);
         let metrics = Arc::new(Metrics::default());
-        let blocks = Arc::new(DecodedBlocks::new(1 << 20, 4096, metrics.clone()));
+        let blocks = Arc::new(CachedBlocks::new(1 << 20, 4096, metrics.clone()));
         let tables = TableCache::new(env.clone(), dir, TableIo::Pread, registry.clone(), blocks, metrics);
         Store {
             sim,

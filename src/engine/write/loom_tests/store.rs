@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::options::{Durability, KeyspaceOptions, TableIo};
 use crate::record::{HEADER_LEN, append_record};
 use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, std_lock};
-use crate::tables::{DecodedBlocks, FormatRegistry, TableCache};
+use crate::tables::{CachedBlocks, FormatRegistry, TableCache};
 use crate::wal::Segment;
 use crate::write::batch::{DEFAULT_KEYSPACE, Op, Ops};
 use crate::write::commit::{Committed, Committer, CommitterParts, WriteLimits};
@@ -64,7 +64,7 @@ impl Ground {
         };
         let set = VersionSet::create(env.clone(), Path::new(""), first).unwrap();
         let metrics: Arc<Metrics> = Arc::default();
-        let blocks = Arc::new(DecodedBlocks::new(0, 4096, metrics.clone()));
+        let blocks = Arc::new(CachedBlocks::new(0, 4096, metrics.clone()));
         let formats = Arc::new(FormatRegistry::builtin());
         let tables = TableCache::new(env, Path::new(""), TableIo::default(), formats, blocks, metrics);
         Ground { sim, set: Arc::new(set), tables }
