@@ -117,8 +117,8 @@ impl Env for LocalEnv {
 
     // Of this thread alone: on Linux the number is each thread's own.
     #[cfg(target_os = "linux")]
-    fn lower_priority(&self) {
-        let _ = rustix::process::nice(NICENESS);
+    fn lower_priority(&self, niceness: i32) {
+        let _ = rustix::process::nice(niceness);
     }
 
     fn memory_limit(&self) -> Option<u64> {
@@ -140,11 +140,6 @@ impl Env for LocalEnv {
 fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
-
-/// How much a thread that merges stands back for others: it has a quarter of the weight of one that reads, writes or flushes. With
-/// much less, L0 grows until writers wait for merges.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 6;
 
 /// What room is made of.
 #[cfg(unix)]

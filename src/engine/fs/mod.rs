@@ -209,8 +209,11 @@ pub trait Env: Send + Sync + fmt::Debug + 'static {
         Background::Threads
     }
 
-    /// Called by a thread that nobody waits for: others shall have the processor first, if the system knows of such a thing. Only a hint.
-    fn lower_priority(&self) {}
+    /// Called by a thread that others shall have the processor before, by a niceness from 0 to 19, if the system knows of such a
+    /// thing. Only a hint.
+    fn lower_priority(&self, niceness: i32) {
+        let _ = niceness;
+    }
 
     /// Runs `work` on a thread of its own. Not called if background work is stepped.
     ///
