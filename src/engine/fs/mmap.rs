@@ -234,6 +234,7 @@ mod tests {
         // Nobody has read or written any of it.
         file.set_len(len as u64).unwrap();
         let file = File::open(dir.path().join("file")).unwrap();
+        // SAFETY: nobody else has the file.
         let map = unsafe { memmap2::MmapOptions::new().len(len).map(&file).unwrap() };
         let data = NonNull::from(&map[..]).cast();
         let pages = Pages::of(&file, len);

@@ -116,8 +116,8 @@ struct Active {
     bytes: usize,
 }
 
-/// What an entry takes in a memtable besides its key and value, on average.
-const ENTRY_BYTES: usize = 32;
+/// What an entry takes in a memtable besides its key and value: 41 bytes where entries come in no order, 33 where they ascend.
+const ENTRY_BYTES: usize = 40;
 
 /// What a range delete takes besides, on average, of what orders the range deletes of a memtable.
 const RANGE_DELETE_BYTES: usize = 128;
