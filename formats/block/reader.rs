@@ -6,9 +6,10 @@
 //! When a block is verified: over a map at first touch, remembered in [`Verified`]; by position, whenever it is read
 //! from the file (the cache holds verified blocks only); with [`Verify::Always`] at every access, past the cache.
 //!
-//! The cache holds decoded bodies. Where memory is too small for the tables, so that a block that it does not have is mostly
-//! waited for, it holds compressed blocks as they are stored: about twice as many, each of which is decoded as far as it is read.
-//! A stored block has the length that its handle says, and a body that is kept has another.
+//! The cache holds decoded bodies. Of a mapped file that is read by position, because memory is too small for the tables, it holds
+//! compressed blocks as they are stored: a block that it does not have is mostly waited for there, and it holds about twice
+//! as many, each of which is decoded as far as it is read. A stored block has the length that its handle says, and a body that is
+//! kept has another. When there is room for the tables again, a stored block is replaced by its body where it is found.
 
 use crate::block::{Block, Bucket, HEADER, Layout, malformed_header};
 use crate::filter::Filter;
@@ -49,7 +50,7 @@ pub struct BlockTable {
     levels: u64,
     /// Where the data blocks end.
     data_end: u64,
-    /// Whether a block's body may lie in the cache.
+    /// Whether the cache may have a block of a file that is read through its map.
     may_be_cached: bool,
     tombstones: Loaded,
 }
@@ -167,8 +168,8 @@ impl BlockTable {
         // Partitions are never compressed: a map has them as they are. Otherwise they are small and used again, so they are
         // cached whatever the reader wants.
         let options = options.with_fill_cache(true);
-        match self.cached(handle, &options, !self.source.is_mapped()) {
-            Some(body) => Ok(body),
+        match self.held(handle, &options, !self.source.is_mapped()) {
+            Some(held) => held.into_body(handle),
             None => self.load(handle, &options, Bring::Block),
         }
     }
@@ -177,15 +178,15 @@ impl BlockTable {
     #[inline]
     pub(crate) fn block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
         let may_be_cached = !matches!(bring, Bring::Ahead(_));
-        if let Some(kept) = self.kept(handle, options, may_be_cached && self.may_be_cached) {
-            return kept.into_body(handle);
+        if let Some(held) = self.held(handle, options, may_be_cached && self.may_be_cached) {
+            return held.into_body(handle);
         }
         // Nothing that costs is asked about a block that the cache has.
         if !self.source.prefers_positions() {
             return self.load(handle, options, bring);
         }
-        match self.kept(handle, options, may_be_cached && !self.may_be_cached) {
-            Some(kept) => kept.into_body(handle),
+        match self.held(handle, options, may_be_cached && !self.may_be_cached) {
+            Some(held) => held.into_body(handle),
             None => self.read_block(handle, options, bring),
         }
     }
@@ -206,30 +207,39 @@ impl BlockTable {
 
     /// Gives the cache a body that it wants.
     fn keep_body(&self, handle: Handle, body: &Slice) {
-        // Compressed blocks are shorter than their bodies, unless somebody else wrote them; others have a frame.
+        // One that is as long would be taken for the stored block. Only a very small one could be, of which compression saves no more than the
+        // frame takes.
         if body.len() != handle.len as usize {
             self.source.insert(handle.offset, body);
         }
     }
 
-    /// Whether the cache is to have this block as it is stored.
-    fn is_kept_stored(&self, stored: &[u8]) -> bool {
-        self.source.prefers_positions() && stored::tag(stored) != Some(TAG_NONE)
-    }
-
     /// The block, if the cache has it.
     #[inline]
-    fn kept(&self, handle: Handle, options: &ReadOptions, may_be_cached: bool) -> Option<Brought> {
-        let bytes = self.cached(handle, options, may_be_cached)?;
-        let is_stored = bytes.len() == handle.len as usize;
-        Some(if is_stored { Brought::Compressed(bytes) } else { Brought::Body(bytes) })
+    fn held(&self, handle: Handle, options: &ReadOptions, may_be_cached: bool) -> Option<Held> {
+        if !may_be_cached || options.verify == Verify::Always {
+            return None;
+        }
+        let block = self.source.cached(handle.offset)?;
+        if block.len() != handle.len as usize {
+            return Some(Held::Body(block));
+        }
+        Some(self.held_stored(handle, block, options))
     }
 
-    /// What the cache has of the block.
-    #[inline]
-    fn cached(&self, handle: Handle, options: &ReadOptions, may_be_cached: bool) -> Option<Slice> {
-        let asked = may_be_cached && options.verify != Verify::Always;
-        if asked { self.source.cached(handle.offset) } else { None }
+    /// A stored block that the cache has, instead of which it shall have the body if that is what it would be given now.
+    fn held_stored(&self, handle: Handle, stored: Slice, options: &ReadOptions) -> Held {
+        if self.source.prefers_positions() || !Self::fills_cache(options) {
+            return Held::Stored(stored);
+        }
+        // What cannot be decoded is the reader's to report.
+        match stored::body(stored.clone(), handle.offset) {
+            Ok(body) => {
+                self.keep_body(handle, &body);
+                Held::Body(body)
+            }
+            Err(_) => Held::Stored(stored),
+        }
     }
 
     #[inline]
@@ -287,15 +297,15 @@ impl BlockTable {
     fn read_block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
         let sequential = matches!(bring, Bring::Ahead(_));
         let stored = self.positioned(handle, bring)?;
-        let keeps = !sequential && Self::fills_cache(options) && self.source.wants();
-        if keeps && self.is_kept_stored(&stored) {
+        if sequential || !Self::fills_cache(options) || !self.source.wants() {
+            return stored::body(stored, handle.offset);
+        }
+        if self.source.is_mapped() && stored::tag(&stored) != Some(TAG_NONE) {
             self.source.insert(handle.offset, &stored);
             return stored::body(stored, handle.offset);
         }
         let body = stored::body(stored, handle.offset)?;
-        if keeps {
-            self.keep_body(handle, &body);
-        }
+        self.keep_body(handle, &body);
         Ok(body)
     }
 
@@ -317,13 +327,13 @@ impl BlockTable {
     /// Looks `key` up in the data block at `handle`.
     #[inline]
     fn get_in(&self, handle: Handle, key: &LookupKey<'_>, options: &ReadOptions) -> Result<Lookup> {
-        let brought = match self.kept(handle, options, self.may_be_cached) {
-            Some(kept) => kept,
+        let held = match self.held(handle, options, self.may_be_cached) {
+            Some(held) => held,
             None => self.bring_for_lookup(handle, options)?,
         };
-        let body = match brought {
-            Brought::Body(body) => body,
-            Brought::Compressed(stored) => {
+        let body = match held {
+            Held::Body(body) => body,
+            Held::Stored(stored) => {
                 return look_up_in_front(stored::decoding(&stored, handle.offset)?, handle, key);
             }
         };
@@ -336,10 +346,10 @@ impl BlockTable {
 
     /// A data block that the cache did not have, for a lookup: its body, or as it is stored if nobody will ask for it soon, or if the
     /// cache has it so now.
-    fn bring_for_lookup(&self, handle: Handle, options: &ReadOptions) -> Result<Brought> {
+    fn bring_for_lookup(&self, handle: Handle, options: &ReadOptions) -> Result<Held> {
         let by_position = !self.source.is_mapped() || self.source.prefers_positions();
-        if let Some(kept) = self.kept(handle, options, by_position && !self.may_be_cached) {
-            return Ok(kept);
+        if let Some(held) = self.held(handle, options, by_position && !self.may_be_cached) {
+            return Ok(held);
         }
         let stored = match by_position {
             true => self.positioned(handle, Bring::Block)?,
@@ -349,16 +359,16 @@ impl BlockTable {
         // What lies in a map as it is need not be cached.
         let may_be_kept = (by_position || !is_plain) && Self::fills_cache(options);
         let keeps = may_be_kept && self.source.wants();
-        if keeps && self.is_kept_stored(&stored) {
+        if keeps && !is_plain && by_position && self.source.is_mapped() {
             self.source.insert(handle.offset, &stored);
         } else if keeps || is_plain {
             let body = stored::body(stored, handle.offset)?;
             if keeps {
                 self.keep_body(handle, &body);
             }
-            return Ok(Brought::Body(body));
+            return Ok(Held::Body(body));
         }
-        Ok(Brought::Compressed(stored))
+        Ok(Held::Stored(stored))
     }
 
     /// A lookup that ran off the end of its block: the next one is asked if it begins with the same user key.
@@ -390,23 +400,24 @@ enum Lookup {
     Behind,
 }
 
-/// A data block at hand.
-enum Brought {
+/// A block in memory.
+enum Held {
     Body(Slice),
-    /// As it is stored, to be decompressed as far as it is needed.
-    Compressed(Slice),
+    /// Compressed, to be decoded as far as it is needed.
+    Stored(Slice),
 }
 
-impl Brought {
+impl Held {
+    #[inline]
     fn into_body(self, handle: Handle) -> Result<Slice> {
         match self {
-            Brought::Body(body) => Ok(body),
-            Brought::Compressed(stored) => stored::body(stored, handle.offset),
+            Held::Body(body) => Ok(body),
+            Held::Stored(stored) => stored::body(stored, handle.offset),
         }
     }
 }
 
-/// Looks `key` up in a data block that nobody will ask for soon, and decompresses no more of it than that takes.
+/// Looks `key` up in a compressed data block, and decodes no more of it than that takes.
 fn look_up_in_front(mut front: stored::Decoding<'_>, handle: Handle, key: &LookupKey<'_>) -> Result<Lookup> {
     let len = front.plain_len();
     let malformed = || malformed_header(handle.offset);

@@ -53,7 +53,7 @@ pub trait ByteSource: Send + Sync {
     }
 
     /// Brings a range into memory and reports a device failure as an error. A mapped source must do so before
-    /// the range is first touched; others need not do anything.
+    /// the range is first touched, unless it has seen it in memory; others need not do anything.
     ///
     /// # Errors
     /// What the device says.
@@ -74,7 +74,7 @@ pub trait BlockCache: Send + Sync {
     fn get(&self, table: u64, offset: u64) -> Option<Slice>;
 
     /// Whether a block that were offered now would be kept: a reader need not decode what it will not keep. Each answer is for one
-    /// block, so whoever was told yes offers it.
+    /// block, which whoever was told yes should give.
     fn wants(&self) -> bool {
         true
     }
@@ -226,6 +226,11 @@ impl BlockSource {
 
     /// Gives the cache a block that it [wants](BlockSource::wants).
     pub fn insert(&self, offset: u64, block: &Slice) {
+        // A part of the map takes no memory of the cache's, and would keep the map. Whoever read it may have been told a moment ago that
+        // it is read by position.
+        if self.whole.as_ref().is_some_and(|whole| whole.as_ptr_range().contains(&block.as_ptr())) {
+            return;
+        }
         if let Some(cache) = &self.cache {
             cache.insert(self.table, offset, block.clone());
         }
@@ -294,5 +299,28 @@ mod tests {
         assert!(source.read(2, 2).unwrap_err().is_corruption());
         assert!(source.read(u64::MAX, 2).unwrap_err().is_corruption());
         assert!(source.populate(2, 2).unwrap_err().is_corruption());
+    }
+
+    #[derive(Default)]
+    struct Counting(std::sync::atomic::AtomicUsize);
+
+    impl BlockCache for Counting {
+        fn get(&self, _: u64, _: u64) -> Option<Slice> {
+            None
+        }
+        fn insert(&self, _: u64, _: u64, _: Slice) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_part_of_the_map_is_not_cached() {
+        let cache = Arc::new(Counting::default());
+        let bytes = Arc::new(Memory(vec![1u8, 2, 3].into()));
+        let source = BlockSource::with_cache(bytes, cache.clone(), 1);
+        source.insert(0, &source.read(1, 2).unwrap());
+        assert_eq!(cache.0.load(std::sync::atomic::Ordering::Relaxed), 0);
+        source.insert(0, &Slice::copy_from(&[2, 3]));
+        assert_eq!(cache.0.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 }

@@ -13,7 +13,7 @@ use esker_table::{
 };
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Default)]
@@ -50,7 +50,35 @@ fn key(i: u32) -> Vec<u8> {
 struct Counted {
     bytes: Vec<u8>,
     read: AtomicU64,
-    is_larger_than_memory: bool,
+}
+
+/// A mapped file that is read by position while the tables are larger than memory.
+struct Switched {
+    map: Slice,
+    file: Counted,
+    is_larger_than_memory: AtomicBool,
+}
+
+impl ByteSource for Switched {
+    fn len(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Slice> {
+        Ok(self.map.slice(offset as usize..offset as usize + len))
+    }
+
+    fn is_mapped(&self) -> bool {
+        true
+    }
+
+    fn whole(&self) -> Option<Slice> {
+        Some(self.map.clone())
+    }
+
+    fn by_position(&self) -> Option<&dyn ByteSource> {
+        self.is_larger_than_memory.load(Ordering::Relaxed).then_some(&self.file)
+    }
 }
 
 impl ByteSource for Counted {
@@ -65,10 +93,6 @@ impl ByteSource for Counted {
 
     fn is_mapped(&self) -> bool {
         false
-    }
-
-    fn by_position(&self) -> Option<&dyn ByteSource> {
-        self.is_larger_than_memory.then_some(self)
     }
 }
 
@@ -122,7 +146,7 @@ fn every_read_is_verified_if_asked() {
     struct Rotting {
         good: Slice,
         bad: Slice,
-        rotten: std::sync::atomic::AtomicBool,
+        rotten: AtomicBool,
     }
     impl ByteSource for Rotting {
         fn len(&self) -> u64 {
@@ -222,7 +246,7 @@ fn a_block_holds_no_more_of_its_keys_than_a_reader_can_bear() {
 #[test]
 fn positioned_reads_hold_little_and_read_little() {
     let file = table(200_000, 20, BlockFormat::new(), &WriteOptions::default());
-    let source = Arc::new(Counted { bytes: file, read: AtomicU64::new(0), is_larger_than_memory: false });
+    let source = Arc::new(Counted { bytes: file, read: AtomicU64::new(0) });
     let cache = Arc::new(KeepAll::default());
     let reader = BlockFormat::new().open(BlockSource::with_cache(source.clone(), cache, 1)).unwrap();
     assert!(reader.heap_bytes() < 16 << 10, "a reader holds {} bytes", reader.heap_bytes());
@@ -240,38 +264,74 @@ fn positioned_reads_hold_little_and_read_little() {
     assert_eq!(source.read.load(Ordering::Relaxed), 0, "the second time everything is cached");
 }
 
+/// An open table over a file of which memory holds so much or so much less, and what its cache has.
+struct Opened {
+    source: Arc<Switched>,
+    cache: Arc<KeepAll>,
+    reader: Arc<dyn TableReader>,
+}
+
+impl Opened {
+    fn new(file: Vec<u8>, format: BlockFormat) -> Opened {
+        let source = Arc::new(Switched {
+            map: Slice::copy_from(&file),
+            file: Counted { bytes: file, read: AtomicU64::new(0) },
+            is_larger_than_memory: AtomicBool::new(true),
+        });
+        let cache = Arc::new(KeepAll::default());
+        let reader = format.open(BlockSource::with_cache(source.clone(), cache.clone(), 1)).unwrap();
+        Opened { source, cache, reader }
+    }
+
+    fn value(&self, key: &[u8]) -> Slice {
+        let lookup = LookupKey::new(key, MAX_SEQNO);
+        self.reader.get(&lookup, &ReadOptions::default()).unwrap().unwrap().value
+    }
+
+    fn scanned(&self, key: &[u8]) -> Slice {
+        let mut run = Run::new();
+        let mut cursor = self.reader.clone().cursor(&ReadOptions::default());
+        cursor.seek(key, Trailer::FIRST, &mut run, 1).unwrap();
+        assert_eq!(run.key(0), key);
+        run.value_slice(0)
+    }
+
+    /// Blocks that the cache has: all, and those as they are stored.
+    fn kept(&self) -> (usize, usize) {
+        let cache = self.cache.0.lock().unwrap();
+        (cache.len(), cache.values().filter(|block| stored::check(block, 0).is_ok()).count())
+    }
+}
+
 #[test]
 fn where_memory_is_small_compressed_blocks_are_kept_as_they_are_stored() {
+    let plain = WriteOptions::default().with_compression(Compression::None);
     let lz4 = WriteOptions::default().with_compression(Compression::Lz4);
-    for (options, is_larger_than_memory) in
-        [(lz4.clone(), true), (lz4, false), (WriteOptions::default(), true)]
-    {
-        let file = table(20_000, 100, BlockFormat::new(), &options);
-        let source = Counted { bytes: file, read: AtomicU64::new(0), is_larger_than_memory };
-        let (source, cache) = (Arc::new(source), Arc::new(KeepAll::default()));
-        let reader =
-            BlockFormat::new().open(BlockSource::with_cache(source.clone(), cache.clone(), 1)).unwrap();
-        let looks_up = |at: u32| {
-            let wanted = key(at);
-            let lookup = LookupKey::new(&wanted, MAX_SEQNO);
-            reader.get(&lookup, &ReadOptions::default()).unwrap().unwrap().value.len() == 100
-        };
-        let seeks = |at: u32| {
-            let mut run = Run::new();
-            reader
-                .clone()
-                .cursor(&ReadOptions::default())
-                .seek(&key(at), Trailer::FIRST, &mut run, 1)
-                .unwrap();
-            run.key(0) == key(at) && run.value(0).len() == 100
-        };
-        assert!(looks_up(7_777) && seeks(12_345));
-        let kept = cache.0.lock().unwrap().values().filter(|kept| stored::check(kept, 0).is_ok()).count();
-        let is_stored = options.compression != Compression::None && is_larger_than_memory;
-        assert_eq!(kept, if is_stored { 2 } else { 0 }, "blocks are kept as they are stored");
-        source.read.store(0, Ordering::Relaxed);
-        assert!(looks_up(7_777) && seeks(7_777) && looks_up(12_345) && seeks(12_345));
-        assert_eq!(source.read.load(Ordering::Relaxed), 0, "the second time everything is cached");
+    for (options, stored) in [(lz4, 2), (plain, 0)] {
+        let opened = Opened::new(table(20_000, 100, BlockFormat::new(), &options), BlockFormat::new());
+        let larger = |yes| opened.source.is_larger_than_memory.store(yes, Ordering::Relaxed);
+        let (found, seen) = (opened.value(&key(7_777)), opened.scanned(&key(12_345)));
+        assert!(found.len() == 100 && seen.len() == 100);
+        assert_eq!(opened.kept(), (2, stored));
+        let read = opened.source.file.read.load(Ordering::Relaxed);
+        assert!(read > 0);
+        for _ in 0..2 {
+            assert_eq!(
+                [opened.value(&key(7_777)), opened.scanned(&key(7_777))],
+                [found.clone(), found.clone()]
+            );
+            assert_eq!(
+                [opened.value(&key(12_345)), opened.scanned(&key(12_345))],
+                [seen.clone(), seen.clone()]
+            );
+            assert_eq!(opened.source.file.read.load(Ordering::Relaxed), read, "everything is cached");
+            // With room for the tables, bodies take the place of what is stored.
+            larger(false);
+        }
+        assert_eq!(opened.kept(), (2, 0));
+        larger(true);
+        assert_eq!([opened.value(&key(7_777)), opened.scanned(&key(12_345))], [found, seen]);
+        assert_eq!((opened.kept(), opened.source.file.read.load(Ordering::Relaxed)), ((2, 0), read));
     }
 }
 

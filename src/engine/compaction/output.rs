@@ -338,7 +338,6 @@ impl Pieces {
         let mut gathered = std_lock(&self.gathered);
         self.hand_over(&mut gathered)?;
         self.file.sync()?;
-        self.file.forget();
         Ok(gathered.handed)
     }
 }

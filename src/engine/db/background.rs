@@ -26,8 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How much threads stand back, as a niceness, for those that read and write: with half of their weight for flushes, which a writer may
 /// have to wait for, and a quarter for merges, which nobody waits for. At the same weight as a writer a flush makes it late by itself.
 /// With much less, memtables wait for flushes and L0 grows until writers wait for merges.
-const FLUSHES: i32 = 3;
-const MERGES: i32 = 6;
+const FLUSHES: u8 = 3;
+const MERGES: u8 = 6;
 
 /// Runs the body of a thread. However it ends, nobody goes on waiting for what it does not do any more: a panic, of a
 /// hook most likely, ends all writing.
@@ -51,6 +51,7 @@ pub(super) fn duties(builder: &Builder) -> Vec<Duty> {
 /// The body of a background thread.
 pub(crate) fn run(core: &Arc<Core>, duty: Duty) {
     match duty {
+        // Writers wait for its flushes, and these for its merges.
         Duty::All => {}
         Duty::Flush => core.env.lower_priority(FLUSHES),
         Duty::Compaction => core.env.lower_priority(MERGES),

@@ -164,8 +164,8 @@ impl Builder {
         self
     }
 
-    /// Threads for flush and compaction. If there are several, one of them does nothing but flushes, and the others merge with a
-    /// lower priority where the system has such a thing. Default 2, which suits two cores.
+    /// Threads for flush and compaction. If there are several, one of them does nothing but flushes, and the others merge. They
+    /// have lower priorities than the program's own threads where the system has such a thing, merges the lowest. Default 2, which suits two cores.
     pub fn background_threads(mut self, threads: usize) -> Self {
         self.background_threads = threads;
         self

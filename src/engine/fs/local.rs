@@ -117,8 +117,8 @@ impl Env for LocalEnv {
 
     // Of this thread alone: on Linux the number is each thread's own.
     #[cfg(target_os = "linux")]
-    fn lower_priority(&self, niceness: i32) {
-        let _ = rustix::process::nice(niceness);
+    fn lower_priority(&self, niceness: u8) {
+        let _ = rustix::process::nice(i32::from(niceness));
     }
 
     fn memory_limit(&self) -> Option<u64> {

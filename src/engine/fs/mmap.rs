@@ -9,8 +9,8 @@
 //!
 //! Two risks remain and are stated in the manual. Another program that writes into the store's directory can change
 //! mapped bytes; no lock can forbid that. A device that fails while a page is read raises a signal instead of an
-//! error; [`populate`](ByteSource::populate) turns that into an error for every page that was not in memory yet, but a page that
-//! was evicted and fails to come back later cannot be caught. `TableIo::Pread` has neither.
+//! error; [`populate`](ByteSource::populate) turns that into an error for every page that was not in memory when it was first asked
+//! for, but a page that was evicted and fails to come back later cannot be caught. `TableIo::Pread` has neither.
 
 #![allow(unsafe_code)]
 
@@ -18,10 +18,13 @@
 use esker_table::Advice;
 use esker_table::{ByteSource, Slice};
 use std::fs::File;
+#[cfg(target_os = "linux")]
+use std::fs::Metadata;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{self, AtomicU64};
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How much is read ahead, at most, for one piece of advice: a reader from front to back advises as it goes.
 #[cfg(unix)]
@@ -32,20 +35,7 @@ const READ_AHEAD: usize = 1 << 20;
 /// # Errors
 /// `UnexpectedEof` if the file is shorter; what the operating system says.
 pub(super) fn map(file: &File, len: u64) -> io::Result<Arc<dyn ByteSource>> {
-    if file.metadata()?.len() < len {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let len = usize::try_from(len)
-        .map_err(|_| io::Error::other("the file is larger than the address space; use TableIo::Pread"))?;
-    if len == 0 {
-        // Nothing can be mapped; reading nothing needs no map.
-        let (owner, data) = (None, NonNull::dangling());
-        return Ok(Arc::new(Mapped { owner, data, len: 0, pages: Pages::default() }));
-    }
-    // SAFETY: nobody changes or shortens the file, see the head of this file.
-    let map = unsafe { memmap2::MmapOptions::new().len(len).map(file)? };
-    let data = NonNull::from(&map[..]).cast();
-    Ok(Arc::new(Mapped { owner: Some(Arc::new(map)), data, len, pages: Pages::of(file, len) }))
+    Ok(Arc::new(Mapped::new(file, len)?))
 }
 
 /// A mapped file. Slices of it share the map.
@@ -54,16 +44,18 @@ struct Mapped {
     owner: Option<Arc<memmap2::Mmap>>,
     data: NonNull<u8>,
     len: usize,
+    #[cfg(target_os = "linux")]
     pages: Pages,
 }
 
 /// Which pages of a map have been seen in memory.
 ///
-/// A page that was there need not be brought in: the device gave it. Mostly all are there, and to bring in one that is takes a
-/// system call, which for the small pieces that readers look at is as much as the rest. So whole stretches of pages are
-/// asked about, and remembered, for as long as the table is open.
+/// What is there was written or read a while ago, and need not be brought in; should it be evicted before it is touched, then that it comes
+/// back is the second risk above. Mostly all pages are there, and to bring in one that is takes a system call, which for the small
+/// pieces that lookups and short scans touch is as much as all else. So they ask about whole stretches, of which those that
+/// were there are remembered for as long as the table is open.
+#[cfg(target_os = "linux")]
 #[derive(Debug, Default)]
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 struct Pages {
     /// How long a page is; 0 if the system does not say which are in memory.
     size: usize,
@@ -75,22 +67,18 @@ struct Pages {
 #[cfg(target_os = "linux")]
 const STRETCH: usize = 16;
 
+#[cfg(target_os = "linux")]
 impl Pages {
-    /// Linux says of a file to its owner which pages are in memory. To others it says that all are, without looking.
-    #[cfg(target_os = "linux")]
-    fn of(file: &File, len: usize) -> Pages {
+    /// Linux says of a file to its owner which pages are in memory. To others it says that all are, without looking. What a process that
+    /// becomes another user's loses by that is the error in place of a signal.
+    fn of(file: &Metadata, len: usize) -> Pages {
         use std::os::unix::fs::MetadataExt;
-        if !file.metadata().is_ok_and(|file| file.uid() == rustix::process::geteuid().as_raw()) {
+        if file.uid() != rustix::process::geteuid().as_raw() {
             return Pages::default();
         }
         let size = rustix::param::page_size();
         let words = len.div_ceil(size * STRETCH).div_ceil(64);
         Pages { size, seen: (0..words).map(|_| AtomicU64::new(0)).collect() }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn of(_file: &File, _len: usize) -> Pages {
-        Pages::default()
     }
 }
 
@@ -100,31 +88,56 @@ unsafe impl Send for Mapped {}
 unsafe impl Sync for Mapped {}
 
 impl Mapped {
+    fn new(file: &File, len: u64) -> io::Result<Mapped> {
+        let metadata = file.metadata()?;
+        if metadata.len() < len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let len = usize::try_from(len)
+            .map_err(|_| io::Error::other("the file is larger than the address space; use TableIo::Pread"))?;
+        // Nothing can be mapped of an empty file; reading nothing needs no map.
+        let (mut owner, mut data) = (None, NonNull::dangling());
+        if len > 0 {
+            // SAFETY: nobody changes or shortens the file, see the head of this file.
+            let map = unsafe { memmap2::MmapOptions::new().len(len).map(file)? };
+            data = NonNull::from(&map[..]).cast();
+            owner = Some(Arc::new(map));
+        }
+        Ok(Mapped {
+            owner,
+            data,
+            len,
+            #[cfg(target_os = "linux")]
+            pages: Pages::of(&metadata, len),
+        })
+    }
+
     /// The range, if it lies within the map.
     fn range(&self, offset: u64, len: usize) -> Option<(usize, usize)> {
         let start = usize::try_from(offset).ok()?;
         (start.checked_add(len)? <= self.len).then_some((start, len))
     }
 
-    /// Whether all pages of a range of the map are known to lie in memory, or to have lain there.
+    /// Whether nothing of a range of the map has to be brought in.
     #[cfg(target_os = "linux")]
     fn is_in_memory(&self, start: usize, len: usize) -> bool {
-        let stretch = self.pages.size * STRETCH;
-        if stretch == 0 || len == 0 {
+        if self.pages.size == 0 || len == 0 {
             return false;
         }
-        if len > stretch {
+        // What is read at once in such an amount can bear a system call.
+        if len > READ_AHEAD_FROM {
             return self.lies_in_memory(start, len);
         }
+        let stretch = self.pages.size * STRETCH;
         (start / stretch..=(start + len - 1) / stretch).all(|number| {
             let (word, bit) = (&self.pages.seen[number / 64], 1 << (number % 64));
-            if word.load(atomic::Ordering::Relaxed) & bit != 0 {
+            if word.load(Ordering::Relaxed) & bit != 0 {
                 return true;
             }
             let from = number * stretch;
             let is_there = self.lies_in_memory(from, stretch.min(self.len - from));
             if is_there {
-                word.fetch_or(bit, atomic::Ordering::Relaxed);
+                word.fetch_or(bit, Ordering::Relaxed);
             }
             is_there
         })
@@ -224,32 +237,50 @@ const READ_AHEAD_FROM: usize = 16 << 10;
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use std::path::Path;
+
+    /// A file that nobody has read or written any of, which has so many pages and bytes.
+    fn untouched(dir: &Path, pages: usize, bytes: usize) -> io::Result<Mapped> {
+        let path = dir.join(format!("{pages}-{bytes}"));
+        let len = (pages * rustix::param::page_size() + bytes) as u64;
+        File::create_new(&path)?.set_len(len)?;
+        Mapped::new(&File::open(&path)?, len)
+    }
 
     #[test]
-    fn what_was_in_memory_is_not_brought_in_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = File::create_new(dir.path().join("file")).unwrap();
-        let size = rustix::param::page_size();
-        let len = 40 * size + 7;
-        // Nobody has read or written any of it.
-        file.set_len(len as u64).unwrap();
-        let file = File::open(dir.path().join("file")).unwrap();
-        // SAFETY: nobody else has the file.
-        let map = unsafe { memmap2::MmapOptions::new().len(len).map(&file).unwrap() };
-        let data = NonNull::from(&map[..]).cast();
-        let pages = Pages::of(&file, len);
-        let mapped = Mapped { owner: Some(Arc::new(map)), data, len, pages };
-        assert!(!mapped.is_in_memory(0, 1));
+    fn stretches_that_were_in_memory_are_remembered() {
+        let (dir, size) = (tempfile::tempdir().unwrap(), rustix::param::page_size());
+        let mapped = untouched(dir.path(), 40, 7).unwrap();
+        let seen = || mapped.pages.seen[0].load(Ordering::Relaxed);
+        assert!(!mapped.is_in_memory(0, 1) && seen() == 0);
         mapped.populate(0, (STRETCH + 1) * size).unwrap();
-        assert!(mapped.is_in_memory(0, 1) && mapped.is_in_memory(STRETCH * size - 1, 1));
         // Of the second stretch one page is there, asked about alone or not.
-        assert!(!mapped.is_in_memory(STRETCH * size - 1, 2) && !mapped.is_in_memory(STRETCH * size, 1));
-        assert!(
-            mapped.is_in_memory(0, (STRETCH + 1) * size) && !mapped.is_in_memory(0, (STRETCH + 1) * size + 1)
-        );
+        assert!(!mapped.is_in_memory(STRETCH * size, 1) && seen() == 0);
+        assert!(!mapped.is_in_memory(STRETCH * size - 1, 2) && seen() == 1);
+        assert!(mapped.is_in_memory(0, 1) && mapped.is_in_memory(STRETCH * size - 1, 1));
+        assert!(mapped.is_in_memory(0, (STRETCH + 1) * size));
+        assert!(!mapped.is_in_memory(0, (STRETCH + 1) * size + 1));
         // The last is shorter than the others.
         mapped.populate(32 * size as u64, 8 * size + 7).unwrap();
-        assert!(mapped.is_in_memory(len - 1, 1) && mapped.is_in_memory(32 * size, 8 * size + 7));
+        assert!(mapped.is_in_memory(32 * size, 8 * size + 7) && seen() == 1);
+        assert!(mapped.is_in_memory(40 * size + 6, 1) && seen() == 0b101);
         assert!(!mapped.is_in_memory(0, 0));
+        let even = untouched(dir.path(), 2 * STRETCH, 0).unwrap();
+        even.populate(0, even.len).unwrap();
+        assert!(even.is_in_memory(even.len - 1, 1) && !even.is_in_memory(0, 0));
+    }
+
+    #[test]
+    fn what_was_seen_is_not_brought_in_and_what_was_not_is() {
+        let (dir, size) = (tempfile::tempdir().unwrap(), rustix::param::page_size());
+        let mapped = untouched(dir.path(), 40, 0).unwrap();
+        mapped.pages.seen[0].store(0b10, Ordering::Relaxed);
+        mapped.populate((STRETCH * size) as u64, 10).unwrap();
+        assert!(!mapped.lies_in_memory(STRETCH * size, 10));
+        mapped.populate(0, 10).unwrap();
+        assert!(mapped.lies_in_memory(0, 10));
+        // What reads much at once trusts nothing that is remembered.
+        mapped.populate((STRETCH * size) as u64, 5 * size).unwrap();
+        assert!(mapped.lies_in_memory(STRETCH * size, 5 * size));
     }
 }

@@ -66,9 +66,6 @@ pub trait WritableFile: Send + Sync + fmt::Debug {
     fn take_back(&self, _end: u64) -> io::Result<()> {
         Ok(())
     }
-
-    /// Says that what was written will not be read again soon, so that it need not occupy memory.
-    fn forget(&self) {}
 }
 
 /// Held for as long as a store is open; dropping it releases the lock.
@@ -211,7 +208,7 @@ pub trait Env: Send + Sync + fmt::Debug + 'static {
 
     /// Called by a thread that others shall have the processor before, by a niceness from 0 to 19, if the system knows of such a
     /// thing. Only a hint.
-    fn lower_priority(&self, niceness: i32) {
+    fn lower_priority(&self, niceness: u8) {
         let _ = niceness;
     }
 

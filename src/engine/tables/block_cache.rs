@@ -60,8 +60,8 @@ impl Hasher for Mix {
 }
 
 /// Of the blocks that are offered to a full cache one in so many is kept. What is asked for again and again comes in soon; what is
-/// asked for once mostly pushes nothing out, and is decoded no further than it is read. Where files are read by position, what is kept so
-/// long is mostly none of what the system still remembers of them.
+/// asked for once mostly pushes nothing out, and is decoded no further than it is read. Where files are read by position, the
+/// system remembers what was read last, and a cache that kept all of that would hold it a second time.
 const KEPT_OF: u64 = 4;
 
 /// Offers between two looks whether the cache is full.

@@ -33,7 +33,7 @@ pub(crate) struct Known {
     pub(crate) oldest: u64,
     /// Segments up to this one were created whole: their headers are durable.
     pub(crate) newest: u64,
-    /// A segment and a length of it that is durable, with all segments before it; behind that length it has no records.
+    /// A segment and a length of it that is durable, with all segments before it; records behind that length do not count.
     pub(crate) end: Option<(u64, u64)>,
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct Dropped {
 const COPY_AT_ONCE: u64 = 1 << 20;
 
 /// What is known of a segment of the chain before its records are read.
-struct Chained {
+struct ChainSegment {
     number: u64,
     path: PathBuf,
     /// It was synced up to here at least.
@@ -97,13 +97,13 @@ struct Chained {
     end: Option<u64>,
 }
 
-impl Chained {
-    fn new(dir: &Path, number: u64, known: &Known) -> Chained {
+impl ChainSegment {
+    fn new(dir: &Path, number: u64, known: &Known) -> ChainSegment {
         let created = if number <= known.newest { HEADER_LEN as u64 } else { 0 };
         let end = known.end.filter(|&(segment, _)| segment == number).map(|(_, end)| end);
         let is_whole = known.end.is_some_and(|(segment, _)| number < segment);
         let synced = created.max(end.unwrap_or(0));
-        Chained { number, path: FileName::Wal(number).path(dir), synced, is_whole, end }
+        ChainSegment { number, path: FileName::Wal(number).path(dir), synced, is_whole, end }
     }
 
     /// Takes down where its successor says that it ends.
@@ -161,7 +161,7 @@ pub(crate) fn replay(
 /// Hands the records of one segment on. Returns what it has behind them, if it is torn.
 fn read_segment(
     env: &dyn Env,
-    segment: &Chained,
+    segment: &ChainSegment,
     mode: Recovery,
     report: &mut Replay,
     each: &mut EachRecord<'_>,
@@ -209,7 +209,7 @@ fn read_segment(
 /// `Corruption` if one of them proves that the first had been synced beyond that, or `mode` allows no torn tail; `Io`.
 fn drop_behind(
     env: &dyn Env,
-    chain: &[Chained],
+    chain: &[ChainSegment],
     torn: TornTail,
     mode: Recovery,
     report: &mut Replay,
@@ -326,10 +326,10 @@ fn follow(
     mode: Recovery,
     known: &Known,
     report: &mut Replay,
-) -> Result<Vec<Chained>> {
-    let mut chain: Vec<Chained> = Vec::new();
+) -> Result<Vec<ChainSegment>> {
+    let mut chain: Vec<ChainSegment> = Vec::new();
     for &number in segments {
-        let segment = Chained::new(dir, number, known);
+        let segment = ChainSegment::new(dir, number, known);
         let mut reader = open(env, &segment, mode)?;
         if reader.is_read_only() {
             report.read_only = Some(number);
@@ -393,7 +393,7 @@ fn first_link(reader: &mut LogReader) -> Result<Option<record::Link>> {
     }
 }
 
-fn open(env: &dyn Env, segment: &Chained, recovery: Recovery) -> Result<LogReader> {
+fn open(env: &dyn Env, segment: &ChainSegment, recovery: Recovery) -> Result<LogReader> {
     let source = open_file(env, &segment.path)?;
     // What lies behind the end may be taken away while the rest is read, if the segment is still in use.
     let source = match segment.end {
