@@ -1,22 +1,23 @@
-//! [`LevelView`]: a sorted run as readers see it: slots, and the heads of their largest keys side by side.
+//! [`LevelView`]: a sorted run as readers see it: slots, and the heads of their smallest and largest keys side by side.
 //!
-//! Keys often begin alike, all over a run. So the heads are those of what follows the prefix that all the largest keys
-//! share, and a search compares the prefix once.
+//! Keys often begin alike, all over a run. So the heads are those of what follows the prefix that all these keys
+//! share, and a search compares the prefix once. A lookup asks each run of L0 where the key may be, and so compares heads alone.
 
 use super::table_cache::{TableCache, TableSlot};
 use crate::manifest::{FileMeta, SortedRun};
 use esker_table::key;
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Tables that do not overlap, ascending.
 #[derive(Debug)]
 pub(crate) struct LevelView {
     slots: Vec<Arc<TableSlot>>,
-    /// What all the largest keys begin with.
+    /// What all the smallest and largest keys begin with.
     prefix: Vec<u8>,
     /// The head of each table's largest key without the prefix: most searches end here, in a few cache lines.
     heads: Vec<u64>,
+    /// The same of the smallest keys.
+    smallest_heads: Vec<u64>,
     /// The tables that have range tombstones, ascending.
     with_tombstones: Vec<usize>,
     min_seqno: u64,
@@ -34,17 +35,18 @@ impl LevelView {
         let slots: Vec<_> = tables.map(|meta| cache.slot(meta)).collect();
         let prefix = match (slots.first(), slots.last()) {
             (Some(first), Some(last)) => {
-                let (a, b) = (&first.meta().largest, &last.meta().largest);
+                let (a, b) = (&first.meta().smallest, &last.meta().largest);
                 let shared = a.iter().zip(b).take_while(|(a, b)| a == b).count();
                 a[..shared].to_vec()
             }
             _ => Vec::new(),
         };
         let heads = slots.iter().map(|s| key::head(&s.meta().largest[prefix.len()..])).collect();
+        let smallest_heads = slots.iter().map(|s| key::head(&s.meta().smallest[prefix.len()..])).collect();
         let with_tombstones = (0..slots.len()).filter(|&i| slots[i].meta().range_tombstones > 0).collect();
         let min_seqno = slots.iter().map(|s| s.meta().min_seqno).min().unwrap_or(0);
         let entries = slots.iter().map(|s| s.meta().entries).sum();
-        LevelView { slots, prefix, heads, with_tombstones, min_seqno, entries }
+        LevelView { slots, prefix, heads, smallest_heads, with_tombstones, min_seqno, entries }
     }
 
     /// The number of tables.
@@ -88,16 +90,16 @@ impl LevelView {
     /// The index of the first table that does not end before `user_key`.
     #[inline]
     pub(crate) fn first_not_before(&self, user_key: &[u8]) -> usize {
-        let shared = user_key.len().min(self.prefix.len());
-        let (front, rest) = user_key.split_at(shared);
-        match front.cmp(&self.prefix[..shared]) {
-            Ordering::Less => return 0,
-            Ordering::Greater => return self.slots.len(),
+        let Some(rest) = without_prefix(user_key, &self.prefix) else {
             // A key that is a part of the prefix lies before all that begin with it.
-            Ordering::Equal if shared < self.prefix.len() => return 0,
-            Ordering::Equal => {}
-        }
-        let head = key::head(rest);
+            return if user_key < &self.prefix[..] { 0 } else { self.slots.len() };
+        };
+        self.first_not_before_rest(user_key, key::head(rest))
+    }
+
+    /// The same of a key that begins with the prefix and goes on with this head.
+    #[inline]
+    fn first_not_before_rest(&self, user_key: &[u8], head: u64) -> usize {
         let from = self.heads.partition_point(|&h| h < head);
         if self.heads.get(from).is_none_or(|&h| h > head) {
             return from;
@@ -109,8 +111,12 @@ impl LevelView {
     /// The table whose bounds include `user_key`.
     #[inline]
     pub(crate) fn find(&self, user_key: &[u8]) -> Option<&Arc<TableSlot>> {
-        let slot = self.slots.get(self.first_not_before(user_key))?;
-        (slot.meta().smallest.as_slice() <= user_key).then_some(slot)
+        // A key that does not begin as all the bounds do lies outside of them.
+        let head = key::head(without_prefix(user_key, &self.prefix)?);
+        let i = self.first_not_before_rest(user_key, head);
+        let (slot, smallest) = (self.slots.get(i)?, *self.smallest_heads.get(i)?);
+        let begins = smallest < head || (smallest == head && slot.meta().smallest.as_slice() <= user_key);
+        begins.then_some(slot)
     }
 
     /// Whether any table meets the range from `start` (inclusive) to `end` (exclusive).
@@ -118,4 +124,18 @@ impl LevelView {
         let i = start.map_or(0, |s| self.first_not_before(s));
         self.slots.get(i).is_some_and(|s| s.meta().overlaps(start, end))
     }
+}
+
+/// What follows the prefix in a key that begins with it. Compares prefixes of up to 16 bytes without a call.
+#[inline]
+fn without_prefix<'a>(key: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (front, rest) = key.split_at_checked(prefix.len())?;
+    let begins = match (front.first_chunk::<8>(), prefix.first_chunk::<8>()) {
+        (Some(a), Some(b)) if front.len() <= 16 => {
+            a == b && front.last_chunk::<8>() == prefix.last_chunk::<8>()
+        }
+        (Some(_), Some(_)) => front == prefix,
+        _ => key::head(front) == key::head(prefix),
+    };
+    begins.then_some(rest)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   FileMeta ──► TableSlot ──► Table ──► dyn TableReader          opened at the first use, shared by all versions
-//!   SortedRun ──► LevelView: slots and the heads of their largest keys, for one quick binary search
+//!   SortedRun ──► LevelView: slots and the heads of their bounds, for one quick binary search
 //! ```
 
 mod block_cache;

@@ -133,9 +133,28 @@ fn searching_a_run_by_heads_agrees_with_searching_it_by_keys() {
     let t = tables();
     let mixed = ["a", "aaaaaaaa1", "aaaaaaaa3", "aaaaaaaa3x", "aaaaaaaa7", "b", "c"];
     let alike = ["user/0001", "user/0001/a-long-tail-1", "user/0001/a-long-tail-2", "user/0003", "user/0007"];
-    for keys in [&mixed[..], &alike, &mixed[1..5], &mixed[3..4], &[]] {
-        let metas = keys.iter().map(|k| Arc::new(t.build(&vec![entry(k, 1, "")], vec![]))).collect();
-        let run = SortedRun { id: 0, tables: metas };
+    let long = ["a/prefix/of/many/bytes/1", "a/prefix/of/many/bytes/1\0", "a/prefix/of/many/bytes/2", "b"];
+    for (keys, keys_a_table) in [
+        (&mixed[..], 1),
+        (&alike, 1),
+        (&mixed[1..5], 1),
+        (&mixed[3..4], 1),
+        (&[], 1),
+        (&mixed, 2),
+        (&alike, 3),
+        (&alike, 5),
+        (&long, 2),
+        (&long[..3], 1),
+        (&long[..3], 3),
+    ] {
+        let built = |keys: &[&str]| {
+            let entries: Vec<_> = keys.iter().map(|k| entry(k, 1, "")).collect();
+            Arc::new(t.build(&entries, vec![]))
+        };
+        let run = SortedRun { id: 0, tables: keys.chunks(keys_a_table).map(built).collect() };
+        let includes = |key: &[u8]| {
+            run.tables.iter().any(|table| table.smallest.as_slice() <= key && key <= table.largest.as_slice())
+        };
         let view = LevelView::new(&run, &t.cache);
         let near = keys.iter().flat_map(|k| {
             let shorter = k[..k.len() - 1].to_owned();
@@ -148,11 +167,12 @@ fn searching_a_run_by_heads_agrees_with_searching_it_by_keys() {
                 shorter,
             ]
         });
-        let probes = ["", "a", "u", "user", "user/", "usa", "uzz", "zz"].map(str::to_owned);
+        let probes =
+            ["", "a", "u", "user", "user/", "usa", "uzz", "zz", "a/prefix/", "a/pregix/"].map(str::to_owned);
         for probe in near.chain(probes) {
             let key = probe.as_bytes();
             assert_eq!(view.first_not_before(key), run.first_not_before(key), "{probe:?} in {keys:?}");
-            assert_eq!(view.find(key).is_some(), keys.contains(&probe.as_str()));
+            assert_eq!(view.find(key).is_some(), includes(key), "{probe:?} in {keys:?}");
         }
     }
 }
