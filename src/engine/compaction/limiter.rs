@@ -58,7 +58,7 @@ pub(crate) enum Pace {
     /// Write.
     Free,
     /// Write, and take this many nanoseconds for each byte.
-    Slow { nanos_per_byte: u64 },
+    Slow { nanos_per_byte: u64, why: &'static str },
     /// Wait until background work has caught up.
     Stop { why: &'static str },
 }
@@ -145,11 +145,13 @@ pub(crate) fn pace(pressure: &Pressure, limits: &Limits) -> Pace {
     let known = |drain: u64, otherwise: u64| if drain == 0 { otherwise } else { drain };
     let flush_drain = known(pressure.flush_drain, ASSUMED_DRAIN);
     let merge_drain = known(pressure.merge_drain, flush_drain);
-    let nanos =
-        f64::max(merged * 2.0 / merge_drain as f64, flushed * flushed * 4.0 / flush_drain as f64) * 1e9;
-    match (nanos as u64).min(MAX_NANOS_PER_BYTE) {
+    let for_merges = merged * 2.0 / merge_drain as f64;
+    let for_flushes = flushed * flushed * 4.0 / flush_drain as f64;
+    let (seconds, why) =
+        if for_merges > for_flushes { (for_merges, why_merge) } else { (for_flushes, why_flush) };
+    match ((seconds * 1e9) as u64).min(MAX_NANOS_PER_BYTE) {
         0 => Pace::Free,
-        nanos_per_byte => Pace::Slow { nanos_per_byte },
+        nanos_per_byte => Pace::Slow { nanos_per_byte, why },
     }
 }
 
@@ -193,7 +195,7 @@ mod tests {
         };
         assert_eq!((at(0, 99), at(80, 25)), (Pace::Free, Pace::Free));
         assert!(matches!(at(80, 70), Pace::Slow { .. }));
-        assert!(matches!(at(80, 100), Pace::Slow { nanos_per_byte: 3 }));
+        assert!(matches!(at(80, 100), Pace::Slow { nanos_per_byte: 3, .. }));
     }
 
     #[test]
@@ -201,10 +203,12 @@ mod tests {
         let backlog = Backlog { l0_runs: 36, l0_average: 36, debt: 0 };
         let pressure =
             Pressure { backlog, sealed_limit: 100, merge_drain: 10_000_000, ..Pressure::default() };
-        assert_eq!(pace(&pressure, &limits()), Pace::Slow { nanos_per_byte: 100 });
+        let why = "L0 has too many runs";
+        assert_eq!(pace(&pressure, &limits()), Pace::Slow { nanos_per_byte: 100, why });
         let pressure =
             Pressure { sealed_bytes: 75, sealed_limit: 100, flush_drain: 20_000_000, ..Pressure::default() };
-        assert_eq!(pace(&pressure, &limits()), Pace::Slow { nanos_per_byte: 50 });
+        let why = "memtables wait to be flushed";
+        assert_eq!(pace(&pressure, &limits()), Pace::Slow { nanos_per_byte: 50, why });
     }
 
     #[test]
@@ -216,7 +220,7 @@ mod tests {
                 Pressure { backlog, sealed_limit: 100, merge_drain: 1_000_000, ..Pressure::default() };
             let now = match pace(&pressure, &limits()) {
                 Pace::Free => 0,
-                Pace::Slow { nanos_per_byte } => nanos_per_byte,
+                Pace::Slow { nanos_per_byte, .. } => nanos_per_byte,
                 Pace::Stop { why } => panic!("stopped at {l0_runs}: {why}"),
             };
             assert!(now >= last && now <= MAX_NANOS_PER_BYTE);

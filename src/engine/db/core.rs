@@ -135,17 +135,14 @@ impl Core {
 
     fn pace(&self, tree: Option<&Tree>) -> Pace {
         let Some(tree) = tree else {
-            let worse = |a: Pace, b: Pace| match (a, b) {
-                (Pace::Stop { .. }, _) | (_, Pace::Free) => a,
-                (_, Pace::Stop { .. }) | (Pace::Free, _) => b,
-                (Pace::Slow { nanos_per_byte: x }, Pace::Slow { nanos_per_byte: y }) => {
-                    if x >= y {
-                        a
-                    } else {
-                        b
+            let worse =
+                |a: Pace, b: Pace| match (a, b) {
+                    (Pace::Stop { .. }, _) | (_, Pace::Free) => a,
+                    (_, Pace::Stop { .. }) | (Pace::Free, _) => b,
+                    (Pace::Slow { nanos_per_byte: x, .. }, Pace::Slow { nanos_per_byte: y, .. }) => {
+                        if x >= y { a } else { b }
                     }
-                }
-            };
+                };
             let trees = self.trees.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             return trees.values().map(|tree| self.pace_of(tree)).fold(Pace::Free, worse);
         };
@@ -160,8 +157,8 @@ impl Core {
     /// Waits as long as a write of so many bytes is slowed down, and for nothing where writers are stopped.
     pub(crate) fn keep_step(&self, bytes: usize) -> Result<()> {
         match self.pace(None) {
-            Pace::Slow { nanos_per_byte } => {
-                self.slow_down(Duration::from_nanos(nanos_per_byte * bytes as u64))
+            Pace::Slow { nanos_per_byte, why } => {
+                self.slow_down(Duration::from_nanos(nanos_per_byte * bytes as u64), why)
             }
             Pace::Free | Pace::Stop { .. } => Ok(()),
         }
@@ -173,8 +170,8 @@ impl Core {
         match self.pace(tree) {
             Pace::Free => Ok(()),
             Pace::Slow { .. } if no_stall => Ok(()),
-            Pace::Slow { nanos_per_byte } => {
-                self.slow_down(Duration::from_nanos(nanos_per_byte * bytes as u64))
+            Pace::Slow { nanos_per_byte, why } => {
+                self.slow_down(Duration::from_nanos(nanos_per_byte * bytes as u64), why)
             }
             Pace::Stop { why } if no_stall => Err(Error::Busy { what: why }),
             Pace::Stop { why } => self.wait_for_room(tree, why),
@@ -182,7 +179,7 @@ impl Core {
     }
 
     #[cold]
-    fn slow_down(&self, delay: Duration) -> Result<()> {
+    fn slow_down(&self, delay: Duration, why: &'static str) -> Result<()> {
         let stall = &self.committer.stall;
         let Some(delay) = stall.owe(delay) else { return Ok(()) };
         stall.slowed.fetch_add(1, Ordering::Relaxed);
@@ -192,7 +189,7 @@ impl Core {
         let began = self.env.monotonic();
         stall.wake_background();
         stall.wait_progress(stall.epoch(), Some(delay));
-        self.note_stall("compaction is behind", began);
+        self.note_stall(why, began);
         Ok(())
     }
 
