@@ -1,14 +1,14 @@
 //! [`Arena`]: the memory of one memtable, and the nodes and blocks that lie in it.
 //!
-//! One anonymous map, zeroed by the operating system as it is touched, handed out from the front of its two parts and
-//! given back only as a whole. Not the allocator's memory: what that has in store it would zero, and so take, all at
+//! One anonymous map, zeroed by the operating system as it is touched, of which blocks and nodes are handed out from the front of
+//! their parts and given back only as a whole. Not the allocator's memory: what that has in store it would zero, and so take, all at
 //! once, and an empty memtable would cost as much as a full one. Places of nodes are counted in units of four bytes, so that 32 bits reach 16 GiB; blocks are
 //! counted from one. A zero leads nowhere.
 //!
 //! ```text
-//!   map          ┌─ aligned to 128 ─────────────────┬───────────────────────────────────┐
-//!                │ block 1 │ block 2 │ ...  free    │ node │ node │ node │ ...  free     │
-//!                └─────────┴─────────┴──────────────┴──────┴──────┴──────┴──────────────┘
+//!   map          ┌─ aligned to 128 ─────────┬──────────────┬───────────────────────────┐
+//!                │ block 1 │ block 2 │ free │ filter words │ node │ node │ node │ free  │
+//!                └─────────┴─────────┴──────┴──────────────┴──────┴──────┴──────┴───────┘
 //!
 //!   unit     n-1      n     n+1     n+2                           n+3
 //!            ┌────────┬─────────────┬─────────────────────────────┬─────────────┬─────┐
@@ -28,7 +28,8 @@
 //!   `tombstones` knows (debug builds check the kind).
 //! - *No races.* The trailer, the lengths, the key and the value are written by the thread that made the node, before
 //!   any other thread can know it; a node becomes known by a word that is stored with release and loaded with acquire
-//!   order. From then on they are only read. Links and the words of blocks are only ever touched as atomics.
+//!   order. From then on they are only read. Links, the words of blocks and those of the filter are only ever touched as
+//!   atomics.
 //! - *Alive.* References borrow from the arena; a [`Slice`] of a node's bytes owns a reference to it.
 //! - *Initialised.* The map is zeroed.
 
@@ -114,6 +115,9 @@ mod native {
         _map: MmapMut,
         blocks: NonNull<Words>,
         block_limit: usize,
+        filter: NonNull<AtomicU64>,
+        /// How many words the filter has, at least one.
+        filter_words: u64,
         /// Where units are counted from, and how many there are.
         units: NonNull<u32>,
         unit_limit: usize,
@@ -127,35 +131,41 @@ mod native {
     unsafe impl Sync for Arena {}
 
     impl Arena {
-        /// Room for `capacity` bytes of nodes (at most 16 GiB) and for `blocks` blocks.
-        pub(crate) fn new(capacity: usize, blocks: usize) -> Arena {
-            let (unit_limit, block_limit, bytes) = Arena::limits(capacity, blocks);
+        /// Room for `capacity` bytes of nodes (at most 16 GiB), for `blocks` blocks, and for a filter of so many words.
+        pub(crate) fn new(capacity: usize, blocks: usize, filter_words: usize) -> Arena {
+            let (unit_limit, block_limit, filter_words, bytes) =
+                Arena::limits(capacity, blocks, filter_words);
             let Ok(mut map) = Arena::map(bytes) else {
                 handle_alloc_error(Layout::from_size_align(bytes, UNIT).unwrap_or(Layout::new::<Words>()));
             };
             let base = NonNull::from(&mut map[..]).cast::<u8>();
-            // SAFETY: less than an alignment further, and the blocks and units after, all lie in the map.
-            let (blocks, units) = unsafe {
+            // SAFETY: less than an alignment further, and the blocks, words and units after, all lie in the map.
+            let (blocks, filter, units) = unsafe {
                 let blocks = base.add(base.align_offset(align_of::<Words>())).cast::<Words>();
-                (blocks, blocks.add(block_limit).cast::<u32>())
+                let filter = blocks.add(block_limit).cast::<AtomicU64>();
+                (blocks, filter, filter.add(filter_words).cast::<u32>())
             };
-            Arena { _map: map, blocks, block_limit, units, unit_limit, used: AtomicU64::new(1) }
+            let (filter_words, used) = (filter_words as u64, AtomicU64::new(1));
+            Arena { _map: map, blocks, block_limit, filter, filter_words, units, unit_limit, used }
         }
 
         /// Whether the system gives that much address space.
         ///
         /// # Errors
         /// What it says against it.
-        pub(crate) fn try_map(capacity: usize, blocks: usize) -> std::io::Result<()> {
-            Arena::map(Arena::limits(capacity, blocks).2).map(drop)
+        pub(crate) fn try_map(capacity: usize, blocks: usize, filter_words: usize) -> std::io::Result<()> {
+            Arena::map(Arena::limits(capacity, blocks, filter_words).3).map(drop)
         }
 
-        /// Units, blocks, and the bytes of both together.
-        fn limits(capacity: usize, blocks: usize) -> (usize, usize, usize) {
+        /// Units, blocks, words of the filter, and the bytes of all together.
+        fn limits(capacity: usize, blocks: usize, filter_words: usize) -> (usize, usize, usize, usize) {
+            let filter_words = filter_words.clamp(1, u32::MAX as usize);
             let unit_limit = capacity.saturating_add(RESERVED).div_ceil(UNIT).min(u32::MAX as usize);
             let block_limit = blocks.min(u32::MAX as usize);
             let bytes = block_limit.saturating_mul(size_of::<Words>());
-            (unit_limit, block_limit, bytes.saturating_add(unit_limit * UNIT + align_of::<Words>()))
+            let bytes = bytes.saturating_add(filter_words.saturating_mul(size_of::<AtomicU64>()));
+            let bytes = bytes.saturating_add(unit_limit * UNIT + align_of::<Words>());
+            (unit_limit, block_limit, filter_words, bytes)
         }
 
         /// Memory is taken as it is filled, so none is set aside for the whole of it.
@@ -184,6 +194,15 @@ mod native {
             assert!(index < self.block_limit, "the blocks are used up");
             // SAFETY: the block lies in the map, aligned, and its words are only touched as atomics.
             unsafe { self.blocks.add(index).as_ref() }
+        }
+
+        /// The word of the filter that this number of 32 bits leads to: a part of them as large as what lies before it of all.
+        #[inline]
+        pub(crate) fn filter_word(&self, number: u64) -> &AtomicU64 {
+            let index = (u64::from(number as u32) * self.filter_words) >> 32;
+            // SAFETY: the index is less than the number of words, all of which lie in the map, aligned, and are only touched
+            // as atomics.
+            unsafe { self.filter.add(index as usize).as_ref() }
         }
 
         /// Makes a node. If it is `linked`, its link leads nowhere.
@@ -344,6 +363,7 @@ mod modelled {
     pub(crate) struct Arena {
         nodes: Vec<(AtomicU32, UnsafeCell<Body>)>,
         blocks: Vec<Words>,
+        filter: AtomicU64,
         /// Nodes made, in the high half; the first free unit, in the low half.
         used: AtomicU64,
     }
@@ -354,11 +374,12 @@ mod modelled {
     unsafe impl Sync for Arena {}
 
     impl Arena {
-        pub(crate) fn new(_capacity: usize, _blocks: usize) -> Arena {
+        pub(crate) fn new(_capacity: usize, _blocks: usize, _filter_words: usize) -> Arena {
             let node = |_| (AtomicU32::new(0), UnsafeCell::new(Body::default()));
             Arena {
                 nodes: (0..NODES).map(node).collect(),
                 blocks: (0..BLOCKS).map(|_| Words::default()).collect(),
+                filter: AtomicU64::new(0),
                 used: AtomicU64::new(1),
             }
         }
@@ -373,6 +394,10 @@ mod modelled {
 
         pub(crate) fn block(&self, block: Block) -> &Words {
             &self.blocks[block.index()]
+        }
+
+        pub(crate) fn filter_word(&self, _number: u64) -> &AtomicU64 {
+            &self.filter
         }
 
         pub(crate) fn node(&self, linked: bool, key: &[u8], trailer: Trailer, value: &[u8]) -> Node {

@@ -5,6 +5,7 @@
 //! | [`Memtable`] | one keyspace's entries of one stretch of sequence numbers, in one arena |
 //! | `arena` | the memory, and the nodes and blocks that lie in it |
 //! | `tree`, `block` | the order of the entries |
+//! | `filter` | which keys there may be |
 //! | `tombstones` | the range deletions |
 //! | [`Cut`] | some of them, in a form that can be searched |
 //! | [`MemtableCursor`] | iteration, both ways |
@@ -19,6 +20,7 @@ mod arena;
 mod block;
 mod cursor;
 mod cut;
+mod filter;
 mod tombstones;
 mod tree;
 
@@ -34,6 +36,7 @@ use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use arena::Arena;
 use esker_table::reader::Found;
 use esker_table::{Kind, LookupKey, SeqNo, Trailer};
+use filter::Filter;
 use std::sync::Arc;
 use tombstones::Tombstones;
 use tree::Tree;
@@ -50,6 +53,7 @@ pub(crate) fn entry_bound(key_len: usize, value_len: usize) -> usize {
 pub(crate) struct Memtable {
     arena: Arc<Arena>,
     tree: Tree,
+    filter: Filter,
     tombstones: Tombstones,
     /// Bytes promised to writers that are not done.
     promised: AtomicUsize,
@@ -65,12 +69,13 @@ impl Memtable {
     /// operating system as it is filled.
     pub(crate) fn new(capacity: usize) -> Memtable {
         let capacity = capacity.min(MAX_CAPACITY);
-        let arena = Arc::new(Arena::new(capacity, tree::blocks_for(capacity)));
-        let tree = Tree::new(arena.clone());
+        let arena = Arena::new(capacity, tree::blocks_for(capacity), filter::words_for(capacity));
+        let arena = Arc::new(arena);
+        let (tree, filter) = (Tree::new(arena.clone()), Filter::new(arena.clone()));
         let tombstones = Tombstones::new(arena.clone());
         let empty = (arena.used() + tree.used(), arena.nodes());
         let (promised, max_seqno) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Memtable { arena, tree, tombstones, promised, max_seqno, empty, capacity }
+        Memtable { arena, tree, filter, tombstones, promised, max_seqno, empty, capacity }
     }
 
     /// Whether the system has address space for a memtable of this capacity.
@@ -80,7 +85,7 @@ impl Memtable {
     #[cfg(not(loom))]
     pub(crate) fn try_capacity(capacity: usize) -> std::io::Result<()> {
         let capacity = capacity.min(MAX_CAPACITY);
-        Arena::try_map(capacity, tree::blocks_for(capacity))
+        Arena::try_map(capacity, tree::blocks_for(capacity), filter::words_for(capacity))
     }
 
     /// Promises room for entries whose [`entry_bound`]s sum up to `bound`, until [`release`](Self::release) is called
@@ -113,7 +118,7 @@ impl Memtable {
         if trailer.kind_number() == Kind::RangeDelete as u8 {
             self.tombstones.insert(user_key, trailer.seqno(), value);
         } else {
-            self.tree.insert(user_key, trailer, value);
+            self.tree.insert(user_key, trailer, value, &self.filter);
         }
         self.max_seqno.fetch_max(trailer.seqno(), Ordering::Relaxed);
     }
@@ -122,6 +127,9 @@ impl Memtable {
     /// applied. The value shares the memtable's memory.
     #[inline]
     pub(crate) fn get(&self, key: &LookupKey<'_>) -> Option<Found> {
+        if !self.filter.may_contain(key.hash) {
+            return None;
+        }
         let node = self.tree.find(key.user_key, key.trailer())?;
         Some(Found { trailer: self.arena.trailer(node), value: self.arena.value_slice(node) })
     }

@@ -36,8 +36,10 @@
 
 use super::arena::{Arena, Node};
 use super::block::{BLOCK_BYTES, Block, FANOUT, Order, Words, common, head, link, link_head};
+use super::filter::Filter;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
-use esker_table::{Trailer, key::compare};
+use esker_table::Trailer;
+use esker_table::key::{compare, filter_hash};
 use std::sync::Arc;
 
 /// The half of a slot that says what it leads to.
@@ -275,17 +277,23 @@ impl Tree {
         self.after(place).filter(|&node| self.arena.key(node) == key)
     }
 
-    /// Adds an entry. No entry with this key and trailer may be there.
+    /// Adds an entry, and before that its key to the filter. No entry with this key and trailer may be there.
     #[inline]
-    pub(super) fn insert(&self, key: &[u8], trailer: Trailer, value: &[u8]) {
+    pub(super) fn insert(&self, key: &[u8], trailer: Trailer, value: &[u8], filter: &Filter) {
         let node = self.arena.node(false, key, trailer, value);
+        let mark = filter.mark(filter_hash(key));
         let target = Target { key, trailer };
-        loop {
-            let place = self.place_at_end(target).unwrap_or_else(|| self.descend(target, |_, _, _| {}));
-            if self.add(place, node, target) || self.add_by_splitting(node, target) {
-                return;
-            }
+        let mut place = self.place_for(target);
+        mark.set();
+        while !self.add(place, node, target) && !self.add_by_splitting(node, target) {
+            place = self.place_for(target);
         }
+    }
+
+    /// The place of an entry that is to be added.
+    #[inline]
+    fn place_for(&self, target: Target<'_>) -> Place {
+        self.place_at_end(target).unwrap_or_else(|| self.descend(target, |_, _, _| {}))
     }
 
     /// The place of a target that is greater than everything, as ascending keys always are.

@@ -116,7 +116,8 @@ struct Active {
     bytes: usize,
 }
 
-/// What an entry takes in a memtable besides its key and value: 41 bytes where entries come in no order, 33 where they ascend.
+/// What an entry takes in a memtable besides its key and value: 42 bytes where entries come in no order, 34 where they ascend, of
+/// which one is of the filter.
 const ENTRY_BYTES: usize = 40;
 
 /// What a range delete takes besides, on average, of what orders the range deletes of a memtable.
