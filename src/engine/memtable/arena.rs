@@ -279,6 +279,24 @@ mod native {
             Trailer(unsafe { self.header(node).cast::<u64>().read_unaligned() })
         }
 
+        /// Has the beginning of a node come from memory while something else is done. Where there is no instruction for that it does
+        /// nothing.
+        #[inline]
+        pub(crate) fn prefetch(&self, node: Node) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                let header = self.header(node).cast::<i8>();
+                // SAFETY: what is prefetched is not looked at, and so the second line may lie outside of the map.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(header);
+                    _mm_prefetch::<_MM_HINT_T0>(header.wrapping_add(64));
+                }
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = node;
+        }
+
         /// The lengths that the header has: of the key, and of the value unless that is [`LONG`].
         #[inline]
         fn lengths(&self, node: Node) -> (usize, u16) {
@@ -433,6 +451,8 @@ mod modelled {
                 .compare_exchange(expected, next.place(), Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
         }
+
+        pub(crate) fn prefetch(&self, _node: Node) {}
 
         pub(crate) fn trailer(&self, node: Node) -> Trailer {
             self.body(node).trailer

@@ -71,7 +71,12 @@ impl MemtableCursor {
     #[inline]
     pub(crate) fn next(&mut self) -> bool {
         let Some((node, place)) = self.at else { return false };
-        let place = self.memtable.tree.further(place).unwrap_or_else(|| self.memtable.tree.place_after(node));
+        let tree = &self.memtable.tree;
+        let place = tree.further(place).unwrap_or_else(|| {
+            let place = tree.place_after(node);
+            tree.prefetch(place);
+            place
+        });
         self.stand_before(place)
     }
 
@@ -79,12 +84,12 @@ impl MemtableCursor {
     #[inline]
     pub(crate) fn prev(&mut self) -> bool {
         let Some((node, place)) = self.at else { return false };
-        let arena = &self.memtable.arena;
-        let place = self.memtable.tree.back(place);
-        match place {
+        let (arena, tree) = (&self.memtable.arena, &self.memtable.tree);
+        match tree.back(place) {
             Some(place) => self.stand_before(place),
             None => {
-                let place = self.memtable.tree.place(arena.key(node), arena.trailer(node));
+                let place = tree.place(arena.key(node), arena.trailer(node));
+                tree.prefetch(place);
                 self.stand_after(place)
             }
         }

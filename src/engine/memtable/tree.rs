@@ -250,6 +250,16 @@ impl Tree {
         Node::from_word(words.bounds.load(Ordering::Relaxed) >> 32)
     }
 
+    /// Has the entries of the place's leaf come from memory, all at once. They were added at different times, and so lie far apart.
+    #[inline]
+    pub(super) fn prefetch(&self, place: Place) {
+        for slot in self.arena.block(place.leaf).slots(place.order) {
+            if let Some(node) = Node::from_word(slot.load(Ordering::Acquire)) {
+                self.arena.prefetch(node);
+            }
+        }
+    }
+
     /// The place one entry further, if it is in the same leaf.
     #[inline]
     pub(super) fn further(&self, place: Place) -> Option<Place> {
