@@ -293,6 +293,12 @@ impl BlockTable {
         Ok(stored)
     }
 
+    /// Whether the cache has this block, which was read by position, as it is stored, and not its body. A mapped file is read by position
+    /// where memory is short; twice as many blocks are then worth more than the time to decode them.
+    fn is_kept_stored(&self, stored: &[u8]) -> bool {
+        self.source.is_mapped() && stored::tag(stored) != Some(TAG_NONE)
+    }
+
     /// The body of the block at `handle`, which is read by position.
     fn read_block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
         let sequential = matches!(bring, Bring::Ahead(_));
@@ -300,7 +306,7 @@ impl BlockTable {
         if sequential || !Self::fills_cache(options) || !self.source.wants() {
             return stored::body(stored, handle.offset);
         }
-        if self.source.is_mapped() && stored::tag(&stored) != Some(TAG_NONE) {
+        if self.is_kept_stored(&stored) {
             self.source.insert(handle.offset, &stored);
             return stored::body(stored, handle.offset);
         }
@@ -359,7 +365,7 @@ impl BlockTable {
         // What lies in a map as it is need not be cached.
         let may_be_kept = (by_position || !is_plain) && Self::fills_cache(options);
         let keeps = may_be_kept && self.source.wants();
-        if keeps && !is_plain && by_position && self.source.is_mapped() {
+        if keeps && by_position && self.is_kept_stored(&stored) {
             self.source.insert(handle.offset, &stored);
         } else if keeps || is_plain {
             let body = stored::body(stored, handle.offset)?;
