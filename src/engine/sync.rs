@@ -17,6 +17,12 @@ pub(crate) use std::sync::{
 #[cfg(not(loom))]
 pub(crate) use std::thread::yield_now;
 
+/// Has cache lines of its own: who reads what lies beside something that another processor often writes has to fetch the line from there
+/// each time. Two lines, since some processors fetch them in pairs.
+#[repr(align(128))]
+#[derive(Debug)]
+pub(crate) struct Apart<T>(pub(crate) T);
+
 /// Locks a mutex. A thread that panicked while holding it has left the data consistent: no critical section of the
 /// engine runs foreign code or leaves an invariant broken at a point that can panic.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -57,7 +57,7 @@ pub(crate) struct Pressure {
 pub(crate) enum Pace {
     /// Write.
     Free,
-    /// Write, and take this many nanoseconds for each byte.
+    /// Write, and take this many nanoseconds for each byte. Why is told in [`Event::Stalled`](crate::Event::Stalled), here and below.
     Slow { nanos_per_byte: u64, why: &'static str },
     /// Wait until background work has caught up.
     Stop { why: &'static str },
@@ -209,6 +209,28 @@ mod tests {
             Pressure { sealed_bytes: 75, sealed_limit: 100, flush_drain: 20_000_000, ..Pressure::default() };
         let why = "memtables wait to be flushed";
         assert_eq!(pace(&pressure, &limits()), Pace::Slow { nanos_per_byte: 50, why });
+    }
+
+    #[test]
+    fn what_takes_longest_is_named() {
+        let at = |l0_runs, sealed_bytes, active_bytes| {
+            let pressure = Pressure {
+                backlog: Backlog { l0_runs, l0_average: l0_runs, debt: 0 },
+                sealed_bytes,
+                sealed_limit: 100,
+                active_bytes,
+                active_limit: 100,
+                flush_drain: 1_000_000,
+                merge_drain: 1_000_000,
+            };
+            match pace(&pressure, &limits()) {
+                Pace::Slow { why, .. } => why,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(at(47, 60, 30), "L0 has too many runs");
+        assert_eq!(at(26, 95, 30), "memtables wait to be flushed");
+        assert_eq!(at(26, 40, 90), "a memtable fills up before another is flushed");
     }
 
     #[test]

@@ -36,6 +36,8 @@
 #![allow(unsafe_code)]
 
 use super::block::{Block, Words};
+#[cfg(not(loom))]
+use crate::sync::Apart;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(loom))]
 use esker_table::Kind;
@@ -117,12 +119,40 @@ mod native {
         block_limit: usize,
         filter: NonNull<AtomicU64>,
         /// How many words the filter has, at least one.
-        filter_words: u64,
+        filter_words: usize,
         /// Where units are counted from, and how many there are.
         units: NonNull<u32>,
         unit_limit: usize,
         /// Nodes made, in the high half; the first free unit, in the low half.
-        used: AtomicU64,
+        used: Apart<AtomicU64>,
+    }
+
+    /// How much there is room for.
+    #[derive(Clone, Copy)]
+    struct Limits {
+        units: usize,
+        blocks: usize,
+        filter_words: usize,
+    }
+
+    impl Limits {
+        fn new(capacity: usize, blocks: usize, filter_words: usize) -> Limits {
+            Limits {
+                units: capacity.saturating_add(RESERVED).div_ceil(UNIT).min(u32::MAX as usize),
+                blocks: blocks.min(u32::MAX as usize),
+                filter_words: filter_words.clamp(1, u32::MAX as usize),
+            }
+        }
+
+        /// All of it, and what it takes to align the first block.
+        fn bytes(self) -> usize {
+            let parts = [
+                self.blocks.saturating_mul(size_of::<Words>()),
+                self.filter_words.saturating_mul(size_of::<AtomicU64>()),
+                self.units.saturating_mul(UNIT),
+            ];
+            parts.into_iter().fold(align_of::<Words>(), usize::saturating_add)
+        }
     }
 
     // SAFETY: the arena owns its memory; what may be shared and when is argued in the head of this file.
@@ -133,19 +163,21 @@ mod native {
     impl Arena {
         /// Room for `capacity` bytes of nodes (at most 16 GiB), for `blocks` blocks, and for a filter of so many words.
         pub(crate) fn new(capacity: usize, blocks: usize, filter_words: usize) -> Arena {
-            let (unit_limit, block_limit, filter_words, bytes) =
-                Arena::limits(capacity, blocks, filter_words);
+            let limits = Limits::new(capacity, blocks, filter_words);
+            let Limits { units: unit_limit, blocks: block_limit, filter_words } = limits;
+            let bytes = limits.bytes();
             let Ok(mut map) = Arena::map(bytes) else {
                 handle_alloc_error(Layout::from_size_align(bytes, UNIT).unwrap_or(Layout::new::<Words>()));
             };
             let base = NonNull::from(&mut map[..]).cast::<u8>();
-            // SAFETY: less than an alignment further, and the blocks, words and units after, all lie in the map.
+            // SAFETY: less than an alignment further, and the blocks, words and units after, all lie in the map. Words are aligned,
+            // since the blocks before them are as long as they are aligned, and so are units.
             let (blocks, filter, units) = unsafe {
                 let blocks = base.add(base.align_offset(align_of::<Words>())).cast::<Words>();
                 let filter = blocks.add(block_limit).cast::<AtomicU64>();
                 (blocks, filter, filter.add(filter_words).cast::<u32>())
             };
-            let (filter_words, used) = (filter_words as u64, AtomicU64::new(1));
+            let used = Apart(AtomicU64::new(1));
             Arena { _map: map, blocks, block_limit, filter, filter_words, units, unit_limit, used }
         }
 
@@ -154,18 +186,7 @@ mod native {
         /// # Errors
         /// What it says against it.
         pub(crate) fn try_map(capacity: usize, blocks: usize, filter_words: usize) -> std::io::Result<()> {
-            Arena::map(Arena::limits(capacity, blocks, filter_words).3).map(drop)
-        }
-
-        /// Units, blocks, words of the filter, and the bytes of all together.
-        fn limits(capacity: usize, blocks: usize, filter_words: usize) -> (usize, usize, usize, usize) {
-            let filter_words = filter_words.clamp(1, u32::MAX as usize);
-            let unit_limit = capacity.saturating_add(RESERVED).div_ceil(UNIT).min(u32::MAX as usize);
-            let block_limit = blocks.min(u32::MAX as usize);
-            let bytes = block_limit.saturating_mul(size_of::<Words>());
-            let bytes = bytes.saturating_add(filter_words.saturating_mul(size_of::<AtomicU64>()));
-            let bytes = bytes.saturating_add(unit_limit * UNIT + align_of::<Words>());
-            (unit_limit, block_limit, filter_words, bytes)
+            Arena::map(Limits::new(capacity, blocks, filter_words).bytes()).map(drop)
         }
 
         /// Memory is taken as it is filled, so none is set aside for the whole of it.
@@ -176,12 +197,13 @@ mod native {
         /// The bytes given out to nodes.
         #[inline]
         pub(crate) fn used(&self) -> usize {
-            self.used.load(Ordering::Acquire) as u32 as usize * UNIT
+            self.used.0.load(Ordering::Acquire) as u32 as usize * UNIT
         }
 
         /// The number of nodes made.
+        #[inline]
         pub(crate) fn nodes(&self) -> u64 {
-            self.used.load(Ordering::Relaxed) >> 32
+            self.used.0.load(Ordering::Relaxed) >> 32
         }
 
         /// The words of a block.
@@ -196,13 +218,21 @@ mod native {
             unsafe { self.blocks.add(index).as_ref() }
         }
 
-        /// The word of the filter that this number of 32 bits leads to: a part of them as large as what lies before it of all.
+        /// How many words the filter has, at least one.
+        pub(crate) fn filter_words(&self) -> usize {
+            self.filter_words
+        }
+
+        /// A word of the filter.
+        ///
+        /// # Panics
+        /// If there are not so many.
         #[inline]
-        pub(crate) fn filter_word(&self, number: u64) -> &AtomicU64 {
-            let index = (u64::from(number as u32) * self.filter_words) >> 32;
-            // SAFETY: the index is less than the number of words, all of which lie in the map, aligned, and are only touched
-            // as atomics.
-            unsafe { self.filter.add(index as usize).as_ref() }
+        pub(crate) fn filter_word(&self, index: u32) -> &AtomicU64 {
+            let index = index as usize;
+            assert!(index < self.filter_words, "the filter has no such word");
+            // SAFETY: the word lies in the map, aligned, and is only touched as an atomic.
+            unsafe { self.filter.add(index).as_ref() }
         }
 
         /// Makes a node. If it is `linked`, its link leads nowhere.
@@ -214,7 +244,7 @@ mod native {
             assert!(key.len() <= usize::from(u16::MAX) && value.len() <= u32::MAX as usize);
             let units = node_bytes(linked, key.len(), value.len()) / UNIT;
             assert!(units <= self.unit_limit);
-            let start = self.used.fetch_add(1 << 32 | units as u64, Ordering::AcqRel) as u32 as usize;
+            let start = self.used.0.fetch_add(1 << 32 | units as u64, Ordering::AcqRel) as u32 as usize;
             // What was added to `used` stays; it would take a GiB of such mistakes until the count of nodes is touched.
             assert!(start + units <= self.unit_limit, "an insert without a reservation");
             let place = start + usize::from(linked);
@@ -279,8 +309,8 @@ mod native {
             Trailer(unsafe { self.header(node).cast::<u64>().read_unaligned() })
         }
 
-        /// Has the beginning of a node come from memory while something else is done. Where there is no instruction for that it does
-        /// nothing.
+        /// Has the beginning of a node come from memory while something else is done. Where Rust has no stable
+        /// name for such an instruction it does nothing.
         #[inline]
         pub(crate) fn prefetch(&self, node: Node) {
             #[cfg(target_arch = "x86_64")]
@@ -414,7 +444,11 @@ mod modelled {
             &self.blocks[block.index()]
         }
 
-        pub(crate) fn filter_word(&self, _number: u64) -> &AtomicU64 {
+        pub(crate) fn filter_words(&self) -> usize {
+            1
+        }
+
+        pub(crate) fn filter_word(&self, _index: u32) -> &AtomicU64 {
             &self.filter
         }
 

@@ -1,7 +1,8 @@
 //! [`MemtableCursor`]: ordered iteration over a memtable, both ways.
 //!
 //! The cursor owns a reference to its memtable and stands on an entry or nowhere. It remembers the leaf as it was when
-//! it came there, and searches only to leave it. Entries that are inserted while it
+//! it came there, and searches only to leave it. A step into another leaf has what lies ahead there come from memory all at once; a
+//! seek does not, since often no more is read than where it leads. Entries that are inserted while it
 //! moves may or may not be met; those that were there before are. It shows every version of every key: which of them
 //! a reader may see is decided above.
 
@@ -11,7 +12,7 @@ use super::tree::Place;
 use esker_table::{Slice, Trailer};
 use std::sync::Arc;
 
-/// See the head of this file. Range deletions are not met here, see [`Memtable::fragments`].
+/// See the head of this file. Range deletions are not met here, see [`Memtable::cuts`].
 pub(crate) struct MemtableCursor {
     memtable: Arc<Memtable>,
     /// The entry that it stands on, and the place before that.
@@ -74,7 +75,7 @@ impl MemtableCursor {
         let tree = &self.memtable.tree;
         let place = tree.further(place).unwrap_or_else(|| {
             let place = tree.place_after(node);
-            tree.prefetch(place);
+            tree.prefetch_after(place);
             place
         });
         self.stand_before(place)
@@ -89,7 +90,7 @@ impl MemtableCursor {
             Some(place) => self.stand_before(place),
             None => {
                 let place = tree.place(arena.key(node), arena.trailer(node));
-                tree.prefetch(place);
+                tree.prefetch_before(place);
                 self.stand_after(place)
             }
         }

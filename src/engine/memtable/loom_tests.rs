@@ -1,4 +1,4 @@
-//! The memtable under the model checker: the list, the range deletions and their runs.
+//! The memtable under the model checker: the tree, the range deletions and their runs.
 
 use super::*;
 use esker_table::key::MAX_SEQNO;

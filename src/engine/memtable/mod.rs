@@ -32,7 +32,7 @@ mod tests;
 pub(crate) use cursor::MemtableCursor;
 pub(crate) use cut::{Cut, Part};
 
-use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Apart, AtomicU64, AtomicUsize, Ordering};
 use arena::Arena;
 use esker_table::reader::Found;
 use esker_table::{Kind, LookupKey, SeqNo, Trailer};
@@ -55,13 +55,18 @@ pub(crate) struct Memtable {
     tree: Tree,
     filter: Filter,
     tombstones: Tombstones,
-    /// Bytes promised to writers that are not done.
-    promised: AtomicUsize,
-    max_seqno: AtomicU64,
+    written: Apart<Written>,
     /// The bytes and nodes that the arena held before the first entry.
     empty: (usize, u64),
     /// The bytes that its entries may take.
     capacity: usize,
+}
+
+/// What each write changes.
+struct Written {
+    /// Bytes promised to writers that are not done.
+    promised: AtomicUsize,
+    max_seqno: AtomicU64,
 }
 
 impl Memtable {
@@ -74,8 +79,8 @@ impl Memtable {
         let (tree, filter) = (Tree::new(arena.clone()), Filter::new(arena.clone()));
         let tombstones = Tombstones::new(arena.clone());
         let empty = (arena.used() + tree.used(), arena.nodes());
-        let (promised, max_seqno) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Memtable { arena, tree, filter, tombstones, promised, max_seqno, empty, capacity }
+        let written = Apart(Written { promised: AtomicUsize::new(0), max_seqno: AtomicU64::new(0) });
+        Memtable { arena, tree, filter, tombstones, written, empty, capacity }
     }
 
     /// Whether the system has address space for a memtable of this capacity.
@@ -93,23 +98,23 @@ impl Memtable {
     pub(crate) fn try_reserve(&self, bound: usize) -> bool {
         // What is promised is counted before what is used is read: another writer's entries are then seen in the one
         // or in the other, and while it inserts in both.
-        let promised = self.promised.fetch_add(bound, Ordering::AcqRel).saturating_add(bound);
+        let promised = self.written.0.promised.fetch_add(bound, Ordering::AcqRel).saturating_add(bound);
         if self.bytes_used().saturating_add(promised) <= self.capacity {
             return true;
         }
-        self.promised.fetch_sub(bound, Ordering::AcqRel);
+        self.written.0.promised.fetch_sub(bound, Ordering::AcqRel);
         false
     }
 
     /// Ends a promise.
     pub(crate) fn release(&self, bound: usize) {
-        self.promised.fetch_sub(bound, Ordering::AcqRel);
+        self.written.0.promised.fetch_sub(bound, Ordering::AcqRel);
     }
 
     /// The bytes promised to writers that are not done; zero when nobody is inserting.
     #[cfg(test)]
     pub(crate) fn promised(&self) -> usize {
-        self.promised.load(Ordering::Acquire)
+        self.written.0.promised.load(Ordering::Acquire)
     }
 
     /// Adds an entry for which room is reserved. Of a range deletion the key is the start and the value the end.
@@ -120,7 +125,7 @@ impl Memtable {
         } else {
             self.tree.insert(user_key, trailer, value, &self.filter);
         }
-        self.max_seqno.fetch_max(trailer.seqno(), Ordering::Relaxed);
+        self.written.0.max_seqno.fetch_max(trailer.seqno(), Ordering::Relaxed);
     }
 
     /// The newest entry of the key that the lookup's snapshot can see, a delete among them. Range deletions are not
@@ -179,6 +184,6 @@ impl Memtable {
 
     /// The newest sequence number of its entries; zero if there are none.
     pub(crate) fn max_seqno(&self) -> SeqNo {
-        self.max_seqno.load(Ordering::Relaxed)
+        self.written.0.max_seqno.load(Ordering::Relaxed)
     }
 }

@@ -37,9 +37,10 @@
 use super::arena::{Arena, Node};
 use super::block::{BLOCK_BYTES, Block, FANOUT, Order, Words, common, head, link, link_head};
 use super::filter::Filter;
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{Apart, AtomicU64, Mutex, Ordering, lock};
 use esker_table::Trailer;
 use esker_table::key::{compare, filter_hash};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The half of a slot that says what it leads to.
@@ -69,7 +70,7 @@ pub(super) struct Tree {
     /// The leaf without an upper bound, or one that was that.
     last_leaf: AtomicU64,
     /// The number of blocks in use, which only the thread that splits changes.
-    blocks: AtomicU64,
+    blocks: Apart<AtomicU64>,
     splitting: Mutex<()>,
 }
 
@@ -93,13 +94,13 @@ impl Tree {
     pub(super) fn new(arena: Arc<Arena>) -> Tree {
         // Zeros are an empty leaf without bounds.
         let [root, last_leaf] = [Block::at(0).word(); 2].map(AtomicU64::new);
-        Tree { arena, root, last_leaf, blocks: AtomicU64::new(1), splitting: Mutex::new(()) }
+        Tree { arena, root, last_leaf, blocks: Apart(AtomicU64::new(1)), splitting: Mutex::new(()) }
     }
 
     /// The bytes of its blocks.
     #[inline]
     pub(super) fn used(&self) -> usize {
-        self.blocks.load(Ordering::Acquire) as usize * BLOCK_BYTES
+        self.blocks.0.load(Ordering::Acquire) as usize * BLOCK_BYTES
     }
 
     #[inline]
@@ -250,11 +251,28 @@ impl Tree {
         Node::from_word(words.bounds.load(Ordering::Relaxed) >> 32)
     }
 
-    /// Has the entries of the place's leaf come from memory, all at once. They were added at different times, and so lie far apart.
+    /// Has what lies after the place come from memory all at once, up to the first entry of the next leaf. Entries were added at different
+    /// times, and so lie far apart.
     #[inline]
-    pub(super) fn prefetch(&self, place: Place) {
-        for slot in self.arena.block(place.leaf).slots(place.order) {
-            if let Some(node) = Node::from_word(slot.load(Ordering::Acquire)) {
+    pub(super) fn prefetch_after(&self, place: Place) {
+        self.prefetch(place, place.rank..place.order.count());
+        let bounds = self.arena.block(place.leaf).bounds.load(Ordering::Relaxed);
+        if let Some(next) = Node::from_word(bounds >> 32) {
+            self.arena.prefetch(next);
+        }
+    }
+
+    /// Has what lies before the place in its leaf come from memory all at once.
+    #[inline]
+    pub(super) fn prefetch_before(&self, place: Place) {
+        self.prefetch(place, 0..place.rank);
+    }
+
+    #[inline]
+    fn prefetch(&self, place: Place, ranks: Range<usize>) {
+        let words = self.arena.block(place.leaf);
+        for rank in ranks {
+            if let Some(node) = Node::from_word(words.slot(place.order.slot(rank)).load(Ordering::Acquire)) {
                 self.arena.prefetch(node);
             }
         }
@@ -287,11 +305,13 @@ impl Tree {
         self.after(place).filter(|&node| self.arena.key(node) == key)
     }
 
-    /// Adds an entry, and before that its key to the filter. No entry with this key and trailer may be there.
+    /// Adds an entry, and its key to the filter. No entry with this key and trailer may be there.
     #[inline]
     pub(super) fn insert(&self, key: &[u8], trailer: Trailer, value: &[u8], filter: &Filter) {
         let node = self.arena.node(false, key, trailer, value);
-        let mark = filter.mark(filter_hash(key));
+        // The word of the filter comes from memory while the tree is searched, and is changed where the slots are: each such change waits
+        // for all that was written before. It has to be before the insert returns.
+        let mark = filter.mark(filter_hash(key), self.arena.nodes());
         let target = Target { key, trailer };
         let mut place = self.place_for(target);
         mark.set();
@@ -406,8 +426,8 @@ impl Tree {
 
     /// Takes blocks that lie together.
     fn new_blocks(&self, count: u64) -> Block {
-        let first = self.blocks.load(Ordering::Relaxed);
-        self.blocks.store(first + count, Ordering::Release);
+        let first = self.blocks.0.load(Ordering::Relaxed);
+        self.blocks.0.store(first + count, Ordering::Release);
         Block::at(first as u32)
     }
 

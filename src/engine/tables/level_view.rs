@@ -1,7 +1,7 @@
 //! [`LevelView`]: a sorted run as readers see it: slots, and the heads of their smallest and largest keys side by side.
 //!
 //! Keys often begin alike, all over a run. So the heads are those of what follows the prefix that all these keys
-//! share, and a search compares the prefix once. A lookup asks each run of L0 where the key may be, and so compares heads alone.
+//! share, and a search compares the prefix once. A lookup asks every run of L0, most of which it leaves after comparing two heads.
 
 use super::table_cache::{TableCache, TableSlot};
 use crate::manifest::{FileMeta, SortedRun};
@@ -13,9 +13,9 @@ use std::sync::Arc;
 pub(crate) struct LevelView {
     slots: Vec<Arc<TableSlot>>,
     /// What all the smallest and largest keys begin with.
-    prefix: Vec<u8>,
+    prefix: Prefix,
     /// The head of each table's largest key without the prefix: most searches end here, in a few cache lines.
-    heads: Vec<u64>,
+    largest_heads: Vec<u64>,
     /// The same of the smallest keys.
     smallest_heads: Vec<u64>,
     /// The tables that have range tombstones, ascending.
@@ -33,20 +33,21 @@ impl LevelView {
     /// These tables, which must be ascending and not overlap.
     pub(crate) fn of<'a>(tables: impl Iterator<Item = &'a Arc<FileMeta>>, cache: &TableCache) -> LevelView {
         let slots: Vec<_> = tables.map(|meta| cache.slot(meta)).collect();
-        let prefix = match (slots.first(), slots.last()) {
+        let prefix = Prefix::new(match (slots.first(), slots.last()) {
             (Some(first), Some(last)) => {
                 let (a, b) = (&first.meta().smallest, &last.meta().largest);
                 let shared = a.iter().zip(b).take_while(|(a, b)| a == b).count();
                 a[..shared].to_vec()
             }
             _ => Vec::new(),
-        };
-        let heads = slots.iter().map(|s| key::head(&s.meta().largest[prefix.len()..])).collect();
-        let smallest_heads = slots.iter().map(|s| key::head(&s.meta().smallest[prefix.len()..])).collect();
+        });
+        let skip = prefix.bytes.len();
+        let largest_heads = slots.iter().map(|s| key::head(&s.meta().largest[skip..])).collect();
+        let smallest_heads = slots.iter().map(|s| key::head(&s.meta().smallest[skip..])).collect();
         let with_tombstones = (0..slots.len()).filter(|&i| slots[i].meta().range_tombstones > 0).collect();
         let min_seqno = slots.iter().map(|s| s.meta().min_seqno).min().unwrap_or(0);
         let entries = slots.iter().map(|s| s.meta().entries).sum();
-        LevelView { slots, prefix, heads, smallest_heads, with_tombstones, min_seqno, entries }
+        LevelView { slots, prefix, largest_heads, smallest_heads, with_tombstones, min_seqno, entries }
     }
 
     /// The number of tables.
@@ -90,9 +91,9 @@ impl LevelView {
     /// The index of the first table that does not end before `user_key`.
     #[inline]
     pub(crate) fn first_not_before(&self, user_key: &[u8]) -> usize {
-        let Some(rest) = without_prefix(user_key, &self.prefix) else {
+        let Some(rest) = self.prefix.strip(user_key) else {
             // A key that is a part of the prefix lies before all that begin with it.
-            return if user_key < &self.prefix[..] { 0 } else { self.slots.len() };
+            return if user_key < &self.prefix.bytes[..] { 0 } else { self.slots.len() };
         };
         self.first_not_before_rest(user_key, key::head(rest))
     }
@@ -100,11 +101,11 @@ impl LevelView {
     /// The same of a key that begins with the prefix and goes on with this head.
     #[inline]
     fn first_not_before_rest(&self, user_key: &[u8], head: u64) -> usize {
-        let from = self.heads.partition_point(|&h| h < head);
-        if self.heads.get(from).is_none_or(|&h| h > head) {
+        let from = self.largest_heads.partition_point(|&h| h < head);
+        if self.largest_heads.get(from).is_none_or(|&h| h > head) {
             return from;
         }
-        let equal = self.heads[from..].partition_point(|&h| h == head);
+        let equal = self.largest_heads[from..].partition_point(|&h| h == head);
         from + self.slots[from..from + equal].partition_point(|s| s.meta().ends_before(user_key))
     }
 
@@ -112,7 +113,7 @@ impl LevelView {
     #[inline]
     pub(crate) fn find(&self, user_key: &[u8]) -> Option<&Arc<TableSlot>> {
         // A key that does not begin as all the bounds do lies outside of them.
-        let head = key::head(without_prefix(user_key, &self.prefix)?);
+        let head = key::head(self.prefix.strip(user_key)?);
         let i = self.first_not_before_rest(user_key, head);
         let (slot, smallest) = (self.slots.get(i)?, *self.smallest_heads.get(i)?);
         let begins = smallest < head || (smallest == head && slot.meta().smallest.as_slice() <= user_key);
@@ -126,16 +127,59 @@ impl LevelView {
     }
 }
 
-/// What follows the prefix in a key that begins with it. Compares prefixes of up to 16 bytes without a call.
-#[inline]
-fn without_prefix<'a>(key: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
-    let (front, rest) = key.split_at_checked(prefix.len())?;
-    let begins = match (front.first_chunk::<8>(), prefix.first_chunk::<8>()) {
-        (Some(a), Some(b)) if front.len() <= 16 => {
-            a == b && front.last_chunk::<8>() == prefix.last_chunk::<8>()
+/// What keys begin with.
+#[derive(Debug)]
+struct Prefix {
+    bytes: Vec<u8>,
+    /// The head, and which of its bits are there.
+    head: u64,
+    mask: u64,
+}
+
+impl Prefix {
+    fn new(bytes: Vec<u8>) -> Prefix {
+        let missing = 8 * 8usize.saturating_sub(bytes.len()) as u32;
+        Prefix { head: key::head(&bytes), mask: u64::MAX.checked_shl(missing).unwrap_or(0), bytes }
+    }
+
+    /// What follows the prefix in a key that begins with it. Makes no call if the prefix has up to sixteen bytes, and the key has eight.
+    #[inline]
+    fn strip<'a>(&self, key: &'a [u8]) -> Option<&'a [u8]> {
+        let (front, rest) = key.split_at_checked(self.bytes.len())?;
+        let begins = (key::head(key) ^ self.head) & self.mask == 0
+            && match front.len() {
+                0..=8 => true,
+                9..=16 => front.last_chunk::<8>() == self.bytes.last_chunk::<8>(),
+                _ => front == &self.bytes[..],
+            };
+        begins.then_some(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_stripped_from_keys_that_begin_with_it() {
+        for len in 0..=20usize {
+            let bytes: Vec<u8> = (0..len).map(|i| i as u8 * 7).collect();
+            let prefix = Prefix::new(bytes.clone());
+            let check =
+                |key: &[u8]| assert_eq!(prefix.strip(key), key.strip_prefix(&bytes[..]), "{len} {key:?}");
+            for tail in [&b""[..], b"\0", b"tail", b"a longer tail"] {
+                let key = [&bytes, tail].concat();
+                for cut in 0..=key.len() {
+                    check(&key[..cut]);
+                }
+                for at in 0..key.len() {
+                    for other in [0, key[at] ^ 1, 0xff] {
+                        let mut key = key.clone();
+                        key[at] = other;
+                        check(&key);
+                    }
+                }
+            }
         }
-        (Some(_), Some(_)) => front == prefix,
-        _ => key::head(front) == key::head(prefix),
-    };
-    begins.then_some(rest)
+    }
 }

@@ -152,9 +152,8 @@ fn searching_a_run_by_heads_agrees_with_searching_it_by_keys() {
             Arc::new(t.build(&entries, vec![]))
         };
         let run = SortedRun { id: 0, tables: keys.chunks(keys_a_table).map(built).collect() };
-        let includes = |key: &[u8]| {
-            run.tables.iter().any(|table| table.smallest.as_slice() <= key && key <= table.largest.as_slice())
-        };
+        let table_of =
+            |key: &[u8]| run.tables.iter().find(|table| table.contains(key)).map(|table| table.number);
         let view = LevelView::new(&run, &t.cache);
         let near = keys.iter().flat_map(|k| {
             let shorter = k[..k.len() - 1].to_owned();
@@ -172,8 +171,22 @@ fn searching_a_run_by_heads_agrees_with_searching_it_by_keys() {
         for probe in near.chain(probes) {
             let key = probe.as_bytes();
             assert_eq!(view.first_not_before(key), run.first_not_before(key), "{probe:?} in {keys:?}");
-            assert_eq!(view.find(key).is_some(), includes(key), "{probe:?} in {keys:?}");
+            let found = view.find(key).map(|slot| slot.meta().number);
+            assert_eq!(found, table_of(key), "{probe:?} in {keys:?}");
         }
+    }
+}
+
+#[test]
+fn a_key_at_an_exclusive_bound_is_in_the_next_table() {
+    let t = tables();
+    let built = |keys: [&str; 2]| t.build(&keys.map(|k| entry(k, 1, "")).to_vec(), vec![]);
+    let until_m = FileMeta { largest: b"m".to_vec(), largest_exclusive: true, ..built(["a", "f"]) };
+    let run = SortedRun { id: 0, tables: vec![Arc::new(until_m), Arc::new(built(["m", "z"]))] };
+    let view = LevelView::new(&run, &t.cache);
+    for key in ["", "a", "g", "l", "lz", "m", "m\0", "z", "zz"] {
+        let table = run.tables.iter().find(|table| table.contains(key.as_bytes())).map(|table| table.number);
+        assert_eq!(view.find(key.as_bytes()).map(|slot| slot.meta().number), table, "{key:?}");
     }
 }
 

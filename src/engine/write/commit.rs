@@ -112,12 +112,13 @@ struct Active {
     mem: Arc<Memtable>,
     /// The segment of the log that holds the memtable's first record; `None` while it is empty or not logged.
     first_segment: Option<u64>,
-    /// Arena bytes used so far, about.
+    /// What its entries are reckoned with so far.
     bytes: usize,
 }
 
-/// What an entry takes besides its key and value: in a memtable 42 bytes where entries come in no order and 34 where they ascend, of which
-/// one is of the filter, and 8 in the table's filter while that is built, when the memtable is still there.
+/// What an entry is reckoned with besides its key and value. In a memtable it takes 42 bytes where entries come in no order and 34 where they
+/// ascend; and while the memtable is flushed and still there, the table's filter collects a hash of 8 for each. (What a recovery brings
+/// back is sealed by the memtable's own bytes.)
 const ENTRY_BYTES: usize = 48;
 
 /// What a range delete takes besides, on average, of what orders the range deletes of a memtable.
@@ -129,7 +130,7 @@ const COVERED_ENTRIES: u64 = 16 << 10;
 /// A segment that is shorter than this is left for the sake of its room only when it is full.
 const WORTH_REMOVING: u64 = 1 << 20;
 
-/// About how much memory an operation takes in a memtable.
+/// What an operation is reckoned with.
 fn memory_of(op: &Op<'_>) -> usize {
     let order = if op.kind == Kind::RangeDelete { RANGE_DELETE_BYTES } else { 0 };
     op.key.len() + op.value.len() + ENTRY_BYTES + order
