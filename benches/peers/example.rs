@@ -99,6 +99,7 @@ fn paced(place: f64) -> Paced {
             stalled_ms: (place < 2.0).then_some(100.0),
             waiting_for_processor_ms: Some(20.0),
             on_processor_ms: Some(40.0),
+            stolen_ms: Some(30.0),
             other_ms: 10.0,
         }),
     }

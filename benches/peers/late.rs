@@ -8,6 +8,7 @@
 use crate::measured::Slow;
 use crate::peer::Peer;
 use crate::scheduled::{Schedule, Scheduled};
+use crate::stolen::Stolen;
 use std::time::{Duration, Instant};
 
 /// A write is slow if it is done later than this after it was due.
@@ -21,12 +22,14 @@ struct Counted {
     at: Instant,
     stalled: Option<Duration>,
     scheduled: Option<Scheduled>,
+    stolen: Option<Duration>,
 }
 
 /// Finds the episodes of one thread that has writes late, and what they went by with.
 pub(crate) struct Late<'a> {
     peer: &'a dyn Peer,
     schedule: Option<Schedule>,
+    stolen: Option<Stolen>,
     /// When nothing was due, or nothing was done yet.
     before: Counted,
     /// How long nothing has been due since then.
@@ -39,15 +42,16 @@ pub(crate) struct Late<'a> {
 impl<'a> Late<'a> {
     /// Begins now, with writes that this thread does.
     pub(crate) fn new(peer: &'a dyn Peer) -> Late<'a> {
-        let mut schedule = Schedule::of_this_thread();
-        let before = count(peer, schedule.as_mut());
+        let (mut schedule, mut stolen) = (Schedule::of_this_thread(), Stolen::open());
+        let before = count(peer, schedule.as_mut(), stolen.as_mut());
         let found = Slow {
             stalled_ms: before.stalled.map(|_| 0.0),
             waiting_for_processor_ms: before.scheduled.map(|_| 0.0),
             on_processor_ms: before.scheduled.map(|_| 0.0),
+            stolen_ms: before.stolen.map(|_| 0.0),
             ..Slow::default()
         };
-        Late { peer, schedule, before, idle: Duration::ZERO, slow: 0, found }
+        Late { peer, schedule, stolen, before, idle: Duration::ZERO, slow: 0, found }
     }
 
     /// Nothing is due now, and until then. Ends an episode.
@@ -74,7 +78,7 @@ impl<'a> Late<'a> {
 
     /// Adds what there was since nothing was due, if there were slow writes, and begins anew. Returns since when.
     fn end_episode(&mut self) -> Instant {
-        let now = count(self.peer, self.schedule.as_mut());
+        let now = count(self.peer, self.schedule.as_mut(), self.stolen.as_mut());
         let wall = now.at.saturating_duration_since(self.before.at).saturating_sub(self.idle);
         if self.slow > 0 {
             self.add(wall, now);
@@ -90,6 +94,7 @@ impl<'a> Late<'a> {
         let stalled = since(|counted| counted.stalled);
         let waiting = since(|counted| counted.scheduled.map(|scheduled| scheduled.waiting));
         let running = since(|counted| counted.scheduled.map(|scheduled| scheduled.on_processor));
+        let stolen = since(|counted| counted.stolen);
         let known: f64 = [stalled, waiting, running].into_iter().flatten().sum();
         let sum =
             |before: Option<f64>, more: Option<f64>| before.zip(more).map(|(before, more)| before + more);
@@ -100,13 +105,19 @@ impl<'a> Late<'a> {
         found.stalled_ms = sum(found.stalled_ms, stalled);
         found.waiting_for_processor_ms = sum(found.waiting_for_processor_ms, waiting);
         found.on_processor_ms = sum(found.on_processor_ms, running);
+        found.stolen_ms = sum(found.stolen_ms, stolen);
         // A thread that is woken from a stall may wait for a processor, which counts as both.
         found.other_ms += (millis(wall) - known).max(0.0);
     }
 }
 
-fn count(peer: &dyn Peer, schedule: Option<&mut Schedule>) -> Counted {
-    Counted { at: Instant::now(), stalled: peer.stalled(), scheduled: schedule.and_then(Schedule::now) }
+fn count(peer: &dyn Peer, schedule: Option<&mut Schedule>, stolen: Option<&mut Stolen>) -> Counted {
+    Counted {
+        at: Instant::now(),
+        stalled: peer.stalled(),
+        scheduled: schedule.and_then(Schedule::now),
+        stolen: stolen.and_then(Stolen::now),
+    }
 }
 
 fn millis(time: Duration) -> f64 {
@@ -150,8 +161,10 @@ mod tests {
         late.done(Duration::ZERO);
         let found = late.finish();
         let known = |time: Option<f64>| time.is_none_or(|time| time == 0.0);
-        assert!(known(found.waiting_for_processor_ms) && known(found.on_processor_ms));
-        let none = Slow { waiting_for_processor_ms: None, on_processor_ms: None, ..found };
+        assert!(
+            known(found.waiting_for_processor_ms) && known(found.on_processor_ms) && known(found.stolen_ms)
+        );
+        let none = Slow { waiting_for_processor_ms: None, on_processor_ms: None, stolen_ms: None, ..found };
         assert_eq!(none, Slow::default());
     }
 

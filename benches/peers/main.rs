@@ -54,6 +54,7 @@ mod plot;
 mod scheduled;
 mod series;
 mod spent;
+mod stolen;
 mod table;
 mod work;
 mod worker;

@@ -86,6 +86,8 @@ pub(crate) struct Slow {
     pub(crate) waiting_for_processor_ms: Option<f64>,
     /// It ran.
     pub(crate) on_processor_ms: Option<f64>,
+    /// Meanwhile the machine's host took so much from all processors together. Some of it may be counted as time in which the thread ran.
+    pub(crate) stolen_ms: Option<f64>,
     /// What is left: it waited for the log, for locks or for what was read from files, or for what is `None` above.
     pub(crate) other_ms: f64,
 }

@@ -137,6 +137,8 @@ mod tests {
         assert!(row(slow, 0).contains("| 30 / 2 | 30 / 2 |"), "{text}");
         let spent = "where these spent their time, ms: store stalled / waiting for a processor / on a processor / other";
         assert!(row(spent, 0).contains("| 100 / 20 / 40 / 10 | – / 20 / 40 / 10 |"), "{text}");
+        let stolen = "what the host took of all processors meanwhile, ms";
+        assert!(row(stolen, 0).contains("| 30 | 30 |"), "{text}");
     }
 
     #[test]

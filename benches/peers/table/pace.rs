@@ -42,7 +42,7 @@ const ROWS: [Row; 10] = [
 /// Rows of writes that were slow. Of some figures nobody may say anything.
 type SlowRow = (&'static str, fn(f64) -> String, &'static [fn(&Slow) -> Option<f64>]);
 
-const SLOW_ROWS: [SlowRow; 3] = [
+const SLOW_ROWS: [SlowRow; 4] = [
     (
         "writes that were late by more than 50 ms / in so many episodes",
         whole,
@@ -59,6 +59,7 @@ const SLOW_ROWS: [SlowRow; 3] = [
             |slow| Some(slow.other_ms),
         ],
     ),
+    ("what the host took of all processors meanwhile, ms", whole, &[|slow| slow.stolen_ms]),
 ];
 
 pub(super) fn table(group: &Group<'_>, out: &mut String) {

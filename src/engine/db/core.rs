@@ -135,14 +135,12 @@ impl Core {
 
     fn pace(&self, tree: Option<&Tree>) -> Pace {
         let Some(tree) = tree else {
-            let worse =
-                |a: Pace, b: Pace| match (a, b) {
-                    (Pace::Stop { .. }, _) | (_, Pace::Free) => a,
-                    (_, Pace::Stop { .. }) | (Pace::Free, _) => b,
-                    (Pace::Slow { nanos_per_byte: x, .. }, Pace::Slow { nanos_per_byte: y, .. }) => {
-                        if x >= y { a } else { b }
-                    }
-                };
+            let worse = |a: Pace, b: Pace| match (a, b) {
+                (Pace::Stop { .. }, _) | (_, Pace::Free) => a,
+                (_, Pace::Stop { .. }) | (Pace::Free, _) => b,
+                (Pace::Slow { nanos_per_byte: x, .. }, Pace::Slow { nanos_per_byte: y, .. }) if x < y => b,
+                (Pace::Slow { .. }, Pace::Slow { .. }) => a,
+            };
             let trees = self.trees.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             return trees.values().map(|tree| self.pace_of(tree)).fold(Pace::Free, worse);
         };

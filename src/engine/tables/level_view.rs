@@ -1,7 +1,8 @@
 //! [`LevelView`]: a sorted run as readers see it: slots, and the heads of their smallest and largest keys side by side.
 //!
 //! Keys often begin alike, all over a run. So the heads are those of what follows the prefix that all these keys
-//! share, and a search compares the prefix once. A lookup asks every run of L0, most of which it leaves after comparing two heads.
+//! share, and a search compares the prefix once. A lookup asks every run of L0, where it compares two heads and then asks
+//! a filter.
 
 use super::table_cache::{TableCache, TableSlot};
 use crate::manifest::{FileMeta, SortedRun};
