@@ -284,10 +284,7 @@ impl BlockTable {
         let stored = match bring {
             Bring::Ahead(ahead) => ahead.read(&self.source, &handle.range())?,
             Bring::Block => self.source.read_at(handle.offset, handle.len as usize)?,
-            Bring::Foreseen(foresight) => {
-                foresight.bring_in(&self.source, self.data_end);
-                self.source.read_at(handle.offset, handle.len as usize)?
-            }
+            Bring::Foreseen(foresight) => foresight.read(&self.source, self.data_end)?,
         };
         stored::check(&stored, handle.offset)?;
         Ok(stored)

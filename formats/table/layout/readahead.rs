@@ -7,7 +7,8 @@
 //!
 //! Maps are read without reading around, which is right for single places and would make a scan wait for each block. So a
 //! cursor that has gone through a few neighbouring blocks, either way, asks for more and more of what comes next. These
-//! are hints: nothing waits for them, and what lies in memory already costs a system call for a window.
+//! are hints: nothing waits for them, and what lies in memory already costs a system call for a window. One that has come far
+//! and reads by position takes many blocks with one call.
 
 use crate::{Advice, BlockSource, Result, Slice};
 use std::ops::Range;
@@ -109,8 +110,14 @@ const STREAK: u32 = 3;
 /// Neighbouring blocks after which a scan leaves the cache to others.
 const FAR: u32 = 32;
 
-/// How much a scan asks for at first; then twice as much each time, up to a whole window.
+/// How much a scan asks for at first; then twice as much each time, up to [`MOST`].
 const FIRST: u64 = 16 << 10;
+
+/// So much has the device at work while a scan decodes what came before.
+const MOST: u64 = 1 << 20;
+
+/// How much a scan that has come far reads by position with one call. A value that is kept may keep so much memory.
+const FAR_READ: u64 = 64 << 10;
 
 /// Watches which blocks a cursor loads.
 #[derive(Debug, Default)]
@@ -124,6 +131,9 @@ pub struct Foresight {
     step: u64,
     /// What was brought into memory last, of a mapped source.
     populated: Range<u64>,
+    /// What was read by position last, and its bytes.
+    window: Range<u64>,
+    bytes: Slice,
 }
 
 impl Foresight {
@@ -165,11 +175,36 @@ impl Foresight {
         if self.populated.start <= block.start && block.end <= self.populated.end {
             return true;
         }
-        let end = block.end.max(limit.min(block.start.saturating_add(self.step)));
+        let end = block.end.max(limit.min(block.start.saturating_add(self.step.min(WINDOW))));
         let window = block.start..end;
         let is_there = source.populate(window.start, (window.end - window.start) as usize).is_ok();
         self.populated = if is_there { window } else { 0..0 };
         is_there
+    }
+
+    /// The stored block that is loaded, by position. In a scan, asks for what comes next, of what lies between 0 and `limit`; one that has
+    /// come far forwards reads many blocks with one call.
+    ///
+    /// # Errors
+    /// As [`BlockSource::read`].
+    pub fn read(&mut self, source: &BlockSource, limit: u64) -> Result<Slice> {
+        self.bring_in(source, limit);
+        let block = self.last.clone();
+        let len = (block.end - block.start) as usize;
+        if !self.forwards || self.streak < FAR {
+            return source.read_at(block.start, len);
+        }
+        if block.start < self.window.start || self.window.end < block.end {
+            (self.window, self.bytes) = (0..0, Slice::new());
+            let end = block.end.max(limit.min(block.start.saturating_add(FAR_READ)));
+            let Ok(bytes) = source.read_at(block.start, (end - block.start) as usize) else {
+                // A block that cannot be read is the matter of who comes to it.
+                return source.read_at(block.start, len);
+            };
+            (self.window, self.bytes) = (block.start..end, bytes);
+        }
+        let start = (block.start - self.window.start) as usize;
+        Ok(self.bytes.slice(start..start + len))
     }
 
     /// Asks for the next step when less than half a step is left of what was asked for.
@@ -192,7 +227,7 @@ impl Foresight {
             source.advise(Advice::WillNeed, to - len, len);
             self.asked = to - len;
         }
-        self.step = (self.step * 2).min(WINDOW);
+        self.step = (self.step * 2).min(MOST);
     }
 }
 
@@ -346,6 +381,43 @@ mod tests {
         bytes.failing.store(true, Ordering::Relaxed);
         let there = (1024..1100).filter(|block| covers(*block)).count();
         assert!(there < 64, "{there} blocks are there though the device fails");
+    }
+
+    #[test]
+    fn a_scan_that_has_come_far_reads_many_blocks_at_once() {
+        let bytes = Recorded::new(false);
+        let source = BlockSource::new(bytes.clone());
+        let mut foresight = Foresight::default();
+        let mut read = |block: u64| {
+            foresight.loads(&(block * 4096..(block + 1) * 4096));
+            foresight.read(&source, 1 << 20).map(|stored| stored.len())
+        };
+        assert!((0..256).all(|block| read(block).unwrap() == 4096));
+        let reads = bytes.calls.lock().unwrap().iter().filter(|call| call.starts_with("read")).count();
+        let far = (256 - FAR as usize) * 4096 / FAR_READ as usize;
+        assert!((far..far + 2 + FAR as usize).contains(&reads), "{reads} reads");
+        bytes.failing.store(true, Ordering::Relaxed);
+        assert!((256..300).any(|block| read(block).is_err()));
+        bytes.failing.store(false, Ordering::Relaxed);
+        assert!((300..400).all(|block| read(block).unwrap() == 4096));
+    }
+
+    #[test]
+    fn what_is_read_at_once_is_each_block_s_own() {
+        let bytes: Vec<u8> = (0..400_000u32).map(|i| (i ^ (i >> 8)) as u8).collect();
+        let source = BlockSource::from_memory(bytes.clone());
+        let ends = (1..=300u64).map(|i| i * 900 + i * i % 700);
+        let blocks: Vec<Range<u64>> =
+            std::iter::once(0).chain(ends.clone()).zip(ends).map(|(a, b)| a..b).collect();
+        let mut foresight = Foresight::default();
+        let forwards = blocks.iter();
+        let back = blocks[100..].iter().rev();
+        let apart = blocks.iter().step_by(7);
+        for block in forwards.chain(back).chain(apart).chain(&blocks[50..]) {
+            foresight.loads(block);
+            let stored = foresight.read(&source, bytes.len() as u64).unwrap();
+            assert!(stored == bytes[block.start as usize..block.end as usize], "{block:?}");
+        }
     }
 
     #[test]
