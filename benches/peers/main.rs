@@ -56,6 +56,7 @@ mod series;
 mod spent;
 mod stolen;
 mod table;
+mod told;
 mod work;
 mod worker;
 mod workload;

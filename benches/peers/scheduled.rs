@@ -1,7 +1,6 @@
 //! [`Scheduled`]: what a thread got of processors, and [`Schedule`], which says it again and again.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use crate::told::Told;
 use std::time::Duration;
 
 /// What a thread has had so far. The system may count what it does at the moment some milliseconds later.
@@ -23,21 +22,18 @@ impl Scheduled {
 
 /// Where the system says it of one thread.
 #[derive(Debug)]
-pub(crate) struct Schedule(File);
+pub(crate) struct Schedule(Told);
 
 impl Schedule {
     /// That of the calling thread. `None` where there is no such file, as on anything but Linux.
     pub(crate) fn of_this_thread() -> Option<Schedule> {
-        File::open("/proc/thread-self/schedstat").ok().map(Schedule)
+        Told::open("/proc/thread-self/schedstat").map(Schedule)
     }
 
     /// What the thread has had so far.
     pub(crate) fn now(&mut self) -> Option<Scheduled> {
-        self.0.rewind().ok()?;
         // Three numbers and their spaces are never longer.
-        let mut bytes = [0; 80];
-        let len = self.0.read(&mut bytes).ok()?;
-        Scheduled::parse(std::str::from_utf8(&bytes[..len]).ok()?)
+        Scheduled::parse(self.0.read(&mut [0; 80])?)
     }
 }
 

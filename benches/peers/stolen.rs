@@ -1,35 +1,42 @@
 //! [`Stolen`]: what a virtual machine's host took from its processors.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use crate::told::Told;
 use std::time::Duration;
 
 /// Where the system says it.
 #[derive(Debug)]
-pub(crate) struct Stolen(File);
+pub(crate) struct Stolen(Told);
 
 impl Stolen {
     /// `None` where there is no such file, as on anything but Linux.
     pub(crate) fn open() -> Option<Stolen> {
-        File::open("/proc/stat").ok().map(Stolen)
+        Told::open("/proc/stat").map(Stolen)
     }
 
     /// How long processors were ready to run something since the system started and did not run, all of them together. Counted in
     /// steps, mostly of ten milliseconds.
     pub(crate) fn now(&mut self) -> Option<Duration> {
-        self.0.rewind().ok()?;
-        // The first line has ten numbers, and is that of all processors.
-        let mut bytes = [0; 256];
-        let len = self.0.read(&mut bytes).ok()?;
-        parse(std::str::from_utf8(&bytes[..len]).ok()?, rustix::param::clock_ticks_per_second())
+        // The first line is that of all processors, and its ten numbers are never longer.
+        parse(self.0.read(&mut [0; 256])?, ticks_per_second())
     }
+}
+
+#[cfg(target_os = "linux")]
+fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second()
+}
+
+/// There is no such file to be read.
+#[cfg(not(target_os = "linux"))]
+fn ticks_per_second() -> u64 {
+    100
 }
 
 fn parse(stat: &str, ticks_per_second: u64) -> Option<Duration> {
     let mut fields = stat.lines().next()?.split_whitespace();
     let is_whole = fields.next()? == "cpu";
     let ticks: u64 = fields.nth(7)?.parse().ok()?;
-    is_whole.then(|| Duration::from_secs(ticks) / u32::try_from(ticks_per_second).unwrap_or(100).max(1))
+    is_whole.then(|| Duration::from_millis(ticks.saturating_mul(1000) / ticks_per_second.max(1)))
 }
 
 #[cfg(test)]
