@@ -58,7 +58,7 @@ pub use error::{Error, Result};
 pub use esker_table::Slice;
 pub use esker_table::codec::Compression;
 pub use esker_table::key::{MAX_KEY_LEN, MAX_VALUE_LEN};
-pub use fs::{Background, DirLock, Env, LocalEnv, LockMode, WritableFile};
+pub use fs::{Background, DirLock, Env, LocalEnv, LockMode, SpareTime, WritableFile};
 pub use hooks::{Collector, CollectorFactory, CompactionFilter, FilterDecision, Fold, Folded, Shadow};
 #[cfg(feature = "testing")]
 pub mod testing;

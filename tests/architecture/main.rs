@@ -193,6 +193,7 @@ const UNSAFE_FILES: &[&str] = &[
     "formats/table/slice.rs",
     "src/engine/fs/mapped_log.rs",
     "src/engine/fs/mmap.rs",
+    "src/engine/fs/spare.rs",
     "src/engine/memtable/arena.rs",
     "src/engine/pin.rs",
 ];

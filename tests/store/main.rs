@@ -9,6 +9,7 @@ mod features;
 mod kinds;
 mod panics;
 mod room;
+mod standing;
 
 use esker::{
     ByLevel, Commit, CompactionStrategy, Compression, Cursor, Db, Durability, Error, Event, Keyspace,

@@ -3,6 +3,7 @@
 use super::JobContext;
 use super::collapse::{Below, Collapse, Stripes};
 use super::input::{Merging, Source};
+use super::job::Pulse;
 use super::output::Outputs;
 use super::split::Splitter;
 use crate::Result;
@@ -37,11 +38,15 @@ pub(crate) fn flush(context: &JobContext<'_>, memtables: &[Arc<Memtable>]) -> Re
         })
         .collect();
     let mut merging = Merging::new(cursors);
-    while let Some(top) = merging.top() {
-        collapse.push(Source::key(top), Source::trailer(top), Source::value(top), &mut outputs)?;
-        merging.advance()?;
-    }
-    collapse.finish(&mut outputs)?;
-    let (added, _) = outputs.finish()?;
-    Ok(added)
+    let mut pulse = Pulse::default();
+    context.stand_back(|| {
+        while let Some(top) = merging.top() {
+            pulse.beat_unstoppable(context)?;
+            collapse.push(Source::key(top), Source::trailer(top), Source::value(top), &mut outputs)?;
+            merging.advance()?;
+        }
+        collapse.finish(&mut outputs)?;
+        let (added, _) = outputs.finish()?;
+        Ok(added)
+    })
 }

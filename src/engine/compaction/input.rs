@@ -11,6 +11,7 @@
 //!   source B                                              ^ next entry: after last_key, so the block may be copied
 //! ```
 
+use crate::fs::at_full_weight;
 use crate::manifest::FileMeta;
 use crate::memtable::MemtableCursor;
 use crate::tables::{Table, TableCache, TableRuns, TableSlot};
@@ -221,7 +222,8 @@ impl TableRun {
             self.at = 0;
             let Some(meta) = self.left.pop_front() else { return Ok(()) };
             let slot = self.cache.slot(&meta);
-            let table = slot.table()?.clone();
+            // Readers may wait for a table that is being opened.
+            let table = at_full_weight(|| slot.table().cloned())?;
             check_rewritable(&table)?;
             let options = ReadOptions::default().with_fill_cache(false).with_sequential(true);
             let mut runs = table.runs(&options);

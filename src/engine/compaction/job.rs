@@ -71,21 +71,23 @@ fn run_merge(context: &JobContext<'_>, merge: &Merge) -> Result<Done> {
     let mut merging = Merging::new(sources);
     let mut blocks_copied = 0;
     let mut pulse = Pulse::default();
-    while let Some(top) = merging.top() {
-        pulse.beat(context)?;
-        if !merging.is_offering() {
-            collapse.push(top.key(), top.trailer(), top.value(), &mut outputs)?;
-            merging.advance()?;
-        } else if copy_block(&merging, &mut collapse, &mut outputs)? {
-            blocks_copied += 1;
-            merging.skip_offered()?;
-        } else {
-            merging.open_offered()?;
+    let (added, bytes_written) = context.stand_back(|| {
+        while let Some(top) = merging.top() {
+            pulse.beat(context)?;
+            if !merging.is_offering() {
+                collapse.push(top.key(), top.trailer(), top.value(), &mut outputs)?;
+                merging.advance()?;
+            } else if copy_block(&merging, &mut collapse, &mut outputs)? {
+                blocks_copied += 1;
+                merging.skip_offered()?;
+            } else {
+                merging.open_offered()?;
+            }
         }
-    }
-    collapse.finish(&mut outputs)?;
+        collapse.finish(&mut outputs)?;
+        outputs.finish()
+    })?;
     let fate = collapse.fate();
-    let (added, bytes_written) = outputs.finish()?;
     let report = Report { bytes_read: merge.bytes(), bytes_written, blocks_copied, fate };
     let edit = KeyspaceEdit {
         id: context.keyspace,
@@ -144,10 +146,21 @@ impl Pulse {
         if self.steps % 64 == 1 { self.look_up(context) } else { Ok(()) }
     }
 
+    /// The same for a job that does not stop early.
+    #[inline]
+    pub(super) fn beat_unstoppable(&mut self, context: &JobContext<'_>) -> Result<()> {
+        self.steps = self.steps.wrapping_add(1);
+        if self.steps % 1024 == 1 { self.pause(context) } else { Ok(()) }
+    }
+
     fn look_up(&self, context: &JobContext<'_>) -> Result<()> {
         if context.is_stopped() {
             return Err(crate::Error::Closed);
         }
+        self.pause(context)
+    }
+
+    fn pause(&self, context: &JobContext<'_>) -> Result<()> {
         match context.between {
             Some(between) if self.steps % 1024 == 1 => between(),
             _ => Ok(()),

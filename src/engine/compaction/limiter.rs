@@ -105,6 +105,21 @@ impl Limits {
     }
 }
 
+/// Whether what compaction has before it is nearly so much that writers are slowed down: as much, if it lasts.
+pub(crate) fn is_pressed(backlog: &Backlog, limits: &Limits) -> bool {
+    backlog.l0_runs >= limits.l0_runs.0 as u64 || backlog.debt >= limits.debt.0 / 8 * 7
+}
+
+/// Whether what is written since a memtable was sealed is nearly so much that writers are slowed down.
+pub(crate) fn is_filling_up(active_bytes: u64, active_limit: u64) -> bool {
+    active_bytes > beside_limits(active_limit).0 / 2
+}
+
+/// When slowing begins and ends for a memtable that fills up while another is flushed.
+fn beside_limits(active_limit: u64) -> (u64, u64) {
+    (active_limit / 2, active_limit)
+}
+
 /// What writers have to do under this pressure.
 pub(crate) fn pace(pressure: &Pressure, limits: &Limits) -> Pace {
     let (soft, hard) = limits.l0_runs;
@@ -120,12 +135,7 @@ pub(crate) fn pace(pressure: &Pressure, limits: &Limits) -> Pace {
     let flushes = [
         (pressure.sealed_bytes, (sealed_limit / 2, sealed_limit), f64::MAX, "memtables wait to be flushed"),
         // Never a reason to stop: when it is full it is sealed, and counts above.
-        (
-            beside,
-            (active_limit / 4, active_limit / 4 * 3),
-            0.99,
-            "a memtable fills up before another is flushed",
-        ),
+        (beside, beside_limits(active_limit), 0.99, "a memtable fills up before another is flushed"),
     ];
     // So it is for most writes, and there is no more to be reckoned.
     if merges.iter().chain(&flushes).all(|(now, (soft, _), ..)| now <= soft) {
@@ -193,9 +203,20 @@ mod tests {
             };
             pace(&pressure, &limits())
         };
-        assert_eq!((at(0, 99), at(80, 25)), (Pace::Free, Pace::Free));
-        assert!(matches!(at(80, 70), Pace::Slow { .. }));
+        assert_eq!((at(0, 99), at(80, 50)), (Pace::Free, Pace::Free));
+        assert!(matches!(at(80, 80), Pace::Slow { .. }));
         assert!(matches!(at(80, 100), Pace::Slow { nanos_per_byte: 3, .. }));
+        assert_eq!((is_filling_up(25, 100), is_filling_up(26, 100)), (false, true));
+    }
+
+    #[test]
+    fn background_work_is_pressed_before_writers_are_slowed_for_it() {
+        let limits = limits();
+        let pressed = |backlog: Backlog| is_pressed(&backlog, &limits);
+        let runs = |l0_runs| Backlog { l0_runs, ..Backlog::default() };
+        assert_eq!((pressed(runs(23)), pressed(runs(24))), (false, true));
+        let debt = |debt| Backlog { debt, ..Backlog::default() };
+        assert_eq!((pressed(debt(3 << 30)), pressed(debt(4 << 30))), (false, true));
     }
 
     #[test]

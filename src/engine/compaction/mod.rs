@@ -48,7 +48,7 @@ pub(crate) use picker::{Context, ManualPlan, Pick, Reason, pick};
 pub(crate) use split::Splitter;
 
 use crate::Result;
-use crate::fs::Env;
+use crate::fs::{Env, Standing};
 use crate::manifest::{KeyspaceEdit, KeyspaceId, KeyspaceRecord, VersionSet};
 use crate::options::KeyspaceOptions;
 use crate::tables::{FormatRegistry, TableCache};
@@ -81,11 +81,21 @@ pub(crate) struct JobContext<'a> {
     pub(crate) stop: &'a AtomicBool,
     /// Called between entries, about a thousand apart: runs flushes that wait. An error ends the job.
     pub(crate) between: Option<&'a dyn Fn() -> Result<()>>,
+    /// How the thread stands that does the job, if it is one that may stand back.
+    pub(crate) standing: Option<&'a Arc<Standing>>,
 }
 
 impl JobContext<'_> {
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
+    }
+
+    /// Runs the part of the job that takes long, and that nobody waits for unless they say so.
+    fn stand_back<T>(&self, part: impl FnOnce() -> T) -> T {
+        match self.standing {
+            Some(standing) => standing.stand_back(part),
+            None => part(),
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use super::JobContext;
 use super::collapse::Sink;
 use super::split::Splitter;
 use crate::error::{Error, Result};
-use crate::fs::WritableFile;
 use crate::fs::filename::FileName;
+use crate::fs::{WritableFile, at_full_weight};
 use crate::hooks::Collector;
 use crate::manifest::{AddedFile, FileMeta, Stamp};
 use crate::sync::std_lock;
@@ -251,7 +251,8 @@ impl<'a> Outputs<'a> {
         if self.current.is_none() {
             let number = context.set.new_file_number();
             let path = FileName::TableTmp(number).path(context.dir);
-            let file = context.env.create(&path).map_err(|e| Error::io(&path, "create", e))?;
+            let file = at_full_weight(|| context.env.create(&path));
+            let file = file.map_err(|e| Error::io(&path, "create", e))?;
             self.written.push(number);
             let file = Arc::new(Pieces { file, gathered: Mutex::default() });
             let out: Box<dyn Write + Send> = Box::new(Hand(file.clone()));
@@ -316,7 +317,7 @@ impl Pieces {
             self.hand_over(&mut gathered)?;
         }
         if bytes.len() >= PIECE {
-            self.file.append(bytes)?;
+            at_full_weight(|| self.file.append(bytes))?;
             gathered.handed += bytes.len() as u64;
             return Ok(());
         }
@@ -326,7 +327,7 @@ impl Pieces {
 
     fn hand_over(&self, gathered: &mut Gathered) -> io::Result<()> {
         if !gathered.bytes.is_empty() {
-            self.file.append(&gathered.bytes)?;
+            at_full_weight(|| self.file.append(&gathered.bytes))?;
             gathered.handed += gathered.bytes.len() as u64;
             gathered.bytes.clear();
         }
@@ -337,7 +338,7 @@ impl Pieces {
     fn finish(&self) -> io::Result<u64> {
         let mut gathered = std_lock(&self.gathered);
         self.hand_over(&mut gathered)?;
-        self.file.sync()?;
+        at_full_weight(|| self.file.sync())?;
         Ok(gathered.handed)
     }
 }

@@ -1,11 +1,12 @@
 //! Background work: the worker's loop, and what compaction does to the store.
 
-use super::builder::Builder;
 use super::core::Core;
+use super::workers::Worker;
+use crate::compaction::limiter;
 use crate::compaction::{self, Context, JobContext, ManualPlan, Pick, Reason};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::fs::Background;
+use crate::fs::Standing;
 use crate::manifest::{FileMeta, VersionEdit};
 use crate::read::Bounds;
 use crate::sync::std_lock;
@@ -14,9 +15,9 @@ use crate::write::stall::Duty;
 use crate::write::tree::Tree;
 use esker_table::Fragments;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// How often the worker looks for work that no write announces: entries that grow too old, files whose last reader
@@ -29,6 +30,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const FLUSHES: u8 = 3;
 const MERGES: u8 = 6;
 
+/// How long a flush or merge that nobody waits for is content with what others leave of the processors, which may be next to nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Runs the body of a thread. However it ends, nobody goes on waiting for what it does not do any more: a panic, of a
 /// hook most likely, ends all writing.
 pub(crate) fn supervise(committer: &Committer, body: impl FnOnce()) {
@@ -39,32 +43,25 @@ pub(crate) fn supervise(committer: &Committer, body: impl FnOnce()) {
     committer.notify_done();
 }
 
-/// What each background thread of a store is to do.
-pub(super) fn duties(builder: &Builder) -> Vec<Duty> {
-    match builder.background_threads {
-        _ if builder.read_only || builder.env.background() == Background::Stepped => Vec::new(),
-        1 => vec![Duty::All],
-        threads => (0..threads).map(|n| if n == 0 { Duty::Flush } else { Duty::Compaction }).collect(),
-    }
-}
-
 /// The body of a background thread.
-pub(crate) fn run(core: &Arc<Core>, duty: Duty) {
-    match duty {
-        // Writers wait for its flushes, and these for its merges.
-        Duty::All => {}
-        Duty::Flush => core.env.lower_priority(FLUSHES),
-        Duty::Compaction => core.env.lower_priority(MERGES),
+pub(crate) fn run(core: &Arc<Core>, worker: &Worker) {
+    let Worker { duty, standing } = worker;
+    // Writers wait for the flushes of one that does everything, and these for its merges.
+    if *duty != Duty::All {
+        core.env.lower_priority(if *duty == Duty::Flush { FLUSHES } else { MERGES });
+        if let Some(thread) = core.env.spare_time().filter(|_| comes_back(core)) {
+            standing.is_mine(thread);
+        }
     }
-    while core.committer.stall.wait_work(duty, LOOK_EVERY) {
+    while core.committer.stall.wait_work(*duty, LOOK_EVERY) {
         loop {
             if core.stop.load(Ordering::Acquire) {
                 return;
             }
             let done = match duty {
                 Duty::All => core.step(),
-                Duty::Flush => core.flush_step(),
-                Duty::Compaction => core.compact_step(),
+                Duty::Flush => core.flush_step(Some(standing)),
+                Duty::Compaction => core.compact_step(Some(standing)),
             };
             match done {
                 Ok(true) => {}
@@ -76,12 +73,27 @@ pub(crate) fn run(core: &Arc<Core>, duty: Duty) {
     }
 }
 
+/// Whether a thread like this one, of the same priority, can be had back once it has only what others leave of the processors. Tried on
+/// a thread that is not needed.
+fn comes_back(core: &Core) -> bool {
+    let (tell, told) = mpsc::channel();
+    let env = core.env.clone();
+    let attempt = move || {
+        let thread = env.spare_time();
+        let came = thread.is_some_and(|t| t.only_spare(true).and_then(|()| t.only_spare(false)).is_ok());
+        let _ = tell.send(came);
+    };
+    let spawned = core.env.spawn("esker-attempt", Box::new(attempt));
+    spawned.is_ok_and(|thread| thread.join().is_ok() && told.try_recv() == Ok(true))
+}
+
 impl Core {
     /// What flush and compaction of this keyspace work with. `between` is called now and then by long jobs.
     pub(crate) fn job_context<'a>(
         &'a self,
         tree: &'a Tree,
         between: Option<&'a dyn Fn() -> Result<()>>,
+        standing: Option<&'a Arc<Standing>>,
     ) -> JobContext<'a> {
         // In this order: a snapshot that is not in the list yet sees everything that is visible now.
         let visible = self.committer.visible();
@@ -101,6 +113,21 @@ impl Core {
             horizon: self.horizon(tree),
             stop: &tree.stop,
             between,
+            standing,
+        }
+    }
+
+    /// Whether background work is so far behind that writers are about to be slowed down for it.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.all_trees().iter().any(|tree| limiter::is_pressed(&tree.backlog(), &tree.limits))
+    }
+
+    /// Brings this thread forward when what it does, which began then, has had to wait for others for long.
+    pub(crate) fn want_in_time(&self, standing: Option<&Arc<Standing>>, began: Duration) {
+        if let Some(standing) = standing.filter(|standing| standing.is_back())
+            && self.env.monotonic().saturating_sub(began) > PATIENCE
+        {
+            standing.want();
         }
     }
 
@@ -120,7 +147,7 @@ impl Core {
     }
 
     /// Does the compaction that is wanted most, if one is wanted. Returns whether there was one.
-    pub(crate) fn compact_once(&self) -> Result<bool> {
+    pub(crate) fn compact_once(&self, standing: Option<&Arc<Standing>>) -> Result<bool> {
         let mut wanted: Vec<(f64, Arc<Tree>)> = Vec::new();
         for tree in self.all_trees() {
             let version = tree.version();
@@ -144,7 +171,7 @@ impl Core {
             else {
                 continue;
             };
-            match self.run_pick(&tree, &pick) {
+            match self.run_pick(&tree, &pick, standing) {
                 Ok(()) => return Ok(true),
                 // The store is being closed, or the keyspace dropped.
                 Err(Error::Closed) => return Ok(false),
@@ -156,7 +183,7 @@ impl Core {
 
     /// Merges the tables of a range down to the bottom.
     pub(crate) fn compact_range(&self, tree: &Arc<Tree>, bounds: &Bounds) -> Result<()> {
-        let _one = std_lock(&tree.compacting);
+        let _one = self.workers.wanting(|| std_lock(&tree.compacting));
         let owned = |key: Option<&[u8]>| key.map(<[u8]>::to_vec);
         let mut plan =
             ManualPlan::new(owned(bounds.lower()), owned(bounds.upper()), self.set.new_file_number());
@@ -166,12 +193,12 @@ impl Core {
             let Some(pick) = self.with_pick_context(tree, |context| plan.next(&version, context)) else {
                 return Ok(());
             };
-            self.run_pick(tree, &pick)?;
+            self.run_pick(tree, &pick, None)?;
         }
     }
 
     /// Runs a compaction and installs what it did.
-    fn run_pick(&self, tree: &Arc<Tree>, pick: &Pick) -> Result<()> {
+    fn run_pick(&self, tree: &Arc<Tree>, pick: &Pick, standing: Option<&Arc<Standing>>) -> Result<()> {
         let began = self.env.monotonic();
         let keyspace = tree.name();
         self.events.emit(&Event::CompactionBegin {
@@ -183,12 +210,14 @@ impl Core {
         });
         let between = || -> Result<()> {
             self.committer.tend_log()?;
-            if !self.duties.contains(&Duty::Flush) && self.committer.stall.sealed_bytes() > 0 {
-                self.flush_pending()?;
+            if !self.workers.flushes_are_apart() && self.committer.stall.sealed_bytes() > 0 {
+                self.flush_pending(None)?;
             }
+            self.want_in_time(standing, began);
             Ok(())
         };
-        let context = self.job_context(tree, Some(&between));
+        let standing = standing.filter(|_| !self.is_pressed());
+        let context = self.job_context(tree, Some(&between), standing);
         let done = self.guard(compaction::run(&context, &pick.choice))?;
         let (tables, report) = (done.edit.added.len(), done.report);
         let edit = VersionEdit { keyspaces: vec![done.edit], ..VersionEdit::default() };

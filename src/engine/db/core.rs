@@ -2,12 +2,13 @@
 
 use super::background;
 use super::open::{RecoveryReport, cache_bytes};
+use super::workers::Workers;
 use crate::compaction;
 use crate::compaction::limiter::{self, Pace, Pressure};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::fs::filename::FileName;
-use crate::fs::{DirLock, Env};
+use crate::fs::{DirLock, Env, Standing};
 use crate::manifest::{KeyspaceEdit, KeyspaceId, Version, VersionEdit, VersionSet};
 use crate::metrics::Metrics;
 use crate::options::Durability;
@@ -59,8 +60,7 @@ pub(crate) struct Core {
     pub(crate) copying: Mutex<()>,
     /// Held while the store is closed.
     pub(crate) closing: Mutex<()>,
-    /// What each background thread does.
-    pub(crate) duties: Vec<Duty>,
+    pub(crate) workers: Workers,
     /// Ends the background threads.
     pub(crate) stop: AtomicBool,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
@@ -165,6 +165,11 @@ impl Core {
     /// Waits as long as the backlog of flush and compaction demands.
     #[inline]
     fn stall(&self, tree: Option<&Tree>, bytes: usize, no_stall: bool) -> Result<()> {
+        if let Some(flushing) = self.workers.flushing().filter(|flushing| flushing.is_back())
+            && self.is_flush_wanted()
+        {
+            flushing.want();
+        }
         match self.pace(tree) {
             Pace::Free => Ok(()),
             Pace::Slow { .. } if no_stall => Ok(()),
@@ -176,6 +181,13 @@ impl Core {
         }
     }
 
+    /// Whether writers are about to be slowed down for a flush: a second memtable is sealed, or one has begun to fill up since.
+    fn is_flush_wanted(&self) -> bool {
+        let (stall, memtable) = (&self.committer.stall, self.committer.limits.memtable_bytes);
+        stall.sealed_bytes() > memtable / 2 * 3
+            || limiter::is_filling_up(stall.active_bytes() as u64, memtable as u64)
+    }
+
     #[cold]
     fn slow_down(&self, delay: Duration, why: &'static str) -> Result<()> {
         let stall = &self.committer.stall;
@@ -185,6 +197,7 @@ impl Core {
             return self.step().map(|_| ());
         }
         let began = self.env.monotonic();
+        self.workers.want();
         stall.wake_background();
         stall.wait_progress(stall.epoch(), Some(delay));
         self.note_stall(why, began);
@@ -203,6 +216,7 @@ impl Core {
                 break;
             }
             if !stall.stepped {
+                self.workers.want();
                 stall.wake_background();
                 stall.wait_progress(epoch, None);
             } else if !self.step()? {
@@ -225,26 +239,26 @@ impl Core {
         if self.committer.stall.stepped && self.committer.do_wanted()? {
             return Ok(true);
         }
-        Ok(self.flush_step()? || self.compact_step()?)
+        Ok(self.flush_step(None)? || self.compact_step(None)?)
     }
 
     /// Does one piece of what writers may wait for. Returns whether there was any.
-    pub(crate) fn flush_step(&self) -> Result<bool> {
+    pub(crate) fn flush_step(&self, standing: Option<&Arc<Standing>>) -> Result<bool> {
         self.health.check_writable()?;
         self.note_ages();
         self.share_memory(false);
         self.committer.tend_log()?;
-        if self.flush_pending()? {
+        if self.flush_pending(standing)? {
             return Ok(true);
         }
         self.committer.seal_idle();
-        Ok(self.seal_expired() && self.flush_pending()?)
+        Ok(self.seal_expired() && self.flush_pending(standing)?)
     }
 
     /// Does one compaction, if one is wanted. Returns whether there was one.
-    pub(crate) fn compact_step(&self) -> Result<bool> {
+    pub(crate) fn compact_step(&self, standing: Option<&Arc<Standing>>) -> Result<bool> {
         self.health.check_writable()?;
-        if self.compact_once()? {
+        if self.compact_once(standing)? {
             return Ok(true);
         }
         self.share_memory(true);
@@ -264,9 +278,9 @@ impl Core {
     }
 
     /// Flushes the sealed memtables of one keyspace. Returns whether there were any.
-    pub(crate) fn flush_pending(&self) -> Result<bool> {
+    pub(crate) fn flush_pending(&self, standing: Option<&Arc<Standing>>) -> Result<bool> {
         for tree in self.all_trees() {
-            if tree.has_sealed() && self.flush_sealed(&tree)? {
+            if tree.has_sealed() && self.flush_sealed(&tree, standing)? {
                 return Ok(true);
             }
         }
@@ -274,8 +288,11 @@ impl Core {
     }
 
     /// Writes the memtables of a keyspace that are sealed by now to tables. Returns whether there were any.
-    pub(crate) fn flush_sealed(&self, tree: &Arc<Tree>) -> Result<bool> {
-        let _one = std_lock(&tree.flushing);
+    pub(crate) fn flush_sealed(&self, tree: &Arc<Tree>, standing: Option<&Arc<Standing>>) -> Result<bool> {
+        let _one = match standing {
+            Some(_) => std_lock(&tree.flushing),
+            None => self.workers.wanting(|| std_lock(&tree.flushing)),
+        };
         self.health.check_open()?;
         self.share_memory(false);
         let sealed = tree.sealed();
@@ -287,7 +304,13 @@ impl Core {
         let began = self.env.monotonic();
         self.events.emit(&Event::FlushBegin { keyspace: tree.name().to_owned() });
         let mems: Vec<_> = sealed.iter().map(|s| s.mem.clone()).collect();
-        let added = self.guard(compaction::flush(&self.job_context(tree, None), &mems))?;
+        let between = || {
+            self.want_in_time(standing, began);
+            Ok(())
+        };
+        let standing = standing.filter(|_| !self.is_pressed() && !self.is_flush_wanted());
+        let context = self.job_context(tree, Some(&between), standing);
+        let added = self.guard(compaction::flush(&context, &mems))?;
         // A table makes its entries durable. Everything that was committed before them must be so too, or a power loss
         // could keep a later write and lose an earlier one, or a part of a batch. Mostly that is in tables already.
         if self.committer.others_unflushed(tree.id) {
@@ -322,6 +345,9 @@ impl Core {
         self.remove_old_segments();
         self.committer.stall.progress();
         self.committer.stall.wake(Duty::Compaction);
+        if self.is_pressed() {
+            self.workers.want();
+        }
         let took = self.env.monotonic().saturating_sub(began);
         tree.drain.note_flush(drained as u64, bytes, took);
         self.metrics.write.flushes.add(1);
@@ -342,7 +368,7 @@ impl Core {
     pub(crate) fn flush_tree(&self, tree: &Arc<Tree>) -> Result<()> {
         self.health.check_writable()?;
         self.committer.seal(tree.id);
-        while self.flush_sealed(tree)? {}
+        while self.flush_sealed(tree, None)? {}
         Ok(())
     }
 
@@ -422,12 +448,14 @@ impl Core {
         }
         self.committer.stall.stop_background();
         self.committer.queue.stop();
-        for thread in std::mem::take(&mut *std_lock(&self.threads)) {
-            // The last handle may be dropped by a callback on one of these threads.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
+        self.workers.wanting(|| {
+            for thread in std::mem::take(&mut *std_lock(&self.threads)) {
+                // The last handle may be dropped by a callback on one of these threads.
+                if thread.thread().id() != std::thread::current().id() {
+                    let _ = thread.join();
+                }
             }
-        }
+        });
         let _one = std_lock(&self.closing);
         if self.health.check_open().is_err() {
             return Ok(());
@@ -478,7 +506,7 @@ impl Core {
 
     /// Starts the threads that an environment with threads wants.
     pub(crate) fn start_threads(self: &Arc<Self>) -> Result<()> {
-        if self.duties.is_empty() {
+        if self.workers.iter().next().is_none() {
             return Ok(());
         }
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| -> Result<()> {
@@ -490,10 +518,10 @@ impl Core {
             std_lock(&self.threads).push(thread);
             Ok(())
         };
-        for &duty in &self.duties {
+        for worker in self.workers.iter().cloned() {
             let core = self.clone();
-            let name = if duty == Duty::Flush { "esker-flush" } else { "esker-background" };
-            spawn(name, Box::new(move || background::run(&core, duty)))?;
+            let name = if worker.duty == Duty::Flush { "esker-flush" } else { "esker-background" };
+            spawn(name, Box::new(move || background::run(&core, &worker)))?;
         }
         let committer = self.committer.clone();
         spawn("esker-sync", Box::new(move || committer.run_sync_thread()))

@@ -90,7 +90,7 @@ pub(super) fn ingest(
         CompactionStrategy::Leveled { table_bytes, .. } => table_bytes,
         _ => TABLE_BYTES,
     };
-    let context = core.job_context(tree, None);
+    let context = core.job_context(tree, None, None);
     let splitter = Splitter::new(Vec::new(), table_bytes, u64::MAX);
     let mut outputs = Outputs::new(&context, 0, None, splitter, Fragments::default())?;
     outputs.mark_ingested();

@@ -14,6 +14,7 @@ mod snapshot;
 mod stats;
 mod verify;
 mod view;
+mod workers;
 
 pub use builder::{Builder, MIN_MEMORY_BUDGET};
 pub use ingest::IngestWriter;
@@ -273,8 +274,8 @@ impl Db {
         tree.dropped.store(true, Ordering::Release);
         tree.stop.store(true, Ordering::Release);
         // Flush and compaction of this keyspace notice and end; nothing may install tables after the drop.
-        let _compacting = std_lock(&tree.compacting);
-        let _flushing = std_lock(&tree.flushing);
+        let (_compacting, _flushing) =
+            core.workers.wanting(|| (std_lock(&tree.compacting), std_lock(&tree.flushing)));
         let pause = core.committer.pause();
         // A power loss must not keep the drop and lose what was written before it: a copy of the contents, perhaps.
         core.guard(core.committer.sync_under_locks(core.committer.log_end().0))

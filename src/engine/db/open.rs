@@ -9,6 +9,7 @@
 
 use super::builder::Builder;
 use super::core::Core;
+use super::workers::Workers;
 use super::{DEFAULT_KEYSPACE_NAME, Db, Handle};
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -325,7 +326,7 @@ fn assemble(
         log_readers: Mutex::new(0),
         copying: Mutex::new(()),
         closing: Mutex::new(()),
-        duties: super::background::duties(&builder),
+        workers: Workers::of(&builder),
         stop: AtomicBool::new(false),
         threads: Mutex::new(Vec::new()),
         lock: Mutex::new(Some(lock)),

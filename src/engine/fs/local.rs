@@ -1,7 +1,11 @@
 //! [`LocalEnv`]: the operating system's files.
 
 #[cfg(target_os = "linux")]
+use super::SpareTime;
+#[cfg(target_os = "linux")]
 use super::mapped_log::MappedLog;
+#[cfg(target_os = "linux")]
+use super::spare::LocalThread;
 use super::{DirLock, Env, LockMode, WritableFile, memory, mmap};
 #[cfg(target_os = "linux")]
 use esker_table::Advice;
@@ -119,6 +123,11 @@ impl Env for LocalEnv {
     #[cfg(target_os = "linux")]
     fn lower_priority(&self, niceness: u8) {
         let _ = rustix::process::nice(i32::from(niceness));
+    }
+
+    #[cfg(target_os = "linux")]
+    fn spare_time(&self) -> Option<Box<dyn SpareTime>> {
+        Some(Box::new(LocalThread::current()?))
     }
 
     fn memory_limit(&self) -> Option<u64> {

@@ -15,6 +15,8 @@
 #![allow(unsafe_code)]
 
 #[cfg(unix)]
+use super::at_full_weight;
+#[cfg(unix)]
 use esker_table::Advice;
 use esker_table::{ByteSource, Slice};
 use std::fs::File;
@@ -154,9 +156,9 @@ impl Mapped {
             return false;
         }
         // SAFETY: the map begins with a page, the range lies within it, and `states` has a byte for each page that it lies on.
-        let told = unsafe {
+        let told = at_full_weight(|| unsafe {
             libc::mincore(self.data.as_ptr().add(first).cast(), start + len - first, states.as_mut_ptr())
-        };
+        });
         told == 0 && states[..pages].iter().all(|state| state & 1 == 1)
     }
 }
@@ -194,11 +196,15 @@ impl ByteSource for Mapped {
         if self.is_in_memory(start, len) {
             return Ok(());
         }
-        if len > READ_AHEAD_FROM {
-            // One request for all of it, where populating alone would fetch page by page.
-            let _ = map.advise_range(memmap2::Advice::WillNeed, start, len);
-        }
-        match map.advise_range(memmap2::Advice::PopulateRead, start, len) {
+        // All maps of the process are closed to changes meanwhile.
+        let populated = at_full_weight(|| {
+            if len > READ_AHEAD_FROM {
+                // One request for all of it, where populating alone would fetch page by page.
+                let _ = map.advise_range(memmap2::Advice::WillNeed, start, len);
+            }
+            map.advise_range(memmap2::Advice::PopulateRead, start, len)
+        });
+        match populated {
             // Linux before 5.14 does not know it: what is lost is the error in place of a signal.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             Err(error) => Err(io::Error::new(error.kind(), format!("the device failed to read ({error})"))),
@@ -216,7 +222,7 @@ impl ByteSource for Mapped {
         }
         // The map is shared by all readers of the table, and what a format has said is random is left so for them: other advice is
         // turned into a request for, or against, the pages at hand.
-        let _ = match advice {
+        let _ = at_full_weight(|| match advice {
             Advice::Random => map.advise_range(memmap2::Advice::Random, start, len),
             Advice::Sequential | Advice::WillNeed => {
                 map.advise_range(memmap2::Advice::WillNeed, start, len.min(READ_AHEAD))
@@ -226,7 +232,7 @@ impl ByteSource for Mapped {
                 map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, len)
             },
             _ => Ok(()),
-        };
+        });
     }
 }
 

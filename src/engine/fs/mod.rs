@@ -15,8 +15,12 @@ mod mmap;
     allow(dead_code, unreachable_pub, reason = "the feature makes it public")
 )]
 pub(crate) mod simulated;
+#[cfg(target_os = "linux")]
+mod spare;
+pub(crate) mod standing;
 
 pub use local::LocalEnv;
+pub(crate) use standing::{Standing, at_full_weight};
 
 use esker_table::ByteSource;
 use std::fmt;
@@ -31,6 +35,15 @@ use std::time::Duration;
 pub(crate) fn refuses_links(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
     matches!(kind, CrossesDevices | PermissionDenied | TooManyLinks | Unsupported)
+}
+
+/// A thread that can be content with what others leave of the processors.
+pub trait SpareTime: Send + Sync + fmt::Debug {
+    /// Whether it is to have only that, from now on. May be called by any thread.
+    ///
+    /// # Errors
+    /// What the operating system says; the thread goes on as before.
+    fn only_spare(&self, only: bool) -> io::Result<()>;
 }
 
 /// A file that is written from front to back. Many threads may share it: appends are ordered by the caller, a sync may
@@ -210,6 +223,12 @@ pub trait Env: Send + Sync + fmt::Debug + 'static {
     /// thing. Only a hint.
     fn lower_priority(&self, niceness: u8) {
         let _ = niceness;
+    }
+
+    /// The calling thread, if the system can let it have only what other threads leave of the processors. Whether it also takes that back
+    /// from this process is found out by trying.
+    fn spare_time(&self) -> Option<Box<dyn SpareTime>> {
+        None
     }
 
     /// Runs `work` on a thread of its own. Not called if background work is stepped.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Memory that is resident now, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,10 @@ pub struct MemoryWatch {
     thread: Option<JoinHandle<()>>,
 }
 
+/// The least time between two looks.
 const PERIOD: Duration = Duration::from_millis(5);
+/// Of what is watched for long, the time between two looks is such a part, so that they take nothing from it.
+const PART: u32 = 1000;
 
 impl MemoryWatch {
     /// Begins to watch. If no thread can be had, only the beginning and the end are seen.
@@ -65,9 +68,10 @@ impl MemoryWatch {
         watch.thread = thread::Builder::new()
             .name("memory-watch".to_owned())
             .spawn(move || {
+                let began = Instant::now();
                 while !stop.load(Ordering::Acquire) {
                     sample_into(&anon, &rss);
-                    thread::park_timeout(PERIOD);
+                    thread::park_timeout(PERIOD.max(began.elapsed() / PART));
                 }
             })
             .ok();

@@ -2,8 +2,9 @@
 
 use super::store::{Random, Store};
 use crate::Error;
-use crate::compaction::{Choice, Reason};
+use crate::compaction::{Choice, JobContext, Reason};
 use crate::fs::simulated::Fault;
+use crate::fs::standing::testing::standing;
 use crate::options::{ByLevel, CompactionStrategy, KeyspaceOptions};
 use esker_format_block::BlockFormat;
 use esker_table::codec::Compression;
@@ -290,6 +291,38 @@ fn flushes_get_their_turn() {
     let mut job = store.job();
     job.between = Some(&refuse);
     assert!(crate::compaction::run(&job, &choice).is_err());
+}
+
+#[test]
+fn flushes_and_merges_stand_back_but_for_the_file_system() {
+    let (mut store, choice) = before_a_merge();
+    let (standing, told) = standing();
+    let backs = std::cell::Cell::new(0);
+    let between = || {
+        backs.set(backs.get() + usize::from(standing.is_back()));
+        Ok(())
+    };
+    let standing_job = |store: &Store, run: &dyn Fn(&JobContext<'_>)| {
+        let mut job = store.job();
+        job.between = Some(&between);
+        job.standing = Some(&standing);
+        run(&job);
+        assert!(!standing.is_back());
+        let told = told();
+        // A file is created, written to and synced.
+        assert!(told.len() >= 8 && told.chunks(2).all(|pair| pair == [true, false]), "{told:?}");
+        assert!(backs.take() > 0);
+    };
+    standing_job(&store, &|job| drop(crate::compaction::run(job, &choice).unwrap()));
+    store.put("key", "value");
+    standing_job(&store, &|job| drop(crate::compaction::flush(job, &[store.mem.clone()]).unwrap()));
+    // One that fails comes forward too.
+    let refuse = || Err(Error::Closed);
+    let mut job = store.job();
+    job.between = Some(&refuse);
+    job.standing = Some(&standing);
+    assert!(crate::compaction::run(&job, &choice).is_err());
+    assert!(!standing.is_back());
 }
 
 #[test]

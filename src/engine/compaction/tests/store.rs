@@ -39,7 +39,7 @@ pub(super) struct Store {
     pub(super) now_millis: u64,
     ages: Ages,
     pub(super) stop: AtomicBool,
-    mem: Arc<Memtable>,
+    pub(super) mem: Arc<Memtable>,
     /// Every version of every key that was ever written.
     history: History,
     pub(super) blocks_copied: u64,
@@ -153,6 +153,7 @@ impl Store {
             horizon: self.horizon(),
             stop: &self.stop,
             between: None,
+            standing: None,
         }
     }
 
