@@ -359,7 +359,9 @@ fn caches(
     let block_bytes = builder.keyspace_defaults.block_bytes;
     let blocks = Arc::new(CachedBlocks::new(bytes, block_bytes, metrics.clone()));
     let (env, registry) = (builder.env.clone(), registry.clone());
-    (TableCache::new(env, dir, builder.table_io, registry, blocks.clone(), metrics.clone()), blocks)
+    let tables = TableCache::new(env, dir, builder.table_io, registry, blocks.clone(), metrics.clone());
+    tables.way().may_poll(builder.poll_reads);
+    (tables, blocks)
 }
 
 fn recovery_report(loaded: Option<&LoadReport>, replay: &wal::Replay) -> RecoveryReport {

@@ -4,12 +4,11 @@
 use super::SpareTime;
 #[cfg(target_os = "linux")]
 use super::mapped_log::MappedLog;
+use super::positioned::Positioned;
 #[cfg(target_os = "linux")]
 use super::spare::LocalThread;
 use super::{DirLock, Env, LockMode, WritableFile, memory, mmap};
-#[cfg(target_os = "linux")]
-use esker_table::Advice;
-use esker_table::{ByteSource, Slice};
+use esker_table::ByteSource;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
@@ -34,7 +33,11 @@ impl Env for LocalEnv {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn ByteSource>> {
-        Ok(Arc::new(Positioned::open(path)?))
+        Ok(Arc::new(Positioned::open(path, false)?))
+    }
+
+    fn open_hurried(&self, path: &Path) -> io::Result<Arc<dyn ByteSource>> {
+        Ok(Arc::new(Positioned::open(path, true)?))
     }
 
     fn map(&self, path: &Path, len: u64) -> io::Result<Arc<dyn ByteSource>> {
@@ -197,74 +200,6 @@ impl WritableFile for LocalFile {
 struct LocalLock(Option<File>);
 
 impl DirLock for LocalLock {}
-
-/// A file read by position.
-#[derive(Debug)]
-struct Positioned {
-    file: File,
-    len: u64,
-}
-
-impl Positioned {
-    fn open(path: &Path) -> io::Result<Positioned> {
-        let file = File::open(path)?;
-        let len = file.metadata()?.len();
-        Ok(Positioned { file, len })
-    }
-
-    #[cfg(unix)]
-    fn fill(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, out, offset)
-    }
-
-    #[cfg(windows)]
-    fn fill(&self, mut offset: u64, mut out: &mut [u8]) -> io::Result<()> {
-        while !out.is_empty() {
-            match std::os::windows::fs::FileExt::seek_read(&self.file, out, offset) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => {
-                    out = &mut out[n..];
-                    offset += n as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl ByteSource for Positioned {
-    fn len(&self) -> u64 {
-        self.len
-    }
-
-    fn read(&self, offset: u64, len: usize) -> io::Result<Slice> {
-        // Before the memory is asked for: a damaged length must not cost more than the file has.
-        if offset.checked_add(len as u64).is_none_or(|end| end > self.len) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let mut bytes = vec![0; len];
-        self.fill(offset, &mut bytes)?;
-        Ok(Slice::from(bytes))
-    }
-
-    fn is_mapped(&self) -> bool {
-        false
-    }
-
-    // The system guesses from what lies in memory that single places are a scan, unless it is told.
-    #[cfg(target_os = "linux")]
-    fn advise(&self, advice: Advice, offset: u64, len: u64) {
-        use rustix::fs::Advice as Of;
-        let advice = match advice {
-            Advice::Random => Of::Random,
-            Advice::Sequential | Advice::WillNeed => Of::WillNeed,
-            _ => return,
-        };
-        let _ = rustix::fs::fadvise(&self.file, offset, std::num::NonZeroU64::new(len), advice);
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,9 @@ mod local;
 mod mapped_log;
 mod memory;
 mod mmap;
+#[cfg(target_os = "linux")]
+mod polling;
+mod positioned;
 #[cfg(any(test, feature = "testing"))]
 #[cfg_attr(
     not(feature = "testing"),
@@ -130,6 +133,14 @@ pub trait Env: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// See [`create`](Env::create).
     fn open(&self, path: &Path) -> io::Result<Arc<dyn ByteSource>>;
+
+    /// Opens a file for positioned reads of single blocks, for each of which somebody waits: the processor's time may be spent to have them sooner.
+    ///
+    /// # Errors
+    /// See [`create`](Env::create).
+    fn open_hurried(&self, path: &Path) -> io::Result<Arc<dyn ByteSource>> {
+        self.open(path)
+    }
 
     /// Maps the first `len` bytes of a file that nobody writes any more. An environment without maps may open it for
     /// positioned reads instead.

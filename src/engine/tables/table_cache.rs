@@ -148,7 +148,7 @@ impl Shared {
             let (way, env, path) = (self.way.clone(), self.env.clone(), path.to_owned());
             Ok(Arc::new(Mapped { map, way, env, path, file: OnceLock::new() }))
         } else {
-            self.env.open(path).map_err(fail)
+            self.way.open(&*self.env, path).map_err(fail)
         }
     }
 }

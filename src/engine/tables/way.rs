@@ -7,7 +7,7 @@
 use crate::fs::Env;
 use esker_table::{Advice, ByteSource, Slice};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -19,6 +19,8 @@ pub(crate) struct Way {
     open: AtomicUsize,
     /// How many may be.
     most_open: AtomicUsize,
+    /// Whether blocks that are read by position are waited for without sleep.
+    polls: AtomicBool,
 }
 
 /// Of the files that the process may have open, so many parts are others': a store that cannot open its next file takes no more
@@ -43,6 +45,16 @@ impl Way {
     pub(crate) fn may_open(&self, limit: u64) {
         let most = (limit / OTHERS).min(MOST_OPEN);
         self.most_open.store(usize::try_from(most).unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+
+    /// Takes note of whether the processor's time may be spent to have blocks sooner.
+    pub(crate) fn may_poll(&self, yes: bool) {
+        self.polls.store(yes, Ordering::Relaxed);
+    }
+
+    /// Opens a table to be read by position.
+    pub(super) fn open(&self, env: &dyn Env, path: &Path) -> io::Result<Arc<dyn ByteSource>> {
+        if self.polls.load(Ordering::Relaxed) { env.open_hurried(path) } else { env.open(path) }
     }
 
     #[inline]
@@ -73,7 +85,7 @@ pub(super) struct Mapped {
 
 impl Mapped {
     fn open(&self) -> Option<Arc<dyn ByteSource>> {
-        let file = self.env.open(&self.path).ok().filter(|file| file.len() == self.map.len())?;
+        let file = self.way.open(&*self.env, &self.path).ok().filter(|file| file.len() == self.map.len())?;
         file.advise(Advice::Random, 0, file.len());
         Some(file)
     }
