@@ -1,4 +1,7 @@
 //! What layers above the engine may hang into flush and compaction: filters, folds and collectors.
+//!
+//! They are mostly called by threads of the engine, which may have no more than what others leave of the processors. A lock that
+//! others wait for is not to be held in one.
 
 use std::fmt;
 

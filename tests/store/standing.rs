@@ -1,7 +1,8 @@
 //! Background threads that stand back for others, on a machine whose processors are never free.
 
 use esker::{
-    Background, Db, DirLock, Env, Event, KeyspaceOptions, LocalEnv, LockMode, SpareTime, WritableFile,
+    Background, Db, DirLock, Env, Event, KeyspaceOptions, LocalEnv, LockMode, SpareTime, TableIo,
+    WritableFile,
 };
 use esker_table::ByteSource;
 use std::cell::RefCell;
@@ -12,89 +13,106 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long a thread is kept from the processors that nobody brings forward.
-const NEXT_TO_NOTHING: Duration = Duration::from_secs(10);
+/// How long a thread is kept from the processors that nobody brings forward. Far longer than anything takes here.
+const NEXT_TO_NOTHING: Duration = Duration::from_secs(60);
 
 thread_local!(static THIS: RefCell<Option<Thread>> = const { RefCell::new(None) });
 
-/// A thread that does not get on while it has only what others leave.
-#[derive(Clone, Debug, Default)]
-struct Thread(Arc<(Mutex<bool>, Condvar)>);
+/// A background thread.
+#[derive(Clone, Debug)]
+struct Thread {
+    only_spare: Arc<(Mutex<bool>, Condvar)>,
+    machine: Busy,
+}
 
 impl SpareTime for Thread {
     fn only_spare(&self, only: bool) -> io::Result<()> {
-        let (only_spare, changed) = &*self.0;
+        let (only_spare, changed) = &*self.only_spare;
         let mut guard = only_spare.lock().unwrap();
         *guard = only;
         changed.notify_all();
         if only {
-            let _ = changed.wait_timeout_while(guard, NEXT_TO_NOTHING, |only| *only).unwrap();
+            self.machine.counts.stood_back.fetch_add(1, Ordering::Relaxed);
+            if self.machine.is_never_free {
+                let (_guard, timeout) =
+                    changed.wait_timeout_while(guard, NEXT_TO_NOTHING, |only| *only).unwrap();
+                self.machine.counts.forgotten.fetch_add(usize::from(timeout.timed_out()), Ordering::Relaxed);
+            }
         }
         Ok(())
     }
 }
 
-/// The operating system's files, on such a machine.
+/// What the attempt is made with whether a thread comes back.
+#[derive(Debug)]
+struct Attempt;
+
+impl SpareTime for Attempt {
+    fn only_spare(&self, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The operating system's files, on a machine whose processors are busy.
 #[derive(Clone, Debug, Default)]
 struct Busy {
-    /// Appends and syncs by threads that stood back.
-    held_up: Arc<AtomicUsize>,
-    stood_back: Arc<AtomicUsize>,
+    /// What others leave is nothing at all.
+    is_never_free: bool,
+    counts: Arc<Counts>,
 }
 
-/// What a thread stands back with, so that the attempt whether it may is not kept waiting.
-#[derive(Debug)]
-struct Handle {
-    thread: Thread,
-    stood_back: Arc<AtomicUsize>,
-    is_attempt: bool,
+#[derive(Debug, Default)]
+struct Counts {
+    stood_back: AtomicUsize,
+    /// Threads that nobody brought forward.
+    forgotten: AtomicUsize,
+    /// Calls that take locks of the system, by threads that stood back.
+    held_up: AtomicUsize,
+    /// Tables that were opened to be waited for without sleep.
+    hurried: AtomicUsize,
 }
 
-impl SpareTime for Handle {
-    fn only_spare(&self, only: bool) -> io::Result<()> {
-        if self.is_attempt {
-            return Ok(());
-        }
-        self.stood_back.fetch_add(usize::from(only), Ordering::Relaxed);
-        self.thread.only_spare(only)
+impl Busy {
+    fn look(&self) {
+        let stands_back =
+            |this: &Option<Thread>| this.as_ref().is_some_and(|thread| *thread.only_spare.0.lock().unwrap());
+        self.counts.held_up.fetch_add(usize::from(THIS.with_borrow(stands_back)), Ordering::Relaxed);
     }
 }
 
 #[derive(Debug)]
 struct File {
     file: Box<dyn WritableFile>,
-    held_up: Arc<AtomicUsize>,
-}
-
-impl File {
-    fn look(&self) {
-        let stands_back =
-            THIS.with_borrow(|this| this.as_ref().is_some_and(|thread| *thread.0.0.lock().unwrap()));
-        self.held_up.fetch_add(usize::from(stands_back), Ordering::Relaxed);
-    }
+    machine: Busy,
 }
 
 impl WritableFile for File {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        self.look();
+        self.machine.look();
         self.file.append(bytes)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.look();
+        self.machine.look();
         self.file.sync()
     }
 }
 
 impl Env for Busy {
     fn create(&self, path: &Path) -> io::Result<Box<dyn WritableFile>> {
-        let (file, held_up) = (LocalEnv.create(path)?, self.held_up.clone());
-        Ok(Box::new(File { file, held_up }))
+        self.look();
+        Ok(Box::new(File { file: LocalEnv.create(path)?, machine: self.clone() }))
     }
     fn open(&self, path: &Path) -> io::Result<Arc<dyn ByteSource>> {
+        self.look();
         LocalEnv.open(path)
     }
+    fn open_hurried(&self, path: &Path) -> io::Result<Arc<dyn ByteSource>> {
+        self.counts.hurried.fetch_add(1, Ordering::Relaxed);
+        LocalEnv.open_hurried(path)
+    }
     fn map(&self, path: &Path, len: u64) -> io::Result<Arc<dyn ByteSource>> {
+        self.look();
         LocalEnv.map(path, len)
     }
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
@@ -113,15 +131,18 @@ impl Env for Busy {
         LocalEnv.remove_dir_all(path)
     }
     fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.look();
         LocalEnv.remove_file(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.look();
         LocalEnv.rename(from, to)
     }
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
         LocalEnv.hard_link(from, to)
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.look();
         LocalEnv.sync_dir(path)
     }
     fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Box<dyn DirLock>> {
@@ -138,12 +159,12 @@ impl Env for Busy {
     }
 
     fn spare_time(&self) -> Option<Box<dyn SpareTime>> {
-        let thread = Thread::default();
-        let is_attempt = std::thread::current().name() == Some("esker-attempt");
-        if !is_attempt {
-            THIS.set(Some(thread.clone()));
+        if std::thread::current().name() == Some("esker-attempt") {
+            return Some(Box::new(Attempt));
         }
-        Some(Box::new(Handle { thread, stood_back: self.stood_back.clone(), is_attempt }))
+        let thread = Thread { only_spare: Arc::default(), machine: self.clone() };
+        THIS.set(Some(thread.clone()));
+        Some(Box::new(thread))
     }
 
     fn spawn(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
@@ -151,35 +172,61 @@ impl Env for Busy {
     }
 }
 
-#[test]
-fn a_store_gets_on_though_the_processors_are_never_free() {
-    let (dir, env) = (tempfile::tempdir().unwrap(), Busy::default());
+const PAIRS: u32 = 200_000;
+
+/// Fills a store, and does all that waits for background threads. Returns how many flushes had ended before somebody waited for one.
+fn work(env: &Busy, dir: &Path) -> usize {
     let flushes = Arc::new(AtomicUsize::new(0));
     let ended = flushes.clone();
     let count = move |event: &Event| {
         ended.fetch_add(usize::from(matches!(event, Event::FlushEnd { .. })), Ordering::Relaxed);
     };
-    let builder = || Db::builder().env(Arc::new(env.clone())).memory_budget(8 << 20);
-    let db = builder().listener(Arc::new(count)).open(dir.path()).unwrap();
+    let builder = Db::builder().env(Arc::new(env.clone())).memory_budget(8 << 20);
+    let db = builder.listener(Arc::new(count)).open(dir).unwrap();
     let other = db.create_keyspace("other", KeyspaceOptions::new()).unwrap();
-    let pairs = 200_000u32;
-    for i in 0..pairs {
+    for i in 0..PAIRS {
         db.put(i.wrapping_mul(0x9e37_79b1).to_be_bytes(), [b'.'; 100]).unwrap();
         if i % 16 == 0 {
             other.put(i.to_be_bytes(), "here").unwrap();
         }
     }
-    // Writers who filled the next memtable brought the flushes forward.
-    assert!(flushes.load(Ordering::Relaxed) > 3, "{flushes:?}");
-    // Who waits for a thread brings it forward, whatever it does.
+    let unasked = flushes.load(Ordering::Relaxed);
     db.flush().unwrap();
     db.keyspace("default").unwrap().compact(..).unwrap();
     drop(other);
     db.drop_keyspace("other").unwrap();
     db.put("last", "one").unwrap();
-    drop(db);
-    assert!(env.stood_back.load(Ordering::Relaxed) > 3);
-    assert_eq!(env.held_up.load(Ordering::Relaxed), 0, "the file system was closed to others");
-    let db = builder().open(dir.path()).unwrap();
-    assert_eq!(db.range(..).count(), pairs as usize + 1);
+    unasked
+}
+
+#[test]
+fn a_store_gets_on_though_the_processors_are_never_free() {
+    let (dir, env) = (tempfile::tempdir().unwrap(), Busy { is_never_free: true, ..Busy::default() });
+    // Writers who filled the next memtable brought the flushes forward, and who waited for a thread what that did.
+    assert!(work(&env, dir.path()) > 3);
+    assert!(env.counts.stood_back.load(Ordering::Relaxed) > 3);
+    assert_eq!(env.counts.forgotten.load(Ordering::Relaxed), 0);
+    assert_eq!(Db::open(dir.path()).unwrap().range(..).count(), PAIRS as usize + 1);
+}
+
+#[test]
+fn a_thread_that_stands_back_is_at_full_weight_in_the_system() {
+    let (dir, env) = (tempfile::tempdir().unwrap(), Busy::default());
+    work(&env, dir.path());
+    assert!(env.counts.stood_back.load(Ordering::Relaxed) > 3);
+    assert_eq!(env.counts.held_up.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn blocks_are_waited_for_without_sleep_unless_that_is_not_wanted() {
+    let (dir, env) = (tempfile::tempdir().unwrap(), Busy::default());
+    work(&env, dir.path());
+    for polls in [true, false] {
+        let env = Busy::default();
+        let builder = Db::builder().env(Arc::new(env.clone())).table_io(TableIo::Pread);
+        let db = builder.poll_reads(polls).open(dir.path()).unwrap();
+        assert_eq!(db.get("last").unwrap().unwrap(), b"one");
+        assert_eq!(db.get(0u32.to_be_bytes()).unwrap().unwrap(), &[b'.'; 100]);
+        assert_eq!(env.counts.hurried.load(Ordering::Relaxed) > 0, polls);
+    }
 }

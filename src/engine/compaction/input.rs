@@ -214,16 +214,19 @@ impl TableRun {
         Ok(source)
     }
 
-    /// Opens tables until one has an entry.
+    /// Opens tables until one has an entry. With locks that readers take, and readers may wait for a table that is being opened.
     fn next_table(&mut self) -> Result<()> {
+        at_full_weight(|| self.open_next())
+    }
+
+    fn open_next(&mut self) -> Result<()> {
         loop {
             self.open = None;
             self.run.clear();
             self.at = 0;
             let Some(meta) = self.left.pop_front() else { return Ok(()) };
             let slot = self.cache.slot(&meta);
-            // Readers may wait for a table that is being opened.
-            let table = at_full_weight(|| slot.table().cloned())?;
+            let table = slot.table()?.clone();
             check_rewritable(&table)?;
             let options = ReadOptions::default().with_fill_cache(false).with_sequential(true);
             let mut runs = table.runs(&options);

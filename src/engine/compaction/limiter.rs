@@ -105,7 +105,8 @@ impl Limits {
     }
 }
 
-/// Whether what compaction has before it is nearly so much that writers are slowed down: as much, if it lasts.
+/// Whether what compaction has before it is nearly so much that writers are slowed down. L0 counts by its number of runs here, of which
+/// writers feel the average.
 pub(crate) fn is_pressed(backlog: &Backlog, limits: &Limits) -> bool {
     backlog.l0_runs >= limits.l0_runs.0 as u64 || backlog.debt >= limits.debt.0 / 8 * 7
 }

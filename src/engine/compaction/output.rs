@@ -143,7 +143,7 @@ impl<'a> Outputs<'a> {
         self.cut(None)?;
         if !self.done.is_empty() {
             let dir = self.context.dir;
-            self.context.env.sync_dir(dir).map_err(|e| Error::io(dir, "sync", e))?;
+            at_full_weight(|| self.context.env.sync_dir(dir)).map_err(|e| Error::io(dir, "sync", e))?;
         }
         self.written.clear();
         Ok((std::mem::take(&mut self.done), self.bytes))
@@ -287,7 +287,8 @@ impl Drop for Outputs<'_> {
         self.current = None;
         for &number in &self.written {
             // What cannot be removed now is removed when the store is next opened.
-            let _ = self.context.env.remove_file(&FileName::TableTmp(number).path(self.context.dir));
+            let path = FileName::TableTmp(number).path(self.context.dir);
+            let _ = at_full_weight(|| self.context.env.remove_file(&path));
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::compaction::limiter;
 use crate::compaction::{self, Context, JobContext, ManualPlan, Pick, Reason};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::fs::Standing;
+use crate::fs::{Standing, at_full_weight};
 use crate::manifest::{FileMeta, VersionEdit};
 use crate::read::Bounds;
 use crate::sync::std_lock;
@@ -47,12 +47,14 @@ pub(crate) fn supervise(committer: &Committer, body: impl FnOnce()) {
 pub(crate) fn run(core: &Arc<Core>, worker: &Worker) {
     let Worker { duty, standing } = worker;
     // Writers wait for the flushes of one that does everything, and these for its merges.
-    if *duty != Duty::All {
-        core.env.lower_priority(if *duty == Duty::Flush { FLUSHES } else { MERGES });
-        if let Some(thread) = core.env.spare_time().filter(|_| comes_back(core)) {
-            standing.is_mine(thread);
+    let spare_time = match duty {
+        Duty::All => None,
+        Duty::Flush | Duty::Compaction => {
+            core.env.lower_priority(if *duty == Duty::Flush { FLUSHES } else { MERGES });
+            core.env.spare_time().filter(|_| comes_back(core))
         }
-    }
+    };
+    standing.is_mine(spare_time);
     while core.committer.stall.wait_work(*duty, LOOK_EVERY) {
         loop {
             if core.stop.load(Ordering::Acquire) {
@@ -74,17 +76,20 @@ pub(crate) fn run(core: &Arc<Core>, worker: &Worker) {
 }
 
 /// Whether a thread like this one, of the same priority, can be had back once it has only what others leave of the processors. Tried on
-/// a thread that is not needed.
+/// a thread that is not needed, and does nothing but wait until that is known: it may not get on any more.
 fn comes_back(core: &Core) -> bool {
     let (tell, told) = mpsc::channel();
+    let (end, ends) = mpsc::channel::<()>();
     let env = core.env.clone();
     let attempt = move || {
-        let thread = env.spare_time();
-        let came = thread.is_some_and(|t| t.only_spare(true).and_then(|()| t.only_spare(false)).is_ok());
-        let _ = tell.send(came);
+        let _ = tell.send(env.spare_time());
+        let _ = ends.recv();
     };
     let spawned = core.env.spawn("esker-attempt", Box::new(attempt));
-    spawned.is_ok_and(|thread| thread.join().is_ok() && told.try_recv() == Ok(true))
+    let thread = spawned.ok().and_then(|_| told.recv().ok()).flatten();
+    let comes = thread.is_some_and(|t| t.only_spare(true).and_then(|()| t.only_spare(false)).is_ok());
+    drop(end);
+    comes
 }
 
 impl Core {
@@ -209,13 +214,19 @@ impl Core {
             reason: pick.reason.words(),
         });
         let between = || -> Result<()> {
-            self.committer.tend_log()?;
+            if self.committer.wants_care.load(Ordering::Relaxed) {
+                // With locks that every writer takes.
+                at_full_weight(|| self.committer.tend_log())?;
+            }
             if !self.workers.flushes_are_apart() && self.committer.stall.sealed_bytes() > 0 {
                 self.flush_pending(None)?;
             }
             self.want_in_time(standing, began);
             Ok(())
         };
+        if let Some(standing) = standing {
+            standing.begin();
+        }
         let standing = standing.filter(|_| !self.is_pressed());
         let context = self.job_context(tree, Some(&between), standing);
         let done = self.guard(compaction::run(&context, &pick.choice))?;

@@ -176,12 +176,16 @@ impl Core {
             Pace::Slow { nanos_per_byte, why } => {
                 self.slow_down(Duration::from_nanos(nanos_per_byte * bytes as u64), why)
             }
-            Pace::Stop { why } if no_stall => Err(Error::Busy { what: why }),
+            Pace::Stop { why } if no_stall => {
+                self.workers.want();
+                Err(Error::Busy { what: why })
+            }
             Pace::Stop { why } => self.wait_for_room(tree, why),
         }
     }
 
-    /// Whether writers are about to be slowed down for a flush: a second memtable is sealed, or one has begun to fill up since.
+    /// Whether writers are about to be slowed down for a flush: a second memtable is sealed, or one has begun to fill up since. What the other
+    /// memtables of several keyspaces held before counts too, so that flushes of such a store seldom stand back.
     fn is_flush_wanted(&self) -> bool {
         let (stall, memtable) = (&self.committer.stall, self.committer.limits.memtable_bytes);
         stall.sealed_bytes() > memtable / 2 * 3
@@ -308,6 +312,9 @@ impl Core {
             self.want_in_time(standing, began);
             Ok(())
         };
+        if let Some(standing) = standing {
+            standing.begin();
+        }
         let standing = standing.filter(|_| !self.is_pressed() && !self.is_flush_wanted());
         let context = self.job_context(tree, Some(&between), standing);
         let added = self.guard(compaction::flush(&context, &mems))?;

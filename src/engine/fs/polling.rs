@@ -28,7 +28,7 @@ const PAUSES: (u32, u32) = (16, 4096);
 /// How one file is waited for.
 #[derive(Debug, Default)]
 pub(super) struct Polling {
-    /// The file system does not know of such questions.
+    /// The system does not know of such questions, or does not allow them.
     unknown: AtomicBool,
     /// So many reads to come sleep.
     paused: AtomicU32,
@@ -50,7 +50,7 @@ enum Ended {
 impl Polling {
     /// Fills `out` from `offset` on, if that works so. Otherwise it is to be read in the ordinary way; what `out` holds then does not matter.
     pub(super) fn read(&self, file: &File, offset: u64, out: &mut [u8]) -> bool {
-        if out.len() > MOST_BYTES || !self.is_its_turn() {
+        if out.len() > MOST_BYTES || !SEATS.is_any() || !self.is_its_turn() {
             return false;
         }
         match ask(file, offset, out) {
@@ -61,7 +61,7 @@ impl Polling {
                 return false;
             }
         }
-        let Some(_seat) = Seat::take() else { return false };
+        let Some(_seat) = SEATS.take() else { return false };
         let ended = wait(|| ask(file, offset, out).inspect_err(|errno| self.refuse(*errno)));
         self.note(ended);
         ended == Ended::Read
@@ -71,19 +71,14 @@ impl Polling {
         if self.unknown.load(Ordering::Relaxed) {
             return false;
         }
-        match self.paused.load(Ordering::Relaxed) {
-            0 => true,
-            left => {
-                // Where several read at once, some count as one.
-                self.paused.store(left - 1, Ordering::Relaxed);
-                false
-            }
-        }
+        // Mostly it is 0, and then nothing is written.
+        let next = |left: u32| left.checked_sub(1);
+        self.paused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_err()
     }
 
     fn refuse(&self, errno: Errno) {
-        self.unknown
-            .fetch_or(matches!(errno, Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL), Ordering::Relaxed);
+        // A device that fails is no reason to ask others no more.
+        self.unknown.fetch_or(errno != Errno::IO, Ordering::Relaxed);
     }
 
     fn note(&self, ended: Ended) {
@@ -128,25 +123,39 @@ fn wait(mut ask: impl FnMut() -> Result<bool, Errno>) -> Ended {
     }
 }
 
-/// The right to wait without sleeping, of which there are half as many as processors.
-struct Seat;
+/// How many threads may wait without sleep at a time.
+struct Seats {
+    /// Found out when it is first asked for.
+    all: OnceLock<usize>,
+    taken: AtomicUsize,
+}
 
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// Those of this process: half as many as there are processors.
+static SEATS: Seats = Seats { all: OnceLock::new(), taken: AtomicUsize::new(0) };
 
-impl Seat {
-    fn take() -> Option<Seat> {
-        static SEATS: OnceLock<usize> = OnceLock::new();
-        let seats = *SEATS.get_or_init(|| thread::available_parallelism().map_or(0, |n| n.get() / 2));
-        let is_free = TAKEN.fetch_add(1, Ordering::Relaxed) < seats;
-        let seat = Seat;
+/// The right to wait without sleep.
+struct Seat<'a>(&'a Seats);
+
+impl Seats {
+    fn all(&self) -> usize {
+        *self.all.get_or_init(|| thread::available_parallelism().map_or(0, |n| n.get() / 2))
+    }
+
+    fn is_any(&self) -> bool {
+        self.all() > 0
+    }
+
+    fn take(&self) -> Option<Seat<'_>> {
+        let is_free = self.taken.fetch_add(1, Ordering::Relaxed) < self.all();
+        let seat = Seat(self);
         // One that is not to be had is given back at once.
         is_free.then_some(seat)
     }
 }
 
-impl Drop for Seat {
+impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        TAKEN.fetch_sub(1, Ordering::Relaxed);
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -178,7 +187,7 @@ mod tests {
                 read += 1;
             }
         }
-        assert!(read > 0 || polling.unknown.load(Ordering::Relaxed));
+        assert!(read > 0 || !SEATS.is_any() || polling.unknown.load(Ordering::Relaxed));
         // More than the file has is for the ordinary read to refuse, and so is more than a block.
         assert!(!polling.read(&file, content.len() as u64, &mut [0; 10]));
         assert!(!polling.read(&file, 0, &mut vec![0; MOST_BYTES + 1]));
@@ -201,6 +210,17 @@ mod tests {
         assert!(polling.is_its_turn());
         polling.refuse(Errno::OPNOTSUPP);
         assert!(!polling.is_its_turn());
+    }
+
+    #[test]
+    fn no_more_wait_without_sleep_than_there_are_seats() {
+        let seats = Seats { all: OnceLock::from(2), taken: AtomicUsize::new(0) };
+        let (first, second) = (seats.take(), seats.take());
+        assert!(first.is_some() && second.is_some() && seats.take().is_none() && seats.take().is_none());
+        drop(first);
+        assert!(seats.take().is_some());
+        let none = Seats { all: OnceLock::from(0), taken: AtomicUsize::new(0) };
+        assert!(!none.is_any() && none.take().is_none());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! [`Positioned`]: a file that is read by position, with a call for each piece.
 
+use super::at_full_weight;
 #[cfg(target_os = "linux")]
 use super::polling::Polling;
+#[cfg(target_os = "linux")]
+use super::standing::is_background;
 #[cfg(target_os = "linux")]
 use esker_table::Advice;
 use esker_table::{ByteSource, Slice};
@@ -36,7 +39,7 @@ impl Positioned {
     #[cfg(unix)]
     fn fill(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        if let Some(polling) = &self.polling
+        if let Some(polling) = self.polling.as_ref().filter(|_| !is_background())
             && polling.read(&self.file, offset, out)
         {
             return Ok(());
@@ -72,7 +75,7 @@ impl ByteSource for Positioned {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let mut bytes = vec![0; len];
-        self.fill(offset, &mut bytes)?;
+        at_full_weight(|| self.fill(offset, &mut bytes))?;
         Ok(Slice::from(bytes))
     }
 
@@ -89,6 +92,7 @@ impl ByteSource for Positioned {
             Advice::Sequential | Advice::WillNeed => Of::WillNeed,
             _ => return,
         };
-        let _ = rustix::fs::fadvise(&self.file, offset, std::num::NonZeroU64::new(len), advice);
+        let len = std::num::NonZeroU64::new(len);
+        let _ = at_full_weight(|| rustix::fs::fadvise(&self.file, offset, len, advice));
     }
 }

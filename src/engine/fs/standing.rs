@@ -7,33 +7,52 @@
 
 use super::SpareTime;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
-thread_local!(static MINE: Cell<Option<Arc<Standing>>> = const { Cell::new(None) });
+thread_local! {
+    static MINE: Cell<Option<Arc<Standing>>> = const { Cell::new(None) };
+    /// Whether this thread does background work. Nothing is to be cleaned up here, so that any thread may look at any time.
+    static IS_BACKGROUND: Cell<bool> = const { Cell::new(false) };
+}
 
 /// How one background thread stands. See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     /// Unset before the thread has started, and if it cannot stand back.
     thread: OnceLock<Box<dyn SpareTime>>,
-    is_back: AtomicBool,
+    place: AtomicU8,
     /// Somebody wants the work that the thread does now.
     is_wanted: AtomicBool,
     /// So many wait for whatever it does.
     waiting: AtomicUsize,
 }
 
+/// At full weight.
+const FORWARD: u8 = 0;
+/// About to stand back. Only the thread itself goes from here; who wants it meanwhile brings it forward until it has seen that.
+const GOING: u8 = 1;
+/// Content with what others leave. Whoever leaves this place tells the system.
+const BACK: u8 = 2;
+
 impl Standing {
-    /// Makes it that of the calling thread. Called once.
-    pub(crate) fn is_mine(self: &Arc<Standing>, thread: Box<dyn SpareTime>) {
-        let _ = self.thread.set(thread);
-        MINE.set(Some(self.clone()));
+    /// Makes it that of the calling thread, which does background work. Called once, with the thread if it can stand back.
+    pub(crate) fn is_mine(self: &Arc<Standing>, thread: Option<Box<dyn SpareTime>>) {
+        IS_BACKGROUND.set(true);
+        if let Some(thread) = thread {
+            let _ = self.thread.set(thread);
+            MINE.set(Some(self.clone()));
+        }
+    }
+
+    /// Begins another piece of work. Who wants it from here on is heard, so that whether anybody does is to be looked at after that.
+    pub(crate) fn begin(&self) {
+        self.is_wanted.store(false, Ordering::SeqCst);
     }
 
     /// Runs work that nobody waits for yet: the thread stands back until it is done, or somebody wants it. Called by the thread itself.
     pub(crate) fn stand_back<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.is_wanted.store(false, Ordering::SeqCst);
         self.back();
         let forward = Forward(self);
         let done = work();
@@ -58,34 +77,80 @@ impl Standing {
     /// Whether the thread stands back at the moment.
     #[inline]
     pub(crate) fn is_back(&self) -> bool {
-        self.is_back.load(Ordering::Relaxed)
+        self.place.load(Ordering::Relaxed) != FORWARD
     }
 
     fn is_wanted(&self) -> bool {
         self.is_wanted.load(Ordering::SeqCst) || self.waiting.load(Ordering::SeqCst) > 0
     }
 
+    /// Called by the thread itself, which is at full weight.
     fn back(&self) {
         let Some(thread) = self.thread.get() else { return };
         if self.is_wanted() {
             return;
         }
-        self.is_back.store(true, Ordering::SeqCst);
+        self.place.store(GOING, Ordering::SeqCst);
         let stands_back = thread.only_spare(true).is_ok();
-        // Who wanted the work meanwhile may have brought the thread forward before it went back.
+        self.place.store(BACK, Ordering::SeqCst);
+        // Who said so before the thread was back may have left that to it.
         if self.is_wanted() || !stands_back {
-            self.is_back.store(false, Ordering::SeqCst);
-            let _ = thread.only_spare(false);
+            self.forward();
         }
     }
 
-    /// Returns whether the thread stood back until now.
+    /// Returns whether it was this call that brought the thread forward.
     fn forward(&self) -> bool {
-        let was_back = self.is_back.swap(false, Ordering::SeqCst);
-        if was_back && let Some(thread) = self.thread.get() {
-            let _ = thread.only_spare(false);
+        let Some(thread) = self.thread.get() else { return false };
+        loop {
+            match self.place.compare_exchange(BACK, FORWARD, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => {
+                    let _ = thread.only_spare(false);
+                    return true;
+                }
+                Err(GOING) => {
+                    // It may be back already, and get on no more to say so.
+                    let _ = thread.only_spare(false);
+                    thread::yield_now();
+                }
+                Err(_) => return false,
+            }
         }
-        was_back
+    }
+}
+
+/// Whether this thread does background work, so that nobody waits for each of its steps.
+#[inline]
+pub(crate) fn is_background() -> bool {
+    IS_BACKGROUND.get()
+}
+
+/// Runs a part of whatever this thread does in which others might have to wait for it.
+#[inline]
+pub(crate) fn at_full_weight<T>(part: impl FnOnce() -> T) -> T {
+    if !is_background() {
+        return part();
+    }
+    // Taken for as long, so that a part within this one finds nothing to do.
+    let mine = MINE.try_with(Cell::take).ok().flatten();
+    let Some(standing) = mine else { return part() };
+    let was_back = standing.forward();
+    let returning = Returning(Some(standing), was_back);
+    let done = part();
+    drop(returning);
+    done
+}
+
+/// Takes a thread back to where it was, however the part ends for which it was at full weight.
+struct Returning(Option<Arc<Standing>>, bool);
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        let Some(standing) = self.0.take() else { return };
+        if self.1 {
+            standing.back();
+        }
+        let _ = MINE.try_with(|mine| mine.set(Some(standing)));
     }
 }
 
@@ -98,27 +163,11 @@ impl Drop for Wanted<'_> {
     }
 }
 
-/// Runs a part of whatever this thread does in which others might have to wait for it.
-pub(crate) fn at_full_weight<T>(part: impl FnOnce() -> T) -> T {
-    // Taken for as long, so that a part within this one finds nothing to do.
-    let mine = MINE.take();
-    let was_back = mine.as_ref().is_some_and(|standing| standing.forward());
-    let done = part();
-    if let Some(standing) = mine {
-        if was_back {
-            standing.back();
-        }
-        MINE.set(Some(standing));
-    }
-    done
-}
-
 /// Brings a thread forward however its work ends.
 struct Forward<'a>(&'a Standing);
 
 impl Drop for Forward<'_> {
     fn drop(&mut self) {
-        self.0.is_wanted.store(true, Ordering::SeqCst);
         self.0.forward();
     }
 }
@@ -143,7 +192,7 @@ pub(crate) mod testing {
     /// The standing of this thread, and what its thread was told since that was last asked.
     pub(crate) fn standing() -> (Arc<Standing>, impl Fn() -> Vec<bool>) {
         let (standing, told) = (Arc::<Standing>::default(), Told::default());
-        standing.is_mine(Box::new(told.clone()));
+        standing.is_mine(Some(Box::new(told.clone())));
         (standing, move || std::mem::take(&mut *told.0.lock().unwrap()))
     }
 }
@@ -177,10 +226,14 @@ mod tests {
             at_full_weight(|| ());
         });
         assert!(told().is_empty());
-        // The next work is another.
+        // The next work is another, from where it begins.
+        standing.stand_back(|| assert!(told().is_empty()));
+        standing.begin();
         standing.stand_back(|| assert_eq!(told(), [true]));
-        standing.want();
         assert_eq!(told(), [false]);
+        standing.begin();
+        standing.want();
+        standing.stand_back(|| assert!(told().is_empty()));
     }
 
     #[test]

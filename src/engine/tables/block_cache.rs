@@ -1,5 +1,6 @@
 //! [`CachedBlocks`]: the cache of blocks, shared by all tables of a store and weighed in bytes.
 
+use crate::fs::at_full_weight;
 use crate::metrics::Metrics;
 use esker_table::{BlockCache, Slice};
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -110,7 +111,8 @@ impl CachedBlocks {
 
 impl BlockCache for CachedBlocks {
     fn get(&self, table: u64, offset: u64) -> Option<Slice> {
-        let found = self.cache.get(&(table, offset));
+        // Readers wait for a part of the cache that somebody looks into.
+        let found = at_full_weight(|| self.cache.get(&(table, offset)));
         let read = &self.metrics.read;
         if found.is_some() { &read.cache_hits } else { &read.cache_misses }.add(1);
         found
@@ -128,7 +130,7 @@ impl BlockCache for CachedBlocks {
     }
 
     fn insert(&self, table: u64, offset: u64, block: Slice) {
-        self.cache.insert((table, offset), block);
+        at_full_weight(|| self.cache.insert((table, offset), block));
     }
 }
 

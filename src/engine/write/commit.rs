@@ -30,6 +30,7 @@ use esker_table::{Kind, SeqNo};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a write waits.
 ///
@@ -208,6 +209,8 @@ pub(crate) struct Committer {
     pub(crate) log: Option<Mutex<LogIo>>,
     /// The next segment of the log, if it was prepared; see [`Committer::tend_log`].
     pub(crate) prepared: Mutex<Option<Segment>>,
+    /// The log may want to be tended: a segment became nearly full, and has not been found left since.
+    pub(crate) wants_care: AtomicBool,
     pub(crate) sync_turn: SyncTurn,
     pub(crate) written: AtomicU64,
     pub(crate) synced: AtomicU64,
@@ -293,6 +296,7 @@ impl Committer {
             log: parts.segment.map(|segment| Mutex::new(LogIo::new(segment))),
             prepared: Mutex::new(None),
             sync_turn: SyncTurn::new(),
+            wants_care: AtomicBool::new(true),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             segments: std::sync::Mutex::new(parts.older_segments),
@@ -387,6 +391,7 @@ impl Committer {
         self.stall.set_active(state.active_bytes);
         drop(state);
         if wants_care {
+            self.wants_care.store(true, Ordering::Relaxed);
             self.stall.wake_background();
         }
 

@@ -361,6 +361,8 @@ impl Committer {
             let tail = &mut state.tail;
             let is_nearly_full = tail.holds_records() && tail.offset >= self.limits.tended_bytes();
             if !is_nearly_full || io.segment.number() != tail.segment {
+                // With the lock under which a segment becomes nearly full.
+                self.wants_care.store(is_nearly_full, Ordering::Relaxed);
                 return Ok(());
             }
             let next = *tail.next.get_or_insert_with(|| self.set.new_file_number());
