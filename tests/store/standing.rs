@@ -26,6 +26,10 @@ struct Thread {
 }
 
 impl SpareTime for Thread {
+    fn may_return(&self) -> bool {
+        true
+    }
+
     fn only_spare(&self, only: bool) -> io::Result<()> {
         let (only_spare, changed) = &*self.only_spare;
         let mut guard = only_spare.lock().unwrap();
@@ -39,16 +43,6 @@ impl SpareTime for Thread {
                 self.machine.counts.forgotten.fetch_add(usize::from(timeout.timed_out()), Ordering::Relaxed);
             }
         }
-        Ok(())
-    }
-}
-
-/// What the attempt is made with whether a thread comes back.
-#[derive(Debug)]
-struct Attempt;
-
-impl SpareTime for Attempt {
-    fn only_spare(&self, _: bool) -> io::Result<()> {
         Ok(())
     }
 }
@@ -159,9 +153,6 @@ impl Env for Busy {
     }
 
     fn spare_time(&self) -> Option<Box<dyn SpareTime>> {
-        if std::thread::current().name() == Some("esker-attempt") {
-            return Some(Box::new(Attempt));
-        }
         let thread = Thread { only_spare: Arc::default(), machine: self.clone() };
         THIS.set(Some(thread.clone()));
         Some(Box::new(thread))

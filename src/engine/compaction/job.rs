@@ -150,7 +150,7 @@ impl Pulse {
     #[inline]
     pub(super) fn beat_unstoppable(&mut self, context: &JobContext<'_>) -> Result<()> {
         self.steps = self.steps.wrapping_add(1);
-        if self.steps % 1024 == 1 { self.pause(context) } else { Ok(()) }
+        if self.steps % 64 == 1 { self.pause(context) } else { Ok(()) }
     }
 
     fn look_up(&self, context: &JobContext<'_>) -> Result<()> {

@@ -79,7 +79,7 @@ pub(crate) struct JobContext<'a> {
     pub(crate) horizon: SeqNo,
     /// Raised to make a compaction end soon, with nothing done.
     pub(crate) stop: &'a AtomicBool,
-    /// Called between entries, about a thousand apart: runs flushes that wait. An error ends the job.
+    /// Called between entries, about a thousand apart: runs flushes that wait, and brings a thread forward in time. An error ends the job.
     pub(crate) between: Option<&'a dyn Fn() -> Result<()>>,
     /// How the thread stands that does the job, if it is one that may stand back.
     pub(crate) standing: Option<&'a Arc<Standing>>,

@@ -15,9 +15,9 @@ use crate::write::stall::Duty;
 use crate::write::tree::Tree;
 use esker_table::Fragments;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// How often the worker looks for work that no write announces: entries that grow too old, files whose last reader
@@ -51,7 +51,7 @@ pub(crate) fn run(core: &Arc<Core>, worker: &Worker) {
         Duty::All => None,
         Duty::Flush | Duty::Compaction => {
             core.env.lower_priority(if *duty == Duty::Flush { FLUSHES } else { MERGES });
-            core.env.spare_time().filter(|_| comes_back(core))
+            core.env.spare_time()
         }
     };
     standing.is_mine(spare_time);
@@ -73,23 +73,6 @@ pub(crate) fn run(core: &Arc<Core>, worker: &Worker) {
             }
         }
     }
-}
-
-/// Whether a thread like this one, of the same priority, can be had back once it has only what others leave of the processors. Tried on
-/// a thread that is not needed, and does nothing but wait until that is known: it may not get on any more.
-fn comes_back(core: &Core) -> bool {
-    let (tell, told) = mpsc::channel();
-    let (end, ends) = mpsc::channel::<()>();
-    let env = core.env.clone();
-    let attempt = move || {
-        let _ = tell.send(env.spare_time());
-        let _ = ends.recv();
-    };
-    let spawned = core.env.spawn("esker-attempt", Box::new(attempt));
-    let thread = spawned.ok().and_then(|_| told.recv().ok()).flatten();
-    let comes = thread.is_some_and(|t| t.only_spare(true).and_then(|()| t.only_spare(false)).is_ok());
-    drop(end);
-    comes
 }
 
 impl Core {

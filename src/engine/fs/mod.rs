@@ -42,6 +42,10 @@ pub(crate) fn refuses_links(kind: io::ErrorKind) -> bool {
 
 /// A thread that can be content with what others leave of the processors.
 pub trait SpareTime: Send + Sync + fmt::Debug {
+    /// Whether the system would take the calling thread, which is this one, back from there. Asked before each piece of work: a process may give
+    /// its privileges up.
+    fn may_return(&self) -> bool;
+
     /// Whether it is to have only that, from now on. May be called by any thread.
     ///
     /// # Errors
@@ -236,8 +240,7 @@ pub trait Env: Send + Sync + fmt::Debug + 'static {
         let _ = niceness;
     }
 
-    /// The calling thread, if the system can let it have only what other threads leave of the processors. Whether it also takes that back
-    /// from this process is found out by trying.
+    /// The calling thread, if the system can let it have only what other threads leave of the processors.
     fn spare_time(&self) -> Option<Box<dyn SpareTime>> {
         None
     }

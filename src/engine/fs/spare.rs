@@ -10,6 +10,7 @@
 #![allow(unsafe_code)]
 
 use super::SpareTime;
+use rustix::process::{getpriority_process, setpriority_process};
 use std::io;
 
 /// A thread that has the ordinary policy when nothing else is said.
@@ -30,6 +31,12 @@ impl LocalThread {
 }
 
 impl SpareTime for LocalThread {
+    // Who may take a thread's niceness down by one may take the policy back at the niceness that it has. To be refused changes nothing.
+    fn may_return(&self) -> bool {
+        let Ok(niceness) = getpriority_process(None) else { return false };
+        setpriority_process(None, niceness - 1).is_ok() && setpriority_process(None, niceness).is_ok()
+    }
+
     fn only_spare(&self, only: bool) -> io::Result<()> {
         let policy = if only { libc::SCHED_IDLE } else { libc::SCHED_OTHER };
         // The kernel's `struct sched_param`, which not every C library has as it is.
@@ -58,12 +65,14 @@ mod tests {
         // Whoever runs the tests with another policy has none to see here.
         let Some(thread) = LocalThread::current() else { return };
         assert_eq!(policy_of_this_thread(), libc::SCHED_OTHER);
+        let (niceness, may_return) = (getpriority_process(None).unwrap(), thread.may_return());
+        assert_eq!(getpriority_process(None).unwrap(), niceness);
         thread.only_spare(true).unwrap();
         assert_eq!(policy_of_this_thread(), libc::SCHED_IDLE);
         assert!(LocalThread::current().is_none());
         match thread.only_spare(false) {
             Ok(()) => assert_eq!(policy_of_this_thread(), libc::SCHED_OTHER),
-            Err(error) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied),
+            Err(error) => assert_eq!((error.kind(), may_return), (io::ErrorKind::PermissionDenied, false)),
         }
     }
 

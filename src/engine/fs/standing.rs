@@ -53,7 +53,9 @@ impl Standing {
 
     /// Runs work that nobody waits for yet: the thread stands back until it is done, or somebody wants it. Called by the thread itself.
     pub(crate) fn stand_back<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.back();
+        if self.thread.get().is_some_and(|thread| thread.may_return()) {
+            self.back();
+        }
         let forward = Forward(self);
         let done = work();
         drop(forward);
@@ -180,9 +182,13 @@ pub(crate) mod testing {
 
     /// Notes what it is told.
     #[derive(Clone, Debug, Default)]
-    struct Told(Arc<Mutex<Vec<bool>>>);
+    struct Told(Arc<Mutex<Vec<bool>>>, bool);
 
     impl SpareTime for Told {
+        fn may_return(&self) -> bool {
+            !self.1
+        }
+
         fn only_spare(&self, only: bool) -> io::Result<()> {
             self.0.lock().unwrap().push(only);
             Ok(())
@@ -191,7 +197,12 @@ pub(crate) mod testing {
 
     /// The standing of this thread, and what its thread was told since that was last asked.
     pub(crate) fn standing() -> (Arc<Standing>, impl Fn() -> Vec<bool>) {
-        let (standing, told) = (Arc::<Standing>::default(), Told::default());
+        standing_of(false)
+    }
+
+    /// The same of one that would not come back, if it is `stuck`.
+    pub(super) fn standing_of(stuck: bool) -> (Arc<Standing>, impl Fn() -> Vec<bool>) {
+        let (standing, told) = (Arc::<Standing>::default(), Told(Arc::default(), stuck));
         standing.is_mine(Some(Box::new(told.clone())));
         (standing, move || std::mem::take(&mut *told.0.lock().unwrap()))
     }
@@ -199,7 +210,7 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::standing;
+    use super::testing::{standing, standing_of};
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -256,6 +267,13 @@ mod tests {
         let work = || standing.stand_back(|| panic!("as a hook does"));
         assert!(catch_unwind(AssertUnwindSafe(work)).is_err());
         assert_eq!(told(), [true, false]);
+    }
+
+    #[test]
+    fn who_would_not_come_back_does_not_go() {
+        let (standing, told) = standing_of(true);
+        assert!(!standing.stand_back(|| standing.is_back()));
+        assert!(told().is_empty());
     }
 
     #[test]
