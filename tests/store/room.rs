@@ -111,3 +111,34 @@ fn a_keyspace_of_plain_tables_answers_and_needs_no_cache() {
     assert_eq!(db.stats().cache_bytes, 0);
     db.verify().unwrap();
 }
+
+#[test]
+fn room_behind_a_segment_that_was_left_is_taken_back_by_background_work() {
+    let env = SimEnv::new();
+    let db = Db::builder().env(Arc::new(env.clone())).segment_bytes(1 << 14).open("store").unwrap();
+    let longest = || {
+        let mut logs = env.files().into_iter().filter(|(path, _)| path.ends_with(".wal")).collect::<Vec<_>>();
+        logs.sort();
+        // The last is the one that is written, which has its room.
+        logs.pop();
+        logs.iter().map(|(_, len)| *len).max()
+    };
+    let put = |i: u32| {
+        let mut batch = WriteBatch::new();
+        batch.put(i.to_be_bytes(), [b'.'; 1000]);
+        db.write(batch, Durability::Synced).unwrap();
+    };
+    let mut i = 0;
+    while longest().is_none() {
+        put(i);
+        i += 1;
+    }
+    let with_room = longest().unwrap();
+    db.step_background().unwrap();
+    assert!(longest().unwrap() < with_room, "{with_room} bytes are left");
+    // Of a kilobyte each, and some bytes more: what is not room is there as it was.
+    assert!(longest().unwrap() > u64::from(i - 1) * 1000);
+    drop(db);
+    let db = Db::builder().env(Arc::new(env.clone())).open("store").unwrap();
+    assert_eq!(db.range(..).count(), i as usize);
+}

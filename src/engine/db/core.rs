@@ -430,9 +430,13 @@ impl Core {
         }
         let oldest = self.set.oldest_wal();
         self.committer.forget_segments_before(oldest);
-        let mut segments = std_lock(&self.committer.segments);
-        let needed = segments.split_off(&oldest);
-        for number in std::mem::replace(&mut *segments, needed).into_keys() {
+        let old = {
+            let mut segments = std_lock(&self.committer.segments);
+            let needed = segments.split_off(&oldest);
+            std::mem::replace(&mut *segments, needed)
+        };
+        // Without the lock: a writer that leaves a segment takes it, and to remove a long file takes long.
+        for number in old.into_keys() {
             let path = FileName::Wal(number).path(&self.dir);
             if let Err(error) = self.env.remove_file(&path) {
                 if error.kind() != std::io::ErrorKind::NotFound {

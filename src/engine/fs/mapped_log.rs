@@ -26,14 +26,18 @@
 use super::WritableFile;
 use super::local::write_zeros;
 use crate::sync::std_lock;
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
-/// How much is mapped at once.
-const WINDOW: usize = 1 << 20;
+/// How much is mapped at once. Only one thread of a process may change its maps at a time, while no other asks about them, so that it is
+/// to be seldom.
+const WINDOW: usize = 16 << 20;
+
+/// So much of a window that is filled is let go of at once: pages of files that are mapped are the last to go where memory is short.
+const PIECE: usize = 1 << 20;
 
 /// How much room is made at once. A divisor of [`WINDOW`].
 const STEP: usize = 64 << 10;
@@ -66,6 +70,8 @@ struct End {
     window: Option<Window>,
     /// Whether everything is written by calls from now on.
     is_plain: bool,
+    /// How much is mapped at once, a multiple of [`STEP`].
+    mapped: usize,
 }
 
 #[derive(Debug)]
@@ -74,12 +80,33 @@ struct Window {
     map: MmapMut,
     /// So much of the map may be touched.
     ready: usize,
+    /// Before this the map has let go of its pages.
+    left: usize,
+}
+
+impl Window {
+    /// Lets go of what lies before `at`, once that is worth while. The file has it; should it be touched again, it comes back.
+    fn leave(&mut self, at: usize) {
+        let at = at - at % ALIGN as usize;
+        if at < self.left + PIECE {
+            return;
+        }
+        // SAFETY: the map is shared and backed by its file, so that nothing is lost with its pages.
+        let _ =
+            unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, self.left, at - self.left) };
+        self.left = at;
+    }
 }
 
 impl MappedLog {
     /// Writes to `file`, which is empty.
     pub(super) fn new(file: File) -> MappedLog {
-        let end = End { len: 0, room_end: 0, synced: 0, window: None, is_plain: false };
+        MappedLog::with_window(file, WINDOW)
+    }
+
+    /// Writes to `file`, which is empty, of which so much is mapped at once.
+    fn with_window(file: File, mapped: usize) -> MappedLog {
+        let end = End { len: 0, room_end: 0, synced: 0, window: None, is_plain: false, mapped };
         MappedLog { file, end: Mutex::new(end) }
     }
 }
@@ -108,24 +135,25 @@ impl End {
     /// Makes a step of room in the window, or in the next one if this one is behind.
     #[cold]
     fn make_ready(&mut self, file: &File) -> io::Result<()> {
-        let is_behind = |window: &Window| self.len >= window.start + WINDOW as u64;
+        let is_behind = |window: &Window| self.len >= window.start + self.mapped as u64;
         if self.window.as_ref().is_none_or(is_behind) {
             let start = self.len - self.len % ALIGN;
             self.window = None;
             // SAFETY: nobody else maps or shortens the file, see the head of this file.
-            let map = unsafe { MmapOptions::new().offset(start).len(WINDOW).map_mut(file)? };
+            let map = unsafe { MmapOptions::new().offset(start).len(self.mapped).map_mut(file)? };
             // Nobody reads it, so that its pages are the first to go where memory is short.
             let _ = map.advise(memmap2::Advice::Sequential);
-            self.window = Some(Window { start, map, ready: 0 });
+            self.window = Some(Window { start, map, ready: 0, left: 0 });
         }
         let Some(window) = &mut self.window else { return Ok(()) };
         // A long record may have gone over what was ready.
-        let at = usize::try_from(self.len - window.start).unwrap_or(WINDOW);
-        let ready = ((at / STEP + 1) * STEP).min(WINDOW);
+        let at = usize::try_from(self.len - window.start).unwrap_or(self.mapped);
+        let ready = ((at / STEP + 1) * STEP).min(self.mapped);
+        window.leave(at.min(self.mapped));
         let end = window.start + ready as u64;
         write_zeros(file, self.room_end.max(self.len), end)?;
         self.room_end = self.room_end.max(end);
-        let from = window.ready.min(at);
+        let from = window.ready.max(at - at % ALIGN as usize);
         match window.map.advise_range(memmap2::Advice::PopulateWrite, from, ready - from) {
             // Linux before 5.14 does not know it: what is lost is the error in place of a signal.
             Err(error) if error.kind() != io::ErrorKind::InvalidInput => return Err(error),
@@ -190,8 +218,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
-        (dir, path, MappedLog::new(file))
+        (dir, path, MappedLog::with_window(file, SMALL))
     }
+
+    /// Of which a test fills several.
+    const SMALL: usize = 2 * PIECE;
 
     /// Numbers that look like chance, below `below`.
     fn draw(seed: &mut u64, below: u64) -> u64 {
@@ -219,7 +250,7 @@ mod tests {
                 assert!(read[expected.len()..].iter().all(|&byte| byte == 0));
             }
         }
-        assert!(expected.len() > 3 * WINDOW);
+        assert!(expected.len() > SMALL + PIECE);
         log.take_back(expected.len() as u64).unwrap();
         assert!(fs::read(&path).unwrap() == expected);
         log.append(b"closing").unwrap();

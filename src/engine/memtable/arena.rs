@@ -31,7 +31,7 @@
 //!   order. From then on they are only read. Links, the words of blocks and those of the filter are only ever touched as
 //!   atomics.
 //! - *Alive.* References borrow from the arena; a [`Slice`] of a node's bytes owns a reference to it.
-//! - *Initialised.* The map is zeroed.
+//! - *Initialised.* The map is zeroed; what is given back piece by piece is so when nothing refers to the arena any more.
 
 #![allow(unsafe_code)]
 
@@ -108,13 +108,13 @@ pub(super) fn node_bytes(linked: bool, key_len: usize, value_len: usize) -> usiz
 #[cfg(not(loom))]
 mod native {
     use super::*;
-    use memmap2::{MmapMut, MmapOptions};
+    use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
     use std::alloc::{Layout, handle_alloc_error};
 
     /// See the head of this file.
     pub(crate) struct Arena {
-        /// Holds the memory; never looked at otherwise.
-        _map: MmapMut,
+        /// Holds the memory; looked at otherwise only to give it back.
+        map: MmapMut,
         blocks: NonNull<Words>,
         block_limit: usize,
         filter: NonNull<AtomicU64>,
@@ -155,6 +155,26 @@ mod native {
         }
     }
 
+    /// How much is given back at once.
+    const PIECE: usize = 1 << 20;
+
+    impl Drop for Arena {
+        /// Gives the memory back piece by piece, before the map. The system lets nobody map or unmap anything while it takes back what
+        /// a map holds, and a writer maps parts of the log all the time: it would wait until all pages of a memtable are gone.
+        fn drop(&mut self) {
+            let len = self.map.len();
+            for start in (0..len).step_by(PIECE) {
+                // SAFETY: nothing refers to the memory any more, and nothing will.
+                let given_back = unsafe {
+                    self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, PIECE.min(len - start))
+                };
+                if given_back.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
     // SAFETY: the arena owns its memory; what may be shared and when is argued in the head of this file.
     unsafe impl Send for Arena {}
     // SAFETY: as above.
@@ -178,7 +198,7 @@ mod native {
                 (blocks, filter, filter.add(filter_words).cast::<u32>())
             };
             let used = Apart(AtomicU64::new(1));
-            Arena { _map: map, blocks, block_limit, filter, filter_words, units, unit_limit, used }
+            Arena { map, blocks, block_limit, filter, filter_words, units, unit_limit, used }
         }
 
         /// Whether the system gives that much address space.

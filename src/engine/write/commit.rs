@@ -216,6 +216,8 @@ pub(crate) struct Committer {
     pub(crate) synced: AtomicU64,
     /// Closed segments that are still on disk, and their lengths. Nothing else is locked under it.
     pub(crate) segments: std::sync::Mutex<BTreeMap<u64, u64>>,
+    /// Segments that were left, whose room is not taken back yet. Nothing else is locked under it.
+    pub(super) ended: std::sync::Mutex<Vec<Arc<Segment>>>,
     pub(crate) queue: SyncQueue,
 }
 
@@ -300,6 +302,7 @@ impl Committer {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             segments: std::sync::Mutex::new(parts.older_segments),
+            ended: std::sync::Mutex::default(),
             queue: SyncQueue::default(),
             stall: Stall::new(stepped),
             env: parts.env,

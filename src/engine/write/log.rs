@@ -290,8 +290,6 @@ impl Committer {
         if before == number {
             return Ok(());
         }
-        // What is behind the records is no part of the log once the next segment says where they end.
-        self.shorten(&io.segment);
         let (len, mut prepared) = (io.segment.len(), lock(&self.prepared));
         let next = match prepared.take_if(|next| next.number() == number) {
             Some(next) => next,
@@ -302,6 +300,7 @@ impl Committer {
             }
         };
         let left = std::mem::replace(&mut io.segment, Arc::new(next));
+        std_lock(&self.ended).push(left.clone());
         if left.synced() < len {
             io.left.push(left);
         }
@@ -320,8 +319,14 @@ impl Committer {
         self.set.log_and_apply(VersionEdit { newest_wal: Some(number), ..VersionEdit::default() }, |_| ())
     }
 
-    /// Takes back the room behind the records of a segment that takes no more. If that cannot be, zeros stay that mean nothing:
-    /// where the records end is said elsewhere.
+    /// Takes back the room of the segments that were left. What is behind their records is no part of the log: the next segment says where
+    /// they end. No writer waits for it, as the file system may wait for the device here: pages that are on their way there are not cut off.
+    fn shorten_ended(&self) {
+        let ended = std::mem::take(&mut *std_lock(&self.ended));
+        ended.iter().for_each(|segment| self.shorten(segment));
+    }
+
+    /// Takes back the room behind the records of a segment that takes no more. If that cannot be, zeros stay that mean nothing.
     fn shorten(&self, segment: &Segment) {
         if let Err(error) = segment.end_here() {
             self.events.emit(&crate::Event::BackgroundError { what: error.to_string() });
@@ -348,11 +353,18 @@ impl Committer {
         Ok(true)
     }
 
-    /// Leaves a segment that is nearly full, once there is another. For background work.
+    /// Leaves a segment that is nearly full, once there is another, and takes back the room of those that were left. For background work.
     ///
     /// # Errors
     /// `Io`. What was acknowledged may be lost then, and nothing more must be written.
     pub(crate) fn tend_log(&self) -> Result<()> {
+        let left = self.leave_nearly_full();
+        self.shorten_ended();
+        left
+    }
+
+    /// Leaves a segment that is nearly full, once there is another.
+    fn leave_nearly_full(&self) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let (current, next) = {
             // With the lock that is held while segments are changed: the file of the newest one is there, and may be followed.
@@ -440,6 +452,7 @@ impl Committer {
     pub(crate) fn forget_segments_before(&self, oldest: u64) {
         if let Some(log) = &self.log {
             lock(log).left.retain(|segment| segment.number() >= oldest);
+            std_lock(&self.ended).retain(|segment| segment.number() >= oldest);
         }
     }
 
@@ -453,6 +466,7 @@ impl Committer {
     pub(crate) fn finish_log(&self) -> Result<(u64, u64)> {
         let appended = lock(&self.state).tail.appended;
         self.sync_under_locks(appended)?;
+        self.shorten_ended();
         if let Some(log) = &self.log {
             self.shorten(&lock(log).segment);
         }
