@@ -1,6 +1,6 @@
 //! Room that the store gives back, on the device and in memory, and what a scan leaves to others.
 
-use esker::testing::SimEnv;
+use esker::testing::{CrashMode, SimEnv};
 use esker::{ByLevel, Db, Durability, KeyspaceOptions, WriteBatch};
 use std::path::Path;
 use std::sync::Arc;
@@ -134,11 +134,40 @@ fn room_behind_a_segment_that_was_left_is_taken_back_by_background_work() {
         i += 1;
     }
     let with_room = longest().unwrap();
+    db.checkpoint("copy").unwrap();
+    let copied = env.files().into_iter().find(|(path, _)| path == "/copy/000002.wal").unwrap().1;
+    assert!(copied < with_room, "room was copied");
     db.step_background().unwrap();
+    assert_eq!(longest(), Some(copied));
     assert!(longest().unwrap() < with_room, "{with_room} bytes are left");
     // Of a kilobyte each, and some bytes more: what is not room is there as it was.
     assert!(longest().unwrap() > u64::from(i - 1) * 1000);
     drop(db);
-    let db = Db::builder().env(Arc::new(env.clone())).open("store").unwrap();
-    assert_eq!(db.range(..).count(), i as usize);
+    for dir in ["store", "copy"] {
+        let db = Db::builder().env(Arc::new(env.clone())).open(dir).unwrap();
+        assert_eq!(db.range(..).count(), i as usize, "{dir}");
+    }
+}
+
+#[test]
+fn a_store_that_dies_before_room_was_taken_back_has_what_was_written() {
+    let losses = [CrashMode::LoseAll, CrashMode::KeepAll, CrashMode::Subset(7), CrashMode::TornLast(7)];
+    for loss in losses.map(Some).into_iter().chain([None]) {
+        let env = SimEnv::new();
+        let open = |env: &SimEnv| {
+            Db::builder().env(Arc::new(env.clone())).segment_bytes(1 << 14).open("store").unwrap()
+        };
+        let db = open(&env);
+        for i in 0..60u32 {
+            let mut batch = WriteBatch::new();
+            batch.put(i.to_be_bytes(), [b'.'; 1000]);
+            db.write(batch, Durability::Synced).unwrap();
+        }
+        let logs = env.files().into_iter().filter(|(path, _)| path.ends_with(".wal"));
+        let with_room = logs.filter(|(_, len)| *len > 1 << 14).count();
+        assert!(with_room > 2, "only {with_room} segments have room");
+        let after = loss.map_or_else(|| env.kill(), |mode| env.power_loss(mode));
+        let db = open(&after);
+        assert_eq!(db.range(..).count(), 60);
+    }
 }

@@ -87,12 +87,13 @@ fn fill(core: &Core, tmp: &Path) -> Result<()> {
         core.flush_tree(tree)?;
     }
     let _keep = KeepLog::new(core);
-    let (mut state, last_segment, log_end, written) = {
+    let (mut state, last_segment, log_end, written, left) = {
         let _pause = core.committer.pause();
         let (lsn, segment, offset) = core.committer.log_end();
         core.committer.write_through(lsn)?;
         // Nothing was ever written to a segment that was only just begun, and its file may not exist.
-        (core.set.state(), segment, offset, core.committer.written_end())
+        let left = std_lock(&core.committer.segments).clone();
+        (core.set.state(), segment, offset, core.committer.written_end(), left)
     };
     for meta in state.tables() {
         let from = core.set.table_path(meta.number);
@@ -105,7 +106,11 @@ fn fill(core: &Core, tmp: &Path) -> Result<()> {
             _ if number == last_segment => log_end,
             // The next segment is begun, and its file is not: this one still has room behind its records.
             Some((segment, len)) if number == segment => len,
-            _ => env.file_len(&from).map_err(|error| Error::io(&from, "look at", error))?,
+            // The file may still have room, which background work takes back meanwhile.
+            _ => match left.get(&number) {
+                Some(len) => *len,
+                None => env.file_len(&from).map_err(|error| Error::io(&from, "look at", error))?,
+            },
         };
         copy(env, &from, &FileName::Wal(number).path(tmp), len)?;
     }

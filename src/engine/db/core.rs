@@ -262,6 +262,7 @@ impl Core {
     /// Does one compaction, if one is wanted. Returns whether there was one.
     pub(crate) fn compact_step(&self, standing: Option<&Arc<Standing>>) -> Result<bool> {
         self.health.check_writable()?;
+        self.committer.shorten_ended();
         if self.compact_once(standing)? {
             return Ok(true);
         }

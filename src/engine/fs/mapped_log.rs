@@ -32,11 +32,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
-/// How much is mapped at once. Only one thread of a process may change its maps at a time, while no other asks about them, so that it is
-/// to be seldom.
+/// How much is mapped at once. To map and to unmap waits for whatever other threads have the system do with maps at the moment, and they
+/// for it, so that it is to be seldom.
 const WINDOW: usize = 16 << 20;
 
-/// So much of a window that is filled is let go of at once: pages of files that are mapped are the last to go where memory is short.
+/// So much of a window that is filled is let go of at once. Nobody reads it, and a page that no map holds is the first to go where memory
+/// is short.
 const PIECE: usize = 1 << 20;
 
 /// How much room is made at once. A divisor of [`WINDOW`].
@@ -141,7 +142,7 @@ impl End {
             self.window = None;
             // SAFETY: nobody else maps or shortens the file, see the head of this file.
             let map = unsafe { MmapOptions::new().offset(start).len(self.mapped).map_mut(file)? };
-            // Nobody reads it, so that its pages are the first to go where memory is short.
+            // That the pages were touched is no reason to keep them.
             let _ = map.advise(memmap2::Advice::Sequential);
             self.window = Some(Window { start, map, ready: 0, left: 0 });
         }
@@ -149,10 +150,11 @@ impl End {
         // A long record may have gone over what was ready.
         let at = usize::try_from(self.len - window.start).unwrap_or(self.mapped);
         let ready = ((at / STEP + 1) * STEP).min(self.mapped);
-        window.leave(at.min(self.mapped));
+        window.leave(at);
         let end = window.start + ready as u64;
         write_zeros(file, self.room_end.max(self.len), end)?;
         self.room_end = self.room_end.max(end);
+        // What a long record went over is never touched.
         let from = window.ready.max(at - at % ALIGN as usize);
         match window.map.advise_range(memmap2::Advice::PopulateWrite, from, ready - from) {
             // Linux before 5.14 does not know it: what is lost is the error in place of a signal.
@@ -201,9 +203,15 @@ impl WritableFile for MappedLog {
     }
 
     fn take_back(&self, to: u64) -> io::Result<()> {
-        let end = &mut *std_lock(&self.end);
-        (end.is_plain, end.window) = (true, None);
+        let window = {
+            let end = &mut *std_lock(&self.end);
+            end.is_plain = true;
+            end.window.take()
+        };
+        // The map has to go first. Without the lock, since who syncs takes it, and the file system may wait for the device here.
+        drop(window);
         self.file.set_len(to)?;
+        let end = &mut *std_lock(&self.end);
         (end.len, end.room_end, end.synced) = (to, to, end.synced.min(to));
         Ok(())
     }
@@ -221,7 +229,7 @@ mod tests {
         (dir, path, MappedLog::with_window(file, SMALL))
     }
 
-    /// Of which a test fills several.
+    /// Less than a test fills.
     const SMALL: usize = 2 * PIECE;
 
     /// Numbers that look like chance, below `below`.

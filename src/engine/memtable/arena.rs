@@ -108,12 +108,15 @@ pub(super) fn node_bytes(linked: bool, key_len: usize, value_len: usize) -> usiz
 #[cfg(not(loom))]
 mod native {
     use super::*;
-    use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
+    #[cfg(unix)]
+    use memmap2::UncheckedAdvice;
+    use memmap2::{MmapMut, MmapOptions};
     use std::alloc::{Layout, handle_alloc_error};
 
     /// See the head of this file.
     pub(crate) struct Arena {
         /// Holds the memory; looked at otherwise only to give it back.
+        #[cfg_attr(not(unix), expect(dead_code))]
         map: MmapMut,
         blocks: NonNull<Words>,
         block_limit: usize,
@@ -155,9 +158,11 @@ mod native {
         }
     }
 
-    /// How much is given back at once.
-    const PIECE: usize = 1 << 20;
+    /// How much is given back at once: a huge page, where the system has such.
+    #[cfg(unix)]
+    const PIECE: usize = 2 << 20;
 
+    #[cfg(unix)]
     impl Drop for Arena {
         /// Gives the memory back piece by piece, before the map. The system lets nobody map or unmap anything while it takes back what
         /// a map holds, and a writer maps parts of the log all the time: it would wait until all pages of a memtable are gone.

@@ -39,6 +39,9 @@ pub(crate) type Lsn = u64;
 /// What a buffer has room for at first: a record of one put, which grows by a byte now and then as its sequence number does.
 const FIRST_BUFFER: usize = 4 << 10;
 
+/// The room of so many segments that were left may wait for background work.
+const MOST_ENDED: usize = 64;
+
 /// A buffer that grew beyond this is given back after use.
 const KEEP_BUFFER: usize = 1 << 20;
 
@@ -300,11 +303,18 @@ impl Committer {
             }
         };
         let left = std::mem::replace(&mut io.segment, Arc::new(next));
-        std_lock(&self.ended).push(left.clone());
+        std_lock(&self.segments).insert(before, len);
+        let overdue = {
+            let mut ended = std_lock(&self.ended);
+            ended.push(left.clone());
+            (ended.len() > MOST_ENDED).then(|| ended.remove(0))
+        };
         if left.synced() < len {
             io.left.push(left);
         }
-        std_lock(&self.segments).insert(before, len);
+        if let Some(segment) = overdue {
+            self.shorten(&segment);
+        }
         self.events.emit(&crate::Event::LogSegmentCreated { number });
         Ok(())
     }
@@ -320,8 +330,9 @@ impl Committer {
     }
 
     /// Takes back the room of the segments that were left. What is behind their records is no part of the log: the next segment says where
-    /// they end. No writer waits for it, as the file system may wait for the device here: pages that are on their way there are not cut off.
-    fn shorten_ended(&self) {
+    /// they end. For background work that nobody waits for: the file system may wait for the device here, since pages that are on their way
+    /// there are not cut off.
+    pub(crate) fn shorten_ended(&self) {
         let ended = std::mem::take(&mut *std_lock(&self.ended));
         ended.iter().for_each(|segment| self.shorten(segment));
     }
@@ -353,18 +364,11 @@ impl Committer {
         Ok(true)
     }
 
-    /// Leaves a segment that is nearly full, once there is another, and takes back the room of those that were left. For background work.
+    /// Leaves a segment that is nearly full, once there is another. For background work.
     ///
     /// # Errors
     /// `Io`. What was acknowledged may be lost then, and nothing more must be written.
     pub(crate) fn tend_log(&self) -> Result<()> {
-        let left = self.leave_nearly_full();
-        self.shorten_ended();
-        left
-    }
-
-    /// Leaves a segment that is nearly full, once there is another.
-    fn leave_nearly_full(&self) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let (current, next) = {
             // With the lock that is held while segments are changed: the file of the newest one is there, and may be followed.
@@ -451,8 +455,11 @@ impl Committer {
     /// Lets go of the segments before `oldest`: what is needed no more need not be synced.
     pub(crate) fn forget_segments_before(&self, oldest: u64) {
         if let Some(log) = &self.log {
-            lock(log).left.retain(|segment| segment.number() >= oldest);
-            std_lock(&self.ended).retain(|segment| segment.number() >= oldest);
+            let is_old = |segment: &mut Arc<Segment>| segment.number() < oldest;
+            let left: Vec<_> = lock(log).left.extract_if(.., is_old).collect();
+            let ended: Vec<_> = std_lock(&self.ended).extract_if(.., is_old).collect();
+            // Closed and unmapped here, without the locks.
+            drop((left, ended));
         }
     }
 
