@@ -171,3 +171,23 @@ fn a_store_that_dies_before_room_was_taken_back_has_what_was_written() {
         assert_eq!(db.range(..).count(), 60);
     }
 }
+
+#[test]
+fn a_writer_takes_room_back_where_background_work_is_far_behind() {
+    let env = SimEnv::new();
+    let db = Db::builder().env(Arc::new(env.clone())).segment_bytes(1 << 12).open("store").unwrap();
+    let logs = || env.files().into_iter().filter(|(path, _)| path.ends_with(".wal")).collect::<Vec<_>>();
+    let oldest = || logs().into_iter().min().unwrap().1;
+    // Sixty-four may wait, one is written, and nothing is stepped.
+    let fill = |segments: usize| {
+        while logs().len() < segments {
+            let mut batch = WriteBatch::new();
+            batch.put("key", [b'.'; 1000]);
+            db.write(batch, Durability::Synced).unwrap();
+        }
+    };
+    fill(65);
+    let with_room = oldest();
+    fill(66);
+    assert!(oldest() < with_room, "{with_room} bytes are left");
+}

@@ -91,8 +91,8 @@ fn fill(core: &Core, tmp: &Path) -> Result<()> {
         let _pause = core.committer.pause();
         let (lsn, segment, offset) = core.committer.log_end();
         core.committer.write_through(lsn)?;
-        // Nothing was ever written to a segment that was only just begun, and its file may not exist.
         let left = std_lock(&core.committer.segments).clone();
+        // Nothing was ever written to a segment that was only just begun, and its file may not exist.
         (core.set.state(), segment, offset, core.committer.written_end(), left)
     };
     for meta in state.tables() {

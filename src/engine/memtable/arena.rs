@@ -173,6 +173,7 @@ mod native {
                 let given_back = unsafe {
                     self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, PIECE.min(len - start))
                 };
+                // What the system does not want like this goes with the map.
                 if given_back.is_err() {
                     return;
                 }

@@ -39,11 +39,11 @@ pub(crate) type Lsn = u64;
 /// What a buffer has room for at first: a record of one put, which grows by a byte now and then as its sequence number does.
 const FIRST_BUFFER: usize = 4 << 10;
 
-/// The room of so many segments that were left may wait for background work.
-const MOST_ENDED: usize = 64;
-
 /// A buffer that grew beyond this is given back after use.
 const KEEP_BUFFER: usize = 1 << 20;
+
+/// The room of so many segments that were left may wait for background work. Beyond that a writer takes back the oldest one's.
+const MOST_ENDED: usize = 64;
 
 /// What was appended to the log and not yet written. Part of the commit state.
 #[derive(Debug)]
