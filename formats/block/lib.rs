@@ -7,6 +7,7 @@ mod cursor;
 mod filter;
 mod handle;
 mod index;
+mod packing;
 mod reader;
 mod salvage;
 mod sections;

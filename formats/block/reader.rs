@@ -296,11 +296,17 @@ impl BlockTable {
         self.source.is_mapped() && stored::tag(stored) != Some(TAG_NONE)
     }
 
+    /// Whether the cache would keep this block, which was read by position.
+    fn is_wanted(&self, handle: Handle, stored: &[u8]) -> bool {
+        // What is compressed lies in the system's cache just as it is.
+        if self.is_kept_stored(stored) { self.source.wants_too(handle.offset) } else { self.source.wants() }
+    }
+
     /// The body of the block at `handle`, which is read by position.
     fn read_block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
         let sequential = matches!(bring, Bring::Ahead(_));
         let stored = self.positioned(handle, bring)?;
-        if sequential || !Self::fills_cache(options) || !self.source.wants() {
+        if sequential || !Self::fills_cache(options) || !self.is_wanted(handle, &stored) {
             return stored::body(stored, handle.offset);
         }
         if self.is_kept_stored(&stored) {
@@ -361,7 +367,8 @@ impl BlockTable {
         let is_plain = stored::tag(&stored) == Some(TAG_NONE);
         // What lies in a map as it is need not be cached.
         let may_be_kept = (by_position || !is_plain) && Self::fills_cache(options);
-        let keeps = may_be_kept && self.source.wants();
+        let keeps =
+            may_be_kept && if by_position { self.is_wanted(handle, &stored) } else { self.source.wants() };
         if keeps && by_position && self.is_kept_stored(&stored) {
             self.source.insert(handle.offset, &stored);
         } else if keeps || is_plain {

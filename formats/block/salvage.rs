@@ -1,12 +1,13 @@
 //! Finding data blocks in a file that cannot be opened.
 //!
 //! A stored block does not say how long it is: the index does, and that may be lost. But its checksum ends it, so a block
-//! is found by computing the checksum byte by byte until the bytes that follow agree. Blocks lie one after the other;
-//! where one is damaged, the next is searched for at every byte.
+//! is found by computing the checksum byte by byte until the bytes that follow agree. Blocks lie one after the other, or with a
+//! gap of zeros between them; where one is damaged, the next is searched for at every byte.
 
 use crate::block::Block;
 use crate::handle::HANDLE_LEN;
 use esker_table::codec::compression::{TAG_LZ4, TAG_NONE, TAG_ZSTD};
+use esker_table::layout::gap;
 use esker_table::layout::stored::{self, FRAME};
 use esker_table::{BlockSource, EachEntry, Kind, Result, Slice, Trailer};
 
@@ -45,7 +46,7 @@ pub(crate) fn salvage(source: &BlockSource, each: &mut EachEntry<'_>) -> Result<
     while at + FRAME < file.len() && budget > 0 {
         match stored_len(&file[at..], limit, &mut budget) {
             Some(len) if entries(file.slice(at..at + len), at as u64, each) => {
-                at += len;
+                at += len + gap_len(&file[at + len..], at + len);
                 limit = EXPECTED_LIMIT;
             }
             _ => {
@@ -55,6 +56,13 @@ pub(crate) fn salvage(source: &BlockSource, each: &mut EachEntry<'_>) -> Result<
         }
     }
     Ok(())
+}
+
+/// The length of the gap that `bytes` begin with, which lie at `at`. No block begins with four zeros.
+fn gap_len(bytes: &[u8], at: usize) -> usize {
+    let len = gap::after(at as u64);
+    let zeros = bytes.iter().take(len).take_while(|&&byte| byte == 0).count();
+    if zeros == len { len } else { 0 }
 }
 
 /// The length of the stored block that `bytes` begin with, if they do.
@@ -108,14 +116,18 @@ mod tests {
     use esker_table::codec::Compression;
     use esker_table::{BlockSource, Kind, TableFormat, Trailer, WriteOptions};
 
+    const KINDS: [(Compression, bool); 3] =
+        [(Compression::None, false), (Compression::Lz4, false), (Compression::None, true)];
+
     type Entry = (Vec<u8>, u64, Vec<u8>);
 
-    fn table(compression: Compression) -> (Vec<u8>, Vec<Entry>) {
+    fn table(compression: Compression, fit_pages: bool) -> (Vec<u8>, Vec<Entry>) {
         let mut bytes = Vec::new();
         let options = WriteOptions::default()
             .with_block_size(512)
             .with_index_block_size(256)
-            .with_compression(compression);
+            .with_compression(compression)
+            .with_fit_pages(fit_pages);
         let mut writer = BlockFormat::new().writer(Box::new(&mut bytes), &options).unwrap();
         let mut entries = Vec::new();
         for i in 0..500u64 {
@@ -141,8 +153,8 @@ mod tests {
 
     #[test]
     fn everything_is_found_without_index_and_footer() {
-        for compression in [Compression::None, Compression::Lz4] {
-            let (bytes, entries) = table(compression);
+        for (compression, fit_pages) in KINDS {
+            let (bytes, entries) = table(compression, fit_pages);
             assert_eq!(salvage(&bytes), entries);
             assert_eq!(salvage(&bytes[..bytes.len() - 70]), entries);
             for cut in (0..bytes.len()).step_by(997) {
@@ -154,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_flip_costs_one_block() {
-        for compression in [Compression::None, Compression::Lz4] {
-            let (bytes, entries) = table(compression);
+        for (compression, fit_pages) in KINDS {
+            let (bytes, entries) = table(compression, fit_pages);
             for at in (0..bytes.len()).step_by(331) {
                 let mut bad = bytes.clone();
                 bad[at] ^= 1;

@@ -6,6 +6,7 @@ use crate::index::IndexWalk;
 use crate::reader::{BlockTable, Bring};
 use crate::sections;
 use esker_table::key::{self, MAX_KEY_LEN, filter_hash};
+use esker_table::layout::gap;
 use esker_table::layout::sections::Section;
 use esker_table::layout::tail::{self, check_tiling, read_section};
 use esker_table::layout::tombstones;
@@ -36,7 +37,7 @@ pub(crate) fn verify(table: &BlockTable) -> Result<()> {
         let fragments = tombstones::decode(&read_section(&table.source, &section)?, section.offset)?;
         fragments.iter().for_each(|tombstone| whole.count_range_tombstone(&tombstone));
     }
-    (whole.data_bytes, whole.data_blocks) = (data.len, found.blocks);
+    (whole.data_bytes, whole.data_blocks) = (found.bytes, found.blocks);
     let stored = table.properties();
     whole.collected.clone_from(&stored.collected);
     whole.read_only = stored.read_only;
@@ -55,6 +56,7 @@ struct Found {
     largest: Vec<u8>,
     last_trailer: Trailer,
     blocks: u64,
+    bytes: u64,
     end: u64,
 }
 
@@ -82,8 +84,9 @@ fn walk_blocks(table: &BlockTable, filter: Option<&LoadedFilter>, found: &mut Fo
     let mut next = walk.first(table, &options)?;
     while let Some(handle) = next {
         let bad = |what: &str| TableError::corruption(handle.offset, what);
-        if handle.offset != found.end || u64::from(handle.ordinal) != found.blocks {
-            return Err(bad("data blocks overlap or leave a hole"));
+        gap::check(&table.source, found.end, handle.offset)?;
+        if u64::from(handle.ordinal) != found.blocks {
+            return Err(bad("a data block has another's number"));
         }
         let (separator, separator_trailer) = walk.separator()?;
         let above_last = found.blocks == 0
@@ -98,6 +101,7 @@ fn walk_blocks(table: &BlockTable, filter: Option<&LoadedFilter>, found: &mut Fo
         }
         check_entries(&block, filter, found, handle.offset)?;
         found.blocks += 1;
+        found.bytes += u64::from(handle.len);
         found.end = handle.end();
         next = walk.next(table, &options)?;
     }

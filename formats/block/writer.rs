@@ -12,6 +12,7 @@ use crate::block_builder::BlockBuilder;
 use crate::filter;
 use crate::handle::Handle;
 use crate::index::{IndexBuilder, Partition, separator};
+use crate::packing::Packing;
 use crate::sections;
 use crate::{FEATURE_ZSTD, VERSION};
 use esker_table::codec::Compression;
@@ -20,6 +21,7 @@ use esker_table::filter::BloomBuilder;
 use esker_table::footer::Features;
 use esker_table::key::filter_hash;
 use esker_table::layout::entries::Entries;
+use esker_table::layout::gap::MAX_GAP;
 use esker_table::layout::lines::alignment;
 use esker_table::layout::output::Output;
 use esker_table::layout::sections::Section;
@@ -40,6 +42,9 @@ const BLOCK_SIZES: std::ops::RangeInclusive<usize> = 64..=16 << 20;
 /// Versions of one user key stay in one block up to this many times the block size.
 const VERSIONS_STRETCH: usize = 4;
 
+/// A block is closed before its estimate goes beyond this, which is low by a factor of three at most, for empty keys and values.
+const MAX_ESTIMATE: usize = MAX_PLAIN_LEN / 4;
+
 /// A block is closed before its keys take more than this, however little of them has to be stored: the writer holds them
 /// whole. Blocks that are to be larger may have keys as large as they.
 const KEY_BYTES: usize = 256 << 10;
@@ -56,6 +61,7 @@ pub(crate) struct BlockWriter<'a> {
     hash_index: bool,
 
     block: BlockBuilder,
+    packing: Packing,
     body: Vec<u8>,
     index: IndexBuilder,
     blocks: u32,
@@ -83,6 +89,7 @@ impl<'a> BlockWriter<'a> {
             filter_bits: options.filter_bits.min(MAX_FILTER_BITS),
             hash_index,
             block: BlockBuilder::default(),
+            packing: Packing::new(size(options.block_size), options.fit_pages),
             body: Vec::new(),
             index: IndexBuilder::new(size(options.index_block_size)),
             blocks: 0,
@@ -98,15 +105,24 @@ impl<'a> BlockWriter<'a> {
     /// Closes the block if the next entry shall not go into it.
     fn make_room(&mut self, user_key: &[u8], value_len: usize, new_key: bool) -> Result<()> {
         if self.block.is_empty() {
+            self.packing.plan(self.out.offset());
             return Ok(());
         }
-        let limit = if new_key { self.block_size } else { self.block_size * VERSIONS_STRETCH };
-        // The estimate is low by a factor of three at most, for empty keys and values.
-        let limit = limit.min(MAX_PLAIN_LEN / 4);
-        let is_full = self.block.estimate_with(user_key, value_len) > limit
+        let then = self.block.estimate_with(user_key, value_len);
+        let stretched = self.block_size * VERSIONS_STRETCH;
+        let (is_full, limit) = match new_key {
+            true => (self.packing.is_full(self.block.estimate(), then), self.block_size),
+            false => (then > stretched, stretched),
+        };
+        if is_full
+            || then > MAX_ESTIMATE
             || value_len > self.block_size
-            || self.block.key_bytes() + user_key.len() > limit.max(KEY_BYTES);
-        if is_full { self.flush() } else { Ok(()) }
+            || self.block.key_bytes() + user_key.len() > limit.clamp(KEY_BYTES, MAX_ESTIMATE)
+        {
+            self.flush()?;
+            self.packing.plan(self.out.offset());
+        }
+        Ok(())
     }
 
     /// Writes the block that is being filled, if it has entries.
@@ -115,6 +131,8 @@ impl<'a> BlockWriter<'a> {
             return Ok(());
         }
         let (first_key, first_trailer) = (self.block.key(0).to_vec(), self.block.trailer(0));
+        let estimate = self.block.estimate();
+        self.leave_gap()?;
         self.body.clear();
         self.block.finish(&mut self.body);
         let body = std::mem::take(&mut self.body);
@@ -127,7 +145,16 @@ impl<'a> BlockWriter<'a> {
         self.body = body;
         self.body.shrink_to(self.block_size * 2);
         let (offset, len, tag) = written?;
+        self.packing.learn(estimate, len);
         self.enter_block(&first_key, first_trailer, offset, len, tag)
+    }
+
+    /// Leaves the gap before the block that is written next.
+    fn leave_gap(&mut self) -> Result<()> {
+        match self.packing.gap(self.out.offset()) {
+            0 => Ok(()),
+            gap => self.out.write(&[0; MAX_GAP][..gap]).map(drop),
+        }
     }
 
     /// Notes a data block that was written.
@@ -240,6 +267,7 @@ impl TableWriter for BlockWriter<'_> {
             return Err(TableError::invalid("a block to be copied has a wrong checksum"));
         }
         self.flush()?;
+        self.leave_gap()?;
         let offset = self.out.write(&block.stored)?;
         self.entries.add_part(&block.first_key, &block.last_key, block.last_trailer, &block.counts);
         if self.filter_bits > 0 {

@@ -126,6 +126,9 @@ pub struct WriteOptions {
     /// The size that an index block is closed at; a table that needs more than one gets a second index level. Default
     /// 4096.
     pub index_block_size: usize,
+    /// Whether data blocks shall lie within the pages of the system's cache, where blocks are small enough, for a table that is
+    /// mostly read from the device. Takes a few hundredths more space, and the size of blocks varies more. Default false.
+    pub fit_pages: bool,
 }
 
 impl Default for WriteOptions {
@@ -135,6 +138,7 @@ impl Default for WriteOptions {
             block_size: 4096,
             filter_bits: 10,
             index_block_size: 4096,
+            fit_pages: false,
         }
     }
 }
@@ -165,6 +169,13 @@ impl WriteOptions {
     #[must_use]
     pub fn with_index_block_size(mut self, bytes: usize) -> Self {
         self.index_block_size = bytes;
+        self
+    }
+
+    /// Sets whether data blocks shall lie within pages.
+    #[must_use]
+    pub fn with_fit_pages(mut self, yes: bool) -> Self {
+        self.fit_pages = yes;
         self
     }
 }

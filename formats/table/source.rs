@@ -79,6 +79,12 @@ pub trait BlockCache: Send + Sync {
         true
     }
 
+    /// As [`wants`](BlockCache::wants), of a block that the system's cache holds as well, as it is stored.
+    fn wants_too(&self, table: u64, offset: u64) -> bool {
+        let _ = (table, offset);
+        self.wants()
+    }
+
     /// Gives a block that the cache [wants](BlockCache::wants).
     fn insert(&self, table: u64, offset: u64, block: Slice);
 }
@@ -222,6 +228,12 @@ impl BlockSource {
     #[inline]
     pub fn wants(&self) -> bool {
         self.cache.as_ref().is_some_and(|cache| cache.wants())
+    }
+
+    /// Whether the cache would keep a block that the system's holds as well: see [`BlockCache::wants_too`].
+    #[inline]
+    pub fn wants_too(&self, offset: u64) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.wants_too(self.table, offset))
     }
 
     /// Gives the cache a block that it [wants](BlockSource::wants).

@@ -25,12 +25,18 @@ conformance!(
     WriteOptions::default().with_filter_bits(0)
 );
 
+conformance!(
+    pages,
+    BlockFormat::new(),
+    WriteOptions::default().with_fit_pages(true).with_compression(Compression::Lz4)
+);
+
 /// Blocks so small that nearly every entry has one, and so large that a table may be one, which then is no longer cut
 /// evenly and takes long to ask.
 #[test]
 fn the_smallest_and_large_blocks() {
-    for block_size in [64, 1 << 20] {
-        let options = WriteOptions::default().with_block_size(block_size);
+    for (block_size, fit_pages) in [(64, false), (64, true), (1 << 20, false), (1 << 20, true)] {
+        let options = WriteOptions::default().with_block_size(block_size).with_fit_pages(fit_pages);
         let subject = Subject { format: &BlockFormat::new(), options: &options };
         esker_table_conformance::round_trip(&subject);
         esker_table_conformance::order_is_enforced(&subject);

@@ -126,9 +126,10 @@ fn verification_finds_every_changed_byte() {
     let tiny = WriteOptions::default().with_block_size(256).with_index_block_size(200);
     for (format, options) in [
         (BlockFormat::new().with_hash_index(true), tiny.clone()),
-        (BlockFormat::new(), tiny.with_compression(Compression::Lz4)),
+        (BlockFormat::new(), tiny.clone().with_compression(Compression::Lz4)),
+        (BlockFormat::new(), tiny.with_fit_pages(true)),
     ] {
-        let file = table(100, 10, format, &options);
+        let file = table(300, 10, format, &options);
         for at in 0..file.len() {
             let mut bytes = file.clone();
             bytes[at] ^= 1 << (at % 8);
@@ -206,6 +207,40 @@ fn block_lengths(file: Vec<u8>) -> Vec<usize> {
     }
     assert_eq!(lengths.len() as u64, reader.properties().data_blocks);
     lengths
+}
+
+#[test]
+fn blocks_lie_within_pages_if_that_is_wanted() {
+    let mut sizes = Vec::new();
+    for fit_pages in [false, true] {
+        let options = WriteOptions::default().with_fit_pages(fit_pages).with_compression(Compression::Lz4);
+        let out = Shared::default();
+        let mut writer = BlockFormat::new().writer(Box::new(out.clone()), &options).unwrap();
+        let mut random = 1u64;
+        for i in 0..20_000 {
+            // Half of it compresses.
+            let mut value = vec![0; 100];
+            for byte in &mut value[50..] {
+                random =
+                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *byte = (random >> 56) as u8;
+            }
+            writer.add(&key(i), Trailer::new(1, Kind::Put), &value).unwrap();
+        }
+        let blocks = writer.finish(Vec::new()).unwrap().properties.data_blocks as usize;
+        let file = std::mem::take(&mut *out.0.lock().unwrap());
+        sizes.push(file.len());
+        let reader = BlockFormat::new().open(BlockSource::from_memory(file.clone())).unwrap();
+        reader.verify().unwrap();
+        let starts: std::collections::BTreeSet<u64> =
+            (0..20_000).map(|i| reader.estimated_offset(&key(i))).collect();
+        assert_eq!(starts.len(), blocks);
+        let lengths = block_lengths(file);
+        let is_across = |(start, len): (&u64, &usize)| start / 4096 != (start + *len as u64 - 1) / 4096;
+        let across = starts.iter().zip(&lengths).filter(|block| is_across(*block)).count();
+        assert_eq!(across * 50 < blocks, fit_pages, "{across} of {blocks}");
+    }
+    assert!(sizes[1] * 16 < sizes[0] * 17, "{} bytes instead of {}", sizes[1], sizes[0]);
 }
 
 #[test]

@@ -129,6 +129,7 @@ struct Section {
 struct Parsed {
     entries: Vec<Entry>,
     blocks: usize,
+    gaps: usize,
     levels: u64,
     filter: Vec<u8>,
     filter_extra: u64,
@@ -152,6 +153,7 @@ fn parse(file: &[u8]) -> Parsed {
     let mut parsed = Parsed {
         entries: Vec::new(),
         blocks: 0,
+        gaps: 0,
         levels: 0,
         filter: Vec::new(),
         filter_extra: 0,
@@ -171,7 +173,14 @@ fn parse(file: &[u8]) -> Parsed {
         parsed.blocks = handles.len();
         let mut end = data.offset;
         for (ordinal, (separator, trailer, handle)) in handles.iter().enumerate() {
-            assert_eq!((number(&handle[..8]), number(&handle[12..])), (end, ordinal as u64));
+            let offset = number(&handle[..8]);
+            if offset != end {
+                assert!(offset.is_multiple_of(4096) && end < offset && offset - end <= 512);
+                assert!(file[end as usize..offset as usize].iter().all(|&byte| byte == 0));
+                parsed.gaps += 1;
+                end = offset;
+            }
+            assert_eq!(number(&handle[12..]), ordinal as u64);
             let entries = block(body(file, end, number(&handle[8..12])));
             end += number(&handle[8..12]);
             let above = |a: (&[u8], u64), b: (&[u8], u64)| a.0 > b.0 || (a.0 == b.0 && a.1 < b.1);
@@ -270,14 +279,17 @@ fn a_reader_written_from_the_specification_finds_everything() {
     let entries = entries();
     let t = |start: &str, end: &str, seqno| RangeTombstone { start: start.into(), end: end.into(), seqno };
     let tombstones = [t("a", "b", 900), t("a", "b", 2), t("x", "y", 5)];
+    let in_pages = WriteOptions::default().with_fit_pages(true);
     for (format, options, levels) in [
         (BlockFormat::new(), WriteOptions::default(), 1),
+        (BlockFormat::new(), in_pages, 1),
         (BlockFormat::new().with_hash_index(true), WriteOptions::default().with_block_size(512), 2),
         (BlockFormat::new(), WriteOptions::default().with_block_size(200).with_index_block_size(300), 2),
     ] {
         let parsed = parse(&write(&entries, &tombstones, format, &options));
         assert_eq!(parsed.levels, levels);
         assert!(parsed.blocks > 3);
+        assert_eq!(parsed.gaps > 3, options.fit_pages, "{} gaps", parsed.gaps);
         assert!(parsed.entries == entries);
         assert_eq!(parsed.tombstones, tombstones);
         assert!(entries.iter().all(|(key, ..)| may_contain(&parsed, key)));

@@ -18,10 +18,12 @@
 //! | [`output`] | a file that is written from the front to the back |
 //! | [`tail`] | the end of a file, which opening reads first |
 //! | [`readahead`] | what a cursor asks of the device before it needs it |
+//! | [`gap`] | zeros between blocks, so that pages begin with one |
 //! | [`cuts`] | choosing keys that cut a table evenly |
 
 pub mod cuts;
 pub mod entries;
+pub mod gap;
 pub mod lines;
 pub mod output;
 pub mod readahead;

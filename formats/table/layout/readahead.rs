@@ -10,6 +10,7 @@
 //! are hints: nothing waits for them, and what lies in memory already costs a system call for a window. One that has come far
 //! and reads by position takes many blocks with one call.
 
+use super::gap;
 use crate::{Advice, BlockSource, Result, Slice};
 use std::ops::Range;
 
@@ -141,8 +142,8 @@ impl Foresight {
     #[inline]
     pub fn loads(&mut self, block: &Range<u64>) {
         let last = std::mem::replace(&mut self.last, block.clone());
-        let forwards = block.start == last.end;
-        if !(forwards || block.end == last.start) {
+        let forwards = gap::is_next(last.end, block.start);
+        if !(forwards || gap::is_next(block.end, last.start)) {
             (self.streak, self.populated) = (0, 0..0);
             return;
         }
@@ -361,6 +362,21 @@ mod tests {
         assert!(downwards.windows(2).all(|w| w[1].end == w[0].start), "{downwards:?}");
         assert_eq!(downwards.last().unwrap().start, 0);
         assert!(downwards.len().abs_diff(upwards.len()) <= 1);
+    }
+
+    #[test]
+    fn gaps_do_not_end_a_scan() {
+        let bytes = Recorded::new(true);
+        let source = BlockSource::new(bytes.clone());
+        let blocks = |page: u64| [page * 4096..page * 4096 + 2000, page * 4096 + 2000..page * 4096 + 3900];
+        let mut foresight = Foresight::default();
+        let forwards: Vec<_> = (0..20).flat_map(blocks).collect();
+        for block in forwards.iter().chain(forwards.iter().rev().skip(1)) {
+            foresight.loads(block);
+            foresight.bring_in(&source, 1 << 20);
+        }
+        assert!(!foresight.forwards);
+        assert_eq!(foresight.streak as usize, forwards.len() - 1);
     }
 
     #[test]

@@ -91,7 +91,8 @@ impl<'a> Outputs<'a> {
         let options = WriteOptions::default()
             .with_compression(*context.options.compression.at(level))
             .with_filter_bits(*context.options.filter_bits.at(level))
-            .with_block_size(context.options.block_bytes);
+            .with_block_size(context.options.block_bytes)
+            .with_fit_pages(context.tables.way().is_by_position());
         Ok(Outputs {
             context,
             level,

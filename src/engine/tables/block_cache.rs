@@ -1,5 +1,6 @@
 //! [`CachedBlocks`]: the cache of blocks, shared by all tables of a store and weighed in bytes.
 
+use super::offers::Offers;
 use crate::fs::at_full_weight;
 use crate::metrics::Metrics;
 use esker_table::{BlockCache, Slice};
@@ -61,8 +62,7 @@ impl Hasher for Mix {
 }
 
 /// Of the blocks that are offered to a full cache one in so many is kept. What is asked for again and again comes in soon; what is
-/// asked for once mostly pushes nothing out, and is decoded no further than it is read. Where files are read by position, the
-/// system remembers what was read last, and a cache that kept all of that would hold it a second time.
+/// asked for once mostly pushes nothing out, and is decoded no further than it is read.
 const KEPT_OF: u64 = 4;
 
 /// Offers between two looks whether the cache is full.
@@ -73,6 +73,8 @@ pub(crate) struct CachedBlocks {
     cache: Cache<BlockId, Slice, ByBytes, Mix>,
     offers: AtomicU64,
     is_full: AtomicBool,
+    /// Of blocks that the system's cache holds as well.
+    offers_too: Offers,
     metrics: Arc<Metrics>,
 }
 
@@ -90,7 +92,13 @@ impl CachedBlocks {
                 Cache::with(items as usize, bytes, ByBytes, Mix::default(), DefaultLifecycle::default())
             }
         };
-        CachedBlocks { cache, offers: AtomicU64::new(0), is_full: AtomicBool::new(false), metrics }
+        CachedBlocks {
+            cache,
+            offers: AtomicU64::new(0),
+            is_full: AtomicBool::new(false),
+            offers_too: Offers::new(items as usize),
+            metrics,
+        }
     }
 
     /// Gives the blocks so many bytes from now on; what is too much goes at once.
@@ -127,6 +135,10 @@ impl BlockCache for CachedBlocks {
         // Mixed, so that no pattern of lookups offers one sort of blocks at every fourth place.
         let is_chosen = Mix::default().hash_one(offer).is_multiple_of(KEPT_OF);
         is_chosen || !self.is_full.load(Ordering::Relaxed)
+    }
+
+    fn wants_too(&self, table: u64, offset: u64) -> bool {
+        self.offers_too.again(Mix::default().hash_one((table, offset)))
     }
 
     fn insert(&self, table: u64, offset: u64, block: Slice) {
@@ -185,6 +197,14 @@ mod tests {
             (6000..6100).filter(|offset| cache.get(1, *offset).is_none()).for_each(insert);
         }
         assert!(kept(6000) > 60, "{} of 100 blocks that were offered again and again are kept", kept(6000));
+    }
+
+    #[test]
+    fn what_the_system_holds_too_is_kept_when_it_is_offered_again() {
+        let cache = CachedBlocks::new(1 << 20, 4096, Arc::new(Metrics::default()));
+        let wanted = |table: u64| (0..100u64).filter(|block| cache.wants_too(table, block * 4096)).count();
+        assert_eq!((wanted(1), wanted(2)), (0, 0));
+        assert!(wanted(1) > 50 && wanted(2) > 50);
     }
 
     #[test]

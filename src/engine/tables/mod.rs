@@ -7,6 +7,7 @@
 
 mod block_cache;
 mod level_view;
+mod offers;
 mod registry;
 mod table;
 mod table_cache;

@@ -57,8 +57,9 @@ impl Way {
         if self.polls.load(Ordering::Relaxed) { env.open_hurried(path) } else { env.open(path) }
     }
 
+    /// Whether the tables are larger than memory, so that most of what is looked up comes from the device.
     #[inline]
-    fn is_by_position(&self) -> bool {
+    pub(crate) fn is_by_position(&self) -> bool {
         self.by_position.load(Ordering::Relaxed)
     }
 

@@ -55,6 +55,9 @@ fn against_the_model(options: &KeyspaceOptions, seeds: std::ops::Range<u64>) {
             if random.below(12) == 0 {
                 store.is_filling = !store.is_filling;
             }
+            if random.below(8) == 0 {
+                store.set_larger_than_memory(random.below(2) == 0);
+            }
             match random.below(12) {
                 0..=3 => {}
                 4 => store.compact(),
@@ -114,6 +117,34 @@ fn changing_the_strategy_keeps_every_answer() {
             store.check(&format!("seed {seed}, round {round}"));
         }
     }
+}
+
+#[test]
+fn what_is_larger_than_memory_is_laid_in_pages() {
+    let mut store =
+        Store::new(leveled(200_000).block_bytes(1000).compression(ByLevel::all(Compression::None)));
+    let fill = |store: &mut Store| {
+        for i in 0..3000 {
+            store.put(&format!("key{i:05}"), &format!("{i:090}"));
+        }
+        store.flush().unwrap();
+        store.compact();
+    };
+    let across = |store: &Store| {
+        let blocks: Vec<(u64, u64)> = store.pages_of_blocks().into_iter().flatten().collect();
+        assert!(blocks.len() > 200, "{} blocks", blocks.len());
+        blocks.iter().filter(|(first, last)| first != last).count() * 100 / blocks.len()
+    };
+    fill(&mut store);
+    assert!(
+        (15..35).contains(&across(&store)),
+        "{} of a hundred blocks of a quarter of a page",
+        across(&store)
+    );
+    store.set_larger_than_memory(true);
+    fill(&mut store);
+    assert!(across(&store) < 5, "{} of a hundred", across(&store));
+    store.check("in pages");
 }
 
 #[test]

@@ -129,6 +129,31 @@ impl Store {
         }
     }
 
+    /// Makes tables larger than the memory that there is for them, or not.
+    pub(super) fn set_larger_than_memory(&self, yes: bool) {
+        self.tables.way().choose(1, 0, yes.then_some(0));
+    }
+
+    /// The page that each block of the tables begins in and the page that it ends in, by the table.
+    pub(super) fn pages_of_blocks(&self) -> Vec<Vec<(u64, u64)>> {
+        let of_table = |meta: &Arc<FileMeta>| {
+            let slot = self.tables.slot(meta);
+            let table = slot.table().unwrap();
+            let (mut runs, mut run) = (table.runs(&ReadOptions::default()), Run::new());
+            let mut found = Vec::new();
+            runs.first(&mut run, usize::MAX).unwrap();
+            while !run.is_empty() {
+                if let Some(block) = table.raw_block_at(run.key(0), run.trailer(0)).unwrap() {
+                    let start = table.estimated_offset(&block.first_key);
+                    found.push((start / 4096, (start + block.stored.len() as u64 - 1) / 4096));
+                }
+                runs.next(&mut run, usize::MAX).unwrap();
+            }
+            found
+        };
+        self.version().tables().map(of_table).collect()
+    }
+
     pub(super) fn version(&self) -> Arc<Version> {
         self.set.version(ID).unwrap()
     }
