@@ -8,7 +8,7 @@
 //!
 //! The cache holds decoded bodies. Of a mapped file that is read by position, because memory is too small for the tables, it holds
 //! compressed blocks as they are stored: a block that it does not have is mostly waited for there, and it holds about twice
-//! as many, each of which is decoded as far as it is read. A stored block has the length that its handle says, and a body that is
+//! as many, each of which is decoded as far as it is read. It is given what it was offered before: the system holds it too. A stored block has the length that its handle says, and a body that is
 //! kept has another. When there is room for the tables again, a stored block is replaced by its body where it is found.
 
 use crate::block::{Block, Bucket, HEADER, Layout, malformed_header};
@@ -297,16 +297,16 @@ impl BlockTable {
     }
 
     /// Whether the cache would keep this block, which was read by position.
-    fn is_wanted(&self, handle: Handle, stored: &[u8]) -> bool {
-        // What is compressed lies in the system's cache just as it is.
-        if self.is_kept_stored(stored) { self.source.wants_too(handle.offset) } else { self.source.wants() }
+    fn is_wanted(&self, handle: Handle) -> bool {
+        // Of a file that is always read by position the cache holds decoded blocks, which the system's does not.
+        if self.source.is_mapped() { self.source.wants_too(handle.offset) } else { self.source.wants() }
     }
 
     /// The body of the block at `handle`, which is read by position.
     fn read_block(&self, handle: Handle, options: &ReadOptions, bring: Bring<'_>) -> Result<Slice> {
         let sequential = matches!(bring, Bring::Ahead(_));
         let stored = self.positioned(handle, bring)?;
-        if sequential || !Self::fills_cache(options) || !self.is_wanted(handle, &stored) {
+        if sequential || !Self::fills_cache(options) || !self.is_wanted(handle) {
             return stored::body(stored, handle.offset);
         }
         if self.is_kept_stored(&stored) {
@@ -367,8 +367,7 @@ impl BlockTable {
         let is_plain = stored::tag(&stored) == Some(TAG_NONE);
         // What lies in a map as it is need not be cached.
         let may_be_kept = (by_position || !is_plain) && Self::fills_cache(options);
-        let keeps =
-            may_be_kept && if by_position { self.is_wanted(handle, &stored) } else { self.source.wants() };
+        let keeps = may_be_kept && if by_position { self.is_wanted(handle) } else { self.source.wants() };
         if keeps && by_position && self.is_kept_stored(&stored) {
             self.source.insert(handle.offset, &stored);
         } else if keeps || is_plain {

@@ -58,7 +58,7 @@ pub(crate) fn salvage(source: &BlockSource, each: &mut EachEntry<'_>) -> Result<
     Ok(())
 }
 
-/// The length of the gap that `bytes` begin with, which lie at `at`. No block begins with four zeros.
+/// The length of the gap that `bytes` begin with, which lie at `at`. No block begins with as many zeros as a gap has.
 fn gap_len(bytes: &[u8], at: usize) -> usize {
     let len = gap::after(at as u64);
     let zeros = bytes.iter().take(len).take_while(|&&byte| byte == 0).count();
@@ -116,8 +116,12 @@ mod tests {
     use esker_table::codec::Compression;
     use esker_table::{BlockSource, Kind, TableFormat, Trailer, WriteOptions};
 
-    const KINDS: [(Compression, bool); 3] =
-        [(Compression::None, false), (Compression::Lz4, false), (Compression::None, true)];
+    const KINDS: [(Compression, bool); 4] = [
+        (Compression::None, false),
+        (Compression::Lz4, false),
+        (Compression::None, true),
+        (Compression::Lz4, true),
+    ];
 
     type Entry = (Vec<u8>, u64, Vec<u8>);
 
@@ -161,6 +165,39 @@ mod tests {
                 let found = salvage(&bytes[..cut]);
                 assert_eq!(found, entries[..found.len()], "cut at {cut}");
             }
+        }
+    }
+
+    /// Blocks whose first byte is zero, behind blocks that end in the last bytes of a page.
+    #[test]
+    fn what_begins_with_a_zero_is_no_gap() {
+        let options = WriteOptions::default().with_block_size(3000);
+        for len in 4000..4090 {
+            let mut bytes = Vec::new();
+            let mut writer = BlockFormat::new().writer(Box::new(&mut bytes), &options).unwrap();
+            writer.add(b"a", Trailer::new(1, Kind::Put), &vec![7; len]).unwrap();
+            for i in 0..256 {
+                writer.add(b"b", Trailer::new(500 - i, Kind::Delete), b"").unwrap();
+            }
+            writer.finish(Vec::new()).unwrap();
+            assert_eq!(salvage(&bytes).len(), 257, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_gap_costs_nothing() {
+        let (bytes, entries) = table(Compression::None, true);
+        let gaps: Vec<usize> = (4096..bytes.len())
+            .step_by(4096)
+            .flat_map(|page| (0..4).map(move |i| page - 1 - i))
+            .take_while(|at| *at < bytes.len() / 4096 * 4096)
+            .filter(|at| bytes[*at] == 0)
+            .collect();
+        assert!(gaps.len() >= 8, "{gaps:?}");
+        for at in gaps {
+            let mut bad = bytes.clone();
+            bad[at] = 1;
+            assert_eq!(salvage(&bad), entries, "{at}");
         }
     }
 

@@ -263,6 +263,10 @@ impl TableWriter for BlockWriter<'_> {
                 return Err(TableError::invalid("a block is not above the entry before"));
             }
         }
+        let before = (!self.block.is_empty()).then(|| self.block.estimate());
+        if !self.packing.suits(self.out.offset(), before, block.stored.len()) {
+            return Ok(false);
+        }
         if stored::check(&block.stored, 0).is_err() || block.stored.len() > MAX_PLAIN_LEN {
             return Err(TableError::invalid("a block to be copied has a wrong checksum"));
         }

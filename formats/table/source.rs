@@ -79,7 +79,8 @@ pub trait BlockCache: Send + Sync {
         true
     }
 
-    /// As [`wants`](BlockCache::wants), of a block that the system's cache holds as well, as it is stored.
+    /// As [`wants`](BlockCache::wants), of a block that the system's cache holds as well. To ask is to offer it: a cache may want only
+    /// what it was offered before.
     fn wants_too(&self, table: u64, offset: u64) -> bool {
         let _ = (table, offset);
         self.wants()

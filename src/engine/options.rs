@@ -167,7 +167,8 @@ pub struct KeyspaceOptions {
     pub compression: ByLevel<Compression>,
     /// Filter bits per key, by level; 0 for none. Default 10.
     pub filter_bits: ByLevel<u32>,
-    /// The size that data blocks are closed at, in bytes before compression. Default 4096.
+    /// The size that data blocks are closed at, in bytes before compression. Default 4096. In a store that is larger than memory it
+    /// is three quarters to one and a half of that as a rule, so that blocks lie within pages.
     pub block_bytes: usize,
     /// Which tables are merged when.
     pub compaction: CompactionStrategy,

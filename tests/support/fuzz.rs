@@ -103,7 +103,8 @@ fn written_table(format: &dyn TableFormat, bytes: &mut Bytes<'_>) -> (Vec<u8>, V
         .with_compression(compression)
         .with_block_size(bytes.pick(&[64, 200, 4096]))
         .with_index_block_size(bytes.pick(&[64, 300, 4096]))
-        .with_filter_bits(bytes.pick(&[0, 10]));
+        .with_filter_bits(bytes.pick(&[0, 10]))
+        .with_fit_pages(bytes.one_in(2));
     let tombstones = bytes.below(3);
     let mut entries: Vec<Entry> = Vec::new();
     while !bytes.is_empty() && entries.len() < 300 {

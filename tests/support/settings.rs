@@ -5,6 +5,7 @@ use crate::bytes::Bytes;
 use crate::collected::Everything;
 use crate::held::Liberties;
 use crate::hooks::{Carry, Verdict};
+use esker::testing::SimEnv;
 use esker::{ByLevel, CompactionStrategy, Durability, KeyspaceOptions, MIN_MEMORY_BUDGET, Recovery, TableIo};
 use esker_table::codec::Compression;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct StoreChoice {
     pub synced: bool,
     /// Whether any damage is an error when the store is opened. Only meant for logs that were closed.
     pub absolute: bool,
+    /// Whether tables are larger than the memory that there is for them.
+    pub small: bool,
 }
 
 impl StoreChoice {
@@ -34,12 +37,14 @@ impl StoreChoice {
             pread: byte & 8 != 0,
             synced: byte & 0x30 == 0x30,
             absolute: byte & 0x40 != 0,
+            small: byte & 0x80 != 0,
         }
     }
 
-    /// A builder of stores like this.
-    pub fn builder(&self, keyspace: &KeyspaceChoice) -> esker::Builder {
+    /// A builder of stores like this on the disk of `env`.
+    pub fn builder(&self, env: &SimEnv, keyspace: &KeyspaceChoice) -> esker::Builder {
         esker::Db::builder()
+            .env(Arc::new(env.clone().with_memory_limit(self.small.then_some(0))))
             .memory_budget(self.memory)
             .segment_bytes(self.segment)
             .table_io(if self.pread { TableIo::Pread } else { TableIo::Mmap })

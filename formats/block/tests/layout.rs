@@ -97,11 +97,16 @@ impl ByteSource for Counted {
 }
 
 #[derive(Default)]
-struct KeepAll(Mutex<HashMap<u64, Slice>>);
+struct KeepAll(Mutex<HashMap<u64, Slice>>, AtomicU64);
 
 impl BlockCache for KeepAll {
     fn get(&self, _table: u64, offset: u64) -> Option<Slice> {
         self.0.lock().unwrap().get(&offset).cloned()
+    }
+
+    fn wants_too(&self, _table: u64, _offset: u64) -> bool {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     fn insert(&self, _table: u64, offset: u64, block: Slice) {
@@ -130,6 +135,7 @@ fn verification_finds_every_changed_byte() {
         (BlockFormat::new(), tiny.with_fit_pages(true)),
     ] {
         let file = table(300, 10, format, &options);
+        assert_eq!(in_pages(&file).1 > 0, options.fit_pages);
         for at in 0..file.len() {
             let mut bytes = file.clone();
             bytes[at] ^= 1 << (at % 8);
@@ -192,55 +198,117 @@ fn large_values_have_a_block_to_themselves_and_versions_stay_together() {
     assert_eq!(writer.finish(Vec::new()).unwrap().properties.data_blocks, 2, "twenty versions are one block");
 }
 
-/// The stored lengths of the table's data blocks.
-fn block_lengths(file: Vec<u8>) -> Vec<usize> {
+/// Where the table's data blocks begin and end; no user key has entries in two of them.
+fn blocks(file: &[u8]) -> Vec<(u64, u64)> {
     let reader = BlockFormat::new().open(BlockSource::from_memory(file)).unwrap();
     let (mut cursor, mut run) = (reader.clone().cursor(&ReadOptions::default()), esker_table::Run::new());
-    let mut lengths = Vec::new();
+    let mut found = Vec::new();
     cursor.first(&mut run, usize::MAX).unwrap();
     while !run.is_empty() {
         // A run ends with its block at the latest, but may begin within one.
         if let Some(raw) = reader.raw_block_at(run.key(0), run.trailer(0)).unwrap() {
-            lengths.push(raw.stored.len());
+            let start = reader.estimated_offset(&raw.first_key);
+            found.push((start, start + raw.stored.len() as u64));
         }
         cursor.next(&mut run, usize::MAX).unwrap();
     }
-    assert_eq!(lengths.len() as u64, reader.properties().data_blocks);
-    lengths
+    assert_eq!(found.len() as u64, reader.properties().data_blocks);
+    found
+}
+
+/// Of a thousand blocks, how many lie across a boundary between pages; and how many bytes lie between blocks.
+fn in_pages(file: &[u8]) -> (usize, u64) {
+    let blocks = blocks(file);
+    let across = blocks.iter().filter(|(start, end)| start / 4096 != (end - 1) / 4096).count();
+    (across * 1000 / blocks.len(), blocks.windows(2).map(|pair| pair[1].0 - pair[0].1).sum())
+}
+
+/// Values of which half compresses.
+struct Values(u64);
+
+impl Values {
+    fn next(&mut self, len: usize) -> Vec<u8> {
+        let mut value = vec![0; len];
+        for byte in &mut value[len / 2..] {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = (self.0 >> 56) as u8;
+        }
+        value
+    }
+}
+
+/// A table of 20,000 entries whose values have these lengths by turns.
+fn table_of(lengths: &[usize], options: &WriteOptions) -> Vec<u8> {
+    let out = Shared::default();
+    let mut writer = BlockFormat::new().writer(Box::new(out.clone()), options).unwrap();
+    let mut values = Values(1);
+    for i in 0..20_000 {
+        let value = values.next(lengths[i as usize % lengths.len()]);
+        writer.add(&key(i), Trailer::new(1, Kind::Put), &value).unwrap();
+    }
+    writer.finish(Vec::new()).unwrap();
+    std::mem::take(&mut *out.0.lock().unwrap())
 }
 
 #[test]
 fn blocks_lie_within_pages_if_that_is_wanted() {
-    let mut sizes = Vec::new();
-    for fit_pages in [false, true] {
-        let options = WriteOptions::default().with_fit_pages(fit_pages).with_compression(Compression::Lz4);
-        let out = Shared::default();
-        let mut writer = BlockFormat::new().writer(Box::new(out.clone()), &options).unwrap();
-        let mut random = 1u64;
-        for i in 0..20_000 {
-            // Half of it compresses.
-            let mut value = vec![0; 100];
-            for byte in &mut value[50..] {
-                random =
-                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                *byte = (random >> 56) as u8;
-            }
-            writer.add(&key(i), Trailer::new(1, Kind::Put), &value).unwrap();
-        }
-        let blocks = writer.finish(Vec::new()).unwrap().properties.data_blocks as usize;
-        let file = std::mem::take(&mut *out.0.lock().unwrap());
-        sizes.push(file.len());
-        let reader = BlockFormat::new().open(BlockSource::from_memory(file.clone())).unwrap();
-        reader.verify().unwrap();
-        let starts: std::collections::BTreeSet<u64> =
-            (0..20_000).map(|i| reader.estimated_offset(&key(i))).collect();
-        assert_eq!(starts.len(), blocks);
-        let lengths = block_lengths(file);
-        let is_across = |(start, len): (&u64, &usize)| start / 4096 != (start + *len as u64 - 1) / 4096;
-        let across = starts.iter().zip(&lengths).filter(|block| is_across(*block)).count();
-        assert_eq!(across * 50 < blocks, fit_pages, "{across} of {blocks}");
+    let lz4 = WriteOptions::default().with_compression(Compression::Lz4);
+    let in_pages_of = |lengths: &[usize], options: &WriteOptions| {
+        let file = table_of(lengths, options);
+        BlockFormat::new().open(BlockSource::from_memory(&file[..])).unwrap().verify().unwrap();
+        let (across, gaps) = in_pages(&file);
+        (across, gaps * 1000 / file.len() as u64)
+    };
+    let (across, gaps) = in_pages_of(&[100], &lz4);
+    assert!(across > 300 && gaps == 0, "{across} across, {gaps} in gaps");
+    for (lengths, options, most) in [
+        (&[100][..], lz4.clone(), 20),
+        (&[100], lz4.clone().with_compression(Compression::None), 20),
+        (&[20, 300, 0, 70], lz4.clone(), 50),
+        // A value that is larger than a block has one of its own, and disturbs the plan for the others.
+        (&[[100; 400].as_slice(), &[9000]].concat(), lz4.clone(), 180),
+    ] {
+        let (across, gaps) = in_pages_of(lengths, &options.with_fit_pages(true));
+        assert!(across < most && gaps < 60, "{} lengths: {across} across, {gaps} in gaps", lengths.len());
     }
-    assert!(sizes[1] * 16 < sizes[0] * 17, "{} bytes instead of {}", sizes[1], sizes[0]);
+}
+
+/// Blocks that lie within a page where they come from may not where they are copied to.
+#[test]
+fn what_is_copied_lies_within_pages() {
+    let lz4 = WriteOptions::default().with_compression(Compression::Lz4);
+    let fit_pages = lz4.clone().with_fit_pages(true);
+    for (from, least_copied) in [(lz4, 1), (fit_pages.clone(), 500)] {
+        let file = table_of(&[100], &from);
+        let reader = BlockFormat::new().open(BlockSource::from_memory(&file[..])).unwrap();
+        let out = Shared::default();
+        let mut writer = BlockFormat::new().writer(Box::new(out.clone()), &fit_pages).unwrap();
+        let (mut values, mut copied, mut i) = (Values(1), 0, 0);
+        while i < 20_000 {
+            let value = values.next(100);
+            let trailer = Trailer::new(1, Kind::Put);
+            // The first entry is not copied, so that nothing lies where it did.
+            let raw = reader.raw_block_at(&key(i), trailer).unwrap().filter(|_| i > 0);
+            match raw.filter(|raw| writer.add_raw_block(raw).unwrap()) {
+                Some(raw) => {
+                    (1..raw.counts.entries).for_each(|_| drop(values.next(100)));
+                    (i, copied) = (i + raw.counts.entries as u32, copied + 1);
+                }
+                None => {
+                    writer.add(&key(i), trailer, &value).unwrap();
+                    i += 1;
+                }
+            }
+        }
+        writer.finish(Vec::new()).unwrap();
+        let file = std::mem::take(&mut *out.0.lock().unwrap());
+        let reader = BlockFormat::new().open(BlockSource::from_memory(&file[..])).unwrap();
+        reader.verify().unwrap();
+        assert_eq!(reader.properties().entries, 20_000);
+        assert!(copied >= least_copied, "{copied} blocks were copied");
+        let (across, _) = in_pages(&file);
+        assert!(across < 50, "{across} across");
+    }
 }
 
 #[test]
@@ -258,7 +326,8 @@ fn the_end_of_a_long_common_prefix_makes_no_large_block() {
             writer.add(format!("{group}q").as_bytes(), Trailer::new(1, Kind::Put), b"v").unwrap();
         }
         writer.finish(Vec::new()).unwrap();
-        let lengths = block_lengths(std::mem::take(&mut *out.0.lock().unwrap()));
+        let file = std::mem::take(&mut *out.0.lock().unwrap());
+        let lengths: Vec<usize> = blocks(&file).iter().map(|(start, end)| (end - start) as usize).collect();
         let longest = lengths.iter().max().unwrap();
         assert!(*longest <= block_size * 3, "a block of {longest} bytes where {block_size} were wanted");
         assert!(lengths.len() < 40, "{} blocks for so little", lengths.len());
@@ -348,6 +417,7 @@ fn where_memory_is_small_compressed_blocks_are_kept_as_they_are_stored() {
         let (found, seen) = (opened.value(&key(7_777)), opened.scanned(&key(12_345)));
         assert!(found.len() == 100 && seen.len() == 100);
         assert_eq!(opened.kept(), (2, stored));
+        assert_eq!(opened.cache.1.load(Ordering::Relaxed), 2, "what the system holds too is offered as that");
         let read = opened.source.file.read.load(Ordering::Relaxed);
         assert!(read > 0);
         for _ in 0..2 {

@@ -175,7 +175,7 @@ fn parse(file: &[u8]) -> Parsed {
         for (ordinal, (separator, trailer, handle)) in handles.iter().enumerate() {
             let offset = number(&handle[..8]);
             if offset != end {
-                assert!(offset.is_multiple_of(4096) && end < offset && offset - end <= 512);
+                assert!(offset.is_multiple_of(4096) && offset > end && (4..=512).contains(&(offset - end)));
                 assert!(file[end as usize..offset as usize].iter().all(|&byte| byte == 0));
                 parsed.gaps += 1;
                 end = offset;

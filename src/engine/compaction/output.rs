@@ -91,8 +91,7 @@ impl<'a> Outputs<'a> {
         let options = WriteOptions::default()
             .with_compression(*context.options.compression.at(level))
             .with_filter_bits(*context.options.filter_bits.at(level))
-            .with_block_size(context.options.block_bytes)
-            .with_fit_pages(context.tables.way().is_by_position());
+            .with_block_size(context.options.block_bytes);
         Ok(Outputs {
             context,
             level,
@@ -257,6 +256,8 @@ impl<'a> Outputs<'a> {
             self.written.push(number);
             let file = Arc::new(Pieces { file, gathered: Mutex::default() });
             let out: Box<dyn Write + Send> = Box::new(Hand(file.clone()));
+            // What a lookup will mostly fetch from the device shall be one page of it.
+            self.options.fit_pages = context.tables.way().is_by_position();
             let writer = self.format.writer(out, &self.options).map_err(|e| Error::table(&path, e))?;
             let collector = context.options.collector.as_ref().map(|factory| factory.collector());
             self.current = Some(Open { number, path, file, writer, collector });

@@ -143,6 +143,7 @@ fn add(core: &Core, tree: &Arc<Tree>, added: Vec<AddedFile>) -> Result<()> {
     });
     // Whatever happened, later writes must not wait for this number for ever.
     core.committer.publish.publish(ticket);
+    core.choose_way();
     if installed.is_ok() || core.set.has_failed() {
         // They are the store's now; or they may be, which opening it again finds out.
         built.files.clear();

@@ -73,8 +73,8 @@ pub(crate) struct CachedBlocks {
     cache: Cache<BlockId, Slice, ByBytes, Mix>,
     offers: AtomicU64,
     is_full: AtomicBool,
-    /// Of blocks that the system's cache holds as well.
-    offers_too: Offers,
+    /// Blocks that were offered though the system's cache holds them as well.
+    seen: Offers,
     metrics: Arc<Metrics>,
 }
 
@@ -96,7 +96,7 @@ impl CachedBlocks {
             cache,
             offers: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
-            offers_too: Offers::new(items as usize),
+            seen: Offers::new(bytes),
             metrics,
         }
     }
@@ -138,7 +138,7 @@ impl BlockCache for CachedBlocks {
     }
 
     fn wants_too(&self, table: u64, offset: u64) -> bool {
-        self.offers_too.again(Mix::default().hash_one((table, offset)))
+        self.seen.again(Mix::default().hash_one((table, offset)))
     }
 
     fn insert(&self, table: u64, offset: u64, block: Slice) {

@@ -1,7 +1,7 @@
 //! [`Offers`]: which blocks the cache was offered lately.
 //!
-//! Where files are read by position, a block that was read lies in the system's cache as well, and to hold it a second time takes
-//! memory from that. Where lookups go everywhere, hardly any block is asked for again soon, and the memory is better the
+//! Where mapped files are read by position, since memory is too small for them, a block that was read lies in the system's cache as
+//! well, and to hold it a second time takes memory from that. Where lookups go everywhere, hardly any block is asked for again soon, and the memory is better the
 //! system's. Where some blocks are asked for again and again, the cache holds them without the rest of their pages, and without a system
 //! call. So a block gets in when it is offered a second time.
 //!
@@ -10,8 +10,12 @@
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
+/// A place for so many bytes of the cache, about half as many as it holds blocks. The more there are, the more blocks that nobody will ask for
+/// a third time get in.
+const BYTES: u64 = 4096;
+
 /// Places there may be.
-const PLACES: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 20;
+const PLACES: std::ops::RangeInclusive<u64> = 1 << 12..=1 << 24;
 
 /// Which blocks were offered lately, by their hashes.
 pub(super) struct Offers {
@@ -20,9 +24,9 @@ pub(super) struct Offers {
 }
 
 impl Offers {
-    /// Remembers about as many blocks as the cache can hold.
-    pub(super) fn new(blocks: usize) -> Offers {
-        let places = blocks.clamp(*PLACES.start(), *PLACES.end()).next_power_of_two();
+    /// Remembers about half as many blocks as a cache of `bytes` bytes holds.
+    pub(super) fn new(bytes: u64) -> Offers {
+        let places = (bytes / BYTES).clamp(*PLACES.start(), *PLACES.end()).next_power_of_two();
         Offers { marks: (0..places).map(|_| AtomicU16::new(0)).collect() }
     }
 
@@ -45,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_block_that_is_offered_again_is_known_until_it_is_forgotten() {
-        let offers = Offers::new(1000);
+        let offers = Offers::new(0);
         let hash = |block: u64| block.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         let known = |blocks: std::ops::Range<u64>| blocks.filter(|block| offers.again(hash(*block))).count();
         assert_eq!(known(0..100), 0);

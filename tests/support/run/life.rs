@@ -10,7 +10,6 @@ use esker::testing::CrashMode;
 use esker::{Builder, Db, Error, Recovery};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// Pieces of background work after which a store should have come to rest.
 const MANY_STEPS: usize = 5000;
@@ -25,8 +24,7 @@ impl World {
     }
 
     fn builder(&self, recovery: Recovery) -> Builder {
-        let mut builder =
-            self.store.builder(&self.keyspace).env(Arc::new(self.env.clone())).recovery(recovery);
+        let mut builder = self.store.builder(&self.env, &self.keyspace).recovery(recovery);
         builder = builder.listener(self.watch.clone());
         for (number, open) in self.open.iter().enumerate() {
             if let Some(open) = open {

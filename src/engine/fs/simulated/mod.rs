@@ -48,6 +48,7 @@ use std::time::Duration;
 pub struct SimEnv {
     shared: Arc<Shared>,
     background: Background,
+    memory_limit: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -95,8 +96,21 @@ impl SimEnv {
         self
     }
 
+    /// The same disk in a machine that has so many bytes of memory for the store; without a limit it has enough.
+    #[must_use]
+    pub fn with_memory_limit(mut self, bytes: Option<u64>) -> SimEnv {
+        self.memory_limit = bytes;
+        self
+    }
+
     fn with_state(state: State, background: Background) -> SimEnv {
-        SimEnv { shared: Arc::new(Shared { state: Mutex::new(state), gate: Gate::default() }), background }
+        let shared = Arc::new(Shared { state: Mutex::new(state), gate: Gate::default() });
+        SimEnv { shared, background, memory_limit: None }
+    }
+
+    /// The same machine with another state.
+    fn with_this(&self, state: State) -> SimEnv {
+        SimEnv::with_state(state, self.background).with_memory_limit(self.memory_limit)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -149,7 +163,7 @@ impl SimEnv {
     pub fn power_loss(&self, mode: CrashMode) -> SimEnv {
         let state = self.state();
         let disk = crash::after_power_loss(&state.disk, mode);
-        SimEnv::with_state(State { disk, clock: state.clock, ..State::default() }, self.background)
+        self.with_this(State { disk, clock: state.clock, ..State::default() })
     }
 
     /// The machine after the process was killed: what was written is there to be read, but still not durable. This
@@ -158,7 +172,7 @@ impl SimEnv {
     pub fn kill(&self) -> SimEnv {
         let state = self.state();
         let disk = crash::after_kill(&state.disk);
-        SimEnv::with_state(State { disk, clock: state.clock, ..State::default() }, self.background)
+        self.with_this(State { disk, clock: state.clock, ..State::default() })
     }
 
     /// Lets the clock go on.
@@ -412,6 +426,10 @@ impl Env for SimEnv {
 
     fn monotonic(&self) -> Duration {
         self.state().clock
+    }
+
+    fn memory_limit(&self) -> Option<u64> {
+        self.memory_limit
     }
 
     fn background(&self) -> Background {
