@@ -12,7 +12,7 @@
 //!   └──────────────┴──────────────┴─┴──────────────┴──────────────┴──┴───
 //! ```
 //!
-//! That takes about half an entry for each page, and an eighth of it at most. Entries that are longer may leave more than a gap can be; then
+//! That takes about half an entry for each page, and an eighth of a page at most. Entries that are longer may leave more than a gap can be; then
 //! a block that is as small as entries allow lies across the boundary.
 
 use esker_table::layout::gap::{self, MIN_GAP, PAGE};
@@ -47,8 +47,8 @@ enum End {
     Below,
     /// As near to its goal as entries allow.
     Near,
-    /// As soon as it has reached its goal, or before unless that makes a tiny block.
-    Beyond,
+    /// As soon as it has reached its goal; or before it would become longer than this, unless that makes a tiny block.
+    Beyond(u64),
 }
 
 impl Packing {
@@ -93,7 +93,7 @@ impl Packing {
             left += smallest.saturating_sub(left).next_multiple_of(PAGE);
         }
         if left < smallest {
-            (self.goal, self.end) = (self.body(left), End::Beyond);
+            (self.goal, self.end) = (self.body(left), End::Beyond(self.body(left.saturating_sub(margin))));
             return;
         }
         let bodies = self.body(left - margin);
@@ -108,9 +108,9 @@ impl Packing {
         match self.end {
             End::Below => then > self.goal,
             End::Near => then > self.goal && then - self.goal > self.goal.saturating_sub(now),
-            End::Beyond => {
+            End::Beyond(within) => {
                 let is_enough = now >= self.block_size / 4;
-                now >= self.goal || (then > self.goal && is_enough) || then > self.block_size * 3 / 2
+                now >= self.goal || (then > within && is_enough) || then > self.block_size * 3 / 2
             }
         }
     }
@@ -138,7 +138,9 @@ impl Packing {
         let behind_gap = |end: u64| end + self.gap(end) as u64;
         let end = before.map_or(offset, |body| behind_gap(offset) + self.stored(body as u64));
         let start = behind_gap(end);
-        start % PAGE + len as u64 <= PAGE
+        // What is still to be stored would be closed where it stands. A small block is only worth it where pages and copies meet again.
+        let is_small = before.is_some_and(|body| (body as u64) < self.block_size / 2);
+        start % PAGE + len as u64 <= PAGE && (!is_small || start.is_multiple_of(PAGE))
     }
 }
 
@@ -241,9 +243,11 @@ mod tests {
         assert!(!packing.suits(1000, None, 3097));
         assert!(packing.suits(3700, None, 4096), "behind the gap");
         assert!(packing.suits(1000, None, 5000), "none lies within a page");
-        // Behind a body of 1000 bytes.
-        assert!(packing.suits(0, Some(1000), 3000));
-        assert!(!packing.suits(0, Some(1000), 3100));
+        // Behind a body of 2100 bytes.
+        assert!(packing.suits(0, Some(2100), 1900));
+        assert!(!packing.suits(0, Some(2100), 2000));
+        assert!(!packing.suits(0, Some(1000), 2000), "the block before would be small");
+        assert!(packing.suits(2700, Some(1000), 4000), "but a page begins behind it");
         assert!(Packing::new(4096, false).suits(4000, None, 3000));
     }
 

@@ -8,7 +8,8 @@
 //!
 //! The cache holds decoded bodies. Of a mapped file that is read by position, because memory is too small for the tables, it holds
 //! compressed blocks as they are stored: a block that it does not have is mostly waited for there, and it holds about twice
-//! as many, each of which is decoded as far as it is read. It is given what it was offered before: the system holds it too. A stored block has the length that its handle says, and a body that is
+//! as many, each of which is decoded as far as it is read. It is given a
+//! block when it is offered it again, since the system's cache holds it too. A stored block has the length that its handle says, and a body that is
 //! kept has another. When there is room for the tables again, a stored block is replaced by its body where it is found.
 
 use crate::block::{Block, Bucket, HEADER, Layout, malformed_header};
@@ -562,7 +563,7 @@ impl TableReader for BlockTable {
             }
             body = self.block(handle, &options, Bring::Block)?;
         }
-        let stored = self.source.read(handle.offset, handle.len as usize)?;
+        let stored = self.source.read_at(handle.offset, handle.len as usize)?;
         stored::check(&stored, handle.offset)?;
         let block = Block::parse(&body, handle.offset)?;
         let (mut counts, mut hashes) = (Properties::default(), Vec::with_capacity(block.len()));

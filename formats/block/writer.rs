@@ -42,7 +42,7 @@ const BLOCK_SIZES: std::ops::RangeInclusive<usize> = 64..=16 << 20;
 /// Versions of one user key stay in one block up to this many times the block size.
 const VERSIONS_STRETCH: usize = 4;
 
-/// A block is closed before its estimate goes beyond this, which is low by a factor of three at most, for empty keys and values.
+/// A block is closed before its estimate goes beyond this. Estimates are low by a factor of three at most, for empty keys and values.
 const MAX_ESTIMATE: usize = MAX_PLAIN_LEN / 4;
 
 /// A block is closed before its keys take more than this, however little of them has to be stored: the writer holds them

@@ -128,7 +128,7 @@ pub struct WriteOptions {
     pub index_block_size: usize,
     /// Whether data blocks shall lie within the pages of the system's cache, where blocks are small enough, for a table that is
     /// mostly read from the device. Blocks then have three quarters to one and a half of the block size as a rule, and the table
-    /// takes a few hundredths more space, at most an eighth. Default false.
+    /// takes a few hundredths more space, at most an eighth. A format without such blocks ignores it. Default false.
     pub fit_pages: bool,
 }
 

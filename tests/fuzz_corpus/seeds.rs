@@ -110,10 +110,10 @@ const REQUESTS: [&[u8]; 5] = [
     b"*3\r\n$3\r\nSE",
 ];
 
-/// A small table of the format `plain`.
-fn plain_table() -> Vec<u8> {
+/// A small table.
+fn small_table(format: &dyn TableFormat, options: &WriteOptions) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut writer = PlainFormat::new().writer(Box::new(&mut out), &WriteOptions::default()).unwrap();
+    let mut writer = format.writer(Box::new(&mut out), options).unwrap();
     for i in 0..60u32 {
         let value = vec![b'.'; (i as usize * 37) % 300];
         writer
@@ -131,8 +131,11 @@ pub(crate) fn all() -> Vec<(&'static str, Seeds)> {
     let tables = files(&env, ".sst");
     let mut table_open: Vec<Vec<u8>> = tables.iter().take(3).map(|table| after(&[0], table)).collect();
     table_open.extend((0..3).map(|i| after(&[1], &random(i, 120 + 200 * i as usize))));
-    table_open.push(after(&[2], &plain_table()));
+    table_open.push(after(&[2], &small_table(&PlainFormat::new(), &WriteOptions::default())));
     table_open.extend((3..6).map(|i| after(&[3], &random(i, 200 * i as usize))));
+    // Two pages of blocks, with a gap between them.
+    let in_pages = WriteOptions::default().with_block_size(1000).with_fit_pages(true);
+    table_open.push(after(&[0], &small_table(&BlockFormat::new(), &in_pages)));
     let mut block_decode: Vec<Vec<u8>> = Vec::new();
     for block in tables.iter().filter_map(|table| first_block(table)).take(2) {
         block_decode.push(after(&[0], &block.stored[..block.stored.len() - 5]));
