@@ -41,7 +41,6 @@ pub(crate) struct Packing {
 }
 
 /// How a block is closed.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Before it would become longer than its goal.
     Below,

@@ -109,7 +109,7 @@ impl SimEnv {
     }
 
     /// The same machine with another state.
-    fn with_this(&self, state: State) -> SimEnv {
+    fn same_machine(&self, state: State) -> SimEnv {
         SimEnv::with_state(state, self.background).with_memory_limit(self.memory_limit)
     }
 
@@ -163,7 +163,7 @@ impl SimEnv {
     pub fn power_loss(&self, mode: CrashMode) -> SimEnv {
         let state = self.state();
         let disk = crash::after_power_loss(&state.disk, mode);
-        self.with_this(State { disk, clock: state.clock, ..State::default() })
+        self.same_machine(State { disk, clock: state.clock, ..State::default() })
     }
 
     /// The machine after the process was killed: what was written is there to be read, but still not durable. This
@@ -172,7 +172,7 @@ impl SimEnv {
     pub fn kill(&self) -> SimEnv {
         let state = self.state();
         let disk = crash::after_kill(&state.disk);
-        self.with_this(State { disk, clock: state.clock, ..State::default() })
+        self.same_machine(State { disk, clock: state.clock, ..State::default() })
     }
 
     /// Lets the clock go on.
